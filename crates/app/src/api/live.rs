@@ -1,0 +1,49 @@
+//! The live stream: what a door sends without being asked again.
+
+use std::sync::Arc;
+
+use plimsoll_core::{mark::Mark, series::SeriesKey, source::SourceStatus};
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use super::types::JobProgress;
+
+/// What somebody who listens wants to hear. A new subscription replaces the
+/// one before; a hidden window has none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct Subscription {
+    /// Beginnings of metric names, e.g. `gpu.`; at most 64. Nothing is sent for other metrics.
+    pub metrics: Vec<String>,
+}
+
+/// A value as it was just measured, in the metric's unit. Counters come as rates per second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct LiveValue {
+    #[serde(flatten)]
+    pub key: SeriesKey,
+    pub value: f64,
+}
+
+/// One message of the stream. A listener that is too slow misses ticks, never
+/// the news that something changed: it is told to ask again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Live {
+    /// A tick; series that are silent are left out.
+    Tick { at_ms: i64, values: Vec<LiveValue> },
+    /// Sources changed their state; all of them are listed.
+    Sources { sources: Vec<SourceStatus> },
+    /// The process table was read again: ask for it if it is shown.
+    Processes { at_ms: i64 },
+    /// Alerts began, ended, were acknowledged or snoozed: ask again.
+    Alerts,
+    /// The configuration, or the file it comes from, changed: ask again.
+    Config { revision: i64 },
+    Mark { mark: Arc<Mark> },
+    Job { job: JobProgress },
+    /// Some messages were missed: ask for everything that is shown.
+    Missed { messages: u64 },
+    /// Plimsoll is stopping.
+    Stopping,
+}

@@ -1,0 +1,141 @@
+//! The commands a person can give, each written once.
+//!
+//! [`Command`] is what travels: `{"command":"history.query","args":{…}}`. The
+//! answer is the type that stands beside it in the table below, or a [`Fault`].
+//! The window's TypeScript types are generated from the same table.
+
+mod fault;
+mod live;
+mod types;
+mod typescript;
+
+pub use fault::{Fault, FaultCode};
+pub use live::{Live, LiveValue, Subscription};
+pub use types::*;
+pub use typescript::bindings;
+
+use plimsoll_core::{
+    alert::{Alert, AlertRow},
+    config::wire::{ConfigView, Preview, Revision, SettingSpec},
+    log::LogEntry,
+    mark::Mark,
+    metric::MetricSpec,
+    process::{EndProcess, ProcessDetail, ProcessTable},
+    series::{Answer, Query, SeriesInfo},
+};
+use serde::{Deserialize, Serialize};
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:literal $variant:ident($args:ty) -> $answer:ty;)*) => {
+        /// A command with its arguments.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(tag = "command", content = "args")]
+        pub enum Command { $($(#[$doc])* #[serde(rename = $name)] $variant($args)),* }
+
+        impl Command {
+            /// Every command's name, in the table's order.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            pub fn name(&self) -> &'static str {
+                match self { $(Command::$variant(_) => $name),* }
+            }
+        }
+
+        /// The TypeScript interface `Commands`: name → arguments and answer.
+        pub fn commands_typescript(config: &ts_rs::Config) -> String {
+            let mut text = String::from("export interface Commands {\n");
+            $(text.push_str(&format!(
+                "  {:?}: {{ args: {}; answer: {} }};\n",
+                $name,
+                <$args as ts_rs::TS>::name(config),
+                <$answer as ts_rs::TS>::name(config),
+            ));)*
+            text.push_str("}\n");
+            text
+        }
+
+        /// Calls `visit` with every type of the table.
+        pub fn visit_types(visitor: &mut impl ts_rs::TypeVisitor) {
+            $(visitor.visit::<$args>(); visitor.visit::<$answer>();)*
+            visitor.visit::<Fault>();
+            visitor.visit::<Live>();
+            visitor.visit::<Subscription>();
+        }
+    };
+}
+
+commands! {
+    /// Who owns the data folder, on which machine.
+    "about" About(Nothing) -> About;
+    /// How Plimsoll itself is doing.
+    "status" Status(Nothing) -> Status;
+    /// The metric catalogue.
+    "metrics" Metrics(Nothing) -> Vec<MetricSpec>;
+    /// Every series the history holds, with its latest value.
+    "series" Series(Nothing) -> Vec<SeriesInfo>;
+
+    "history.query" HistoryQuery(Query) -> Answer;
+    "history.stats" HistoryStats(Nothing) -> HistoryStats;
+    /// Starts a job that writes a file; its progress comes with the live stream.
+    "history.export" HistoryExport(ExportRequest) -> JobStarted;
+    "marks" Marks(Range) -> Vec<Mark>;
+    /// Energy over a range, from the energy counter or, without one, from power.
+    "energy" Energy(Range) -> EnergyReport;
+
+    "processes" Processes(Nothing) -> ProcessTable;
+    "processes.detail" ProcessDetail(Pid) -> ProcessDetail;
+    "processes.end" ProcessEnd(EndProcess) -> Done;
+
+    /// Active alerts, and those that ended within the last day.
+    "alerts" Alerts(Nothing) -> Vec<Alert>;
+    "alerts.history" AlertsHistory(Range) -> Vec<AlertRow>;
+    "alerts.acknowledge" AlertAcknowledge(AlertId) -> Done;
+    "alerts.snooze" AlertSnooze(AlertSnooze) -> Done;
+    /// The rules in force, with their sentence and state.
+    "alerts.rules" AlertRules(Nothing) -> Vec<AlertRule>;
+
+    "config.schema" ConfigSchema(Nothing) -> Vec<SettingSpec>;
+    "config" Config(Nothing) -> ConfigView;
+    /// What the changes or the text would do; nothing is written.
+    "config.preview" ConfigPreview(ConfigEdit) -> Preview;
+    /// Writes the file and puts it in force as a new revision.
+    "config.apply" ConfigApply(ConfigEdit) -> Revision;
+    "config.revisions" ConfigRevisions(Nothing) -> Vec<Revision>;
+    "config.rollback" ConfigRollback(RollbackRequest) -> Revision;
+
+    "storage" Storage(Nothing) -> StorageReport;
+    "storage.backup" StorageBackup(Folder) -> JobStarted;
+    /// Checks the backup, then takes its place at the next start.
+    "storage.restore" StorageRestore(Folder) -> Done;
+    /// Copies the data there, and uses it from the next start.
+    "storage.move" StorageMove(Folder) -> JobStarted;
+    /// Deletes the history up to a moment, or all of it.
+    "storage.delete" StorageDelete(DeleteRequest) -> Done;
+
+    "jobs.cancel" JobCancel(JobId) -> Done;
+    "log" Log(LogRequest) -> Vec<LogEntry>;
+    "doctor" Doctor(Nothing) -> DoctorReport;
+    /// Writes a redacted bundle for a bug report.
+    "doctor.bundle" DoctorBundle(FilePath) -> Written;
+    /// What the window remembers for itself (chosen metrics, sizes), as JSON text.
+    "remember" Remember(Remembered) -> Done;
+    "recall" Recall(RememberKey) -> Option<String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_without_arguments_is_its_name_and_an_empty_object() {
+        let text = serde_json::to_string(&Command::Status(Nothing {})).unwrap();
+        assert_eq!(text, r#"{"command":"status","args":{}}"#);
+    }
+
+    #[test]
+    fn an_unknown_argument_is_refused() {
+        let text = r#"{"command":"jobs.cancel","args":{"job":1,"force":true}}"#;
+        let error = serde_json::from_str::<Command>(text).unwrap_err();
+        assert!(error.to_string().contains("force"), "{error}");
+    }
+}

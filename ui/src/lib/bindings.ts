@@ -1,0 +1,657 @@
+// Made from the Rust types of the commands; do not edit.
+// Renew it with `PLIMSOLL_UPDATE_BINDINGS=1 cargo nextest run -p plimsoll-app bindings`.
+
+export type About = { version: string, protocol: number, 
+/**
+ * Of the process that owns the data folder.
+ */
+pid: number, started_ms: number, data_dir: string, config_path: string, socket: string, 
+/**
+ * Address of the loopback page, where it is served.
+ */
+ui: string | null, 
+/**
+ * True for the demo: nothing is measured.
+ */
+simulated: boolean, machine: MachineInfo, gpu: GpuInfo | null, 
+/**
+ * First start with this data folder: nothing was recorded before.
+ */
+first_start: boolean, };
+
+export type Alert = { row: AlertRow, 
+/**
+ * The value now, in the rule's unit.
+ */
+value: number | null, unit: Unit | null, 
+/**
+ * What to do about it, in one sentence.
+ */
+advice: string, 
+/**
+ * When a person said they had seen it.
+ */
+acknowledged_ms: number | null, 
+/**
+ * Until when a person silenced it.
+ */
+snoozed_until_ms: number | null, };
+
+export type AlertId = { id: string, };
+
+export type AlertRow = { 
+/**
+ * Unique: rule, subject and start, e.g. `disk-space:/home:1763650000000`.
+ */
+id: string, 
+/**
+ * Id of the rule, e.g. `disk-space`.
+ */
+rule: string, subject: string, severity: Severity, 
+/**
+ * One sentence with the value, e.g. `/home has 3.2 GiB left`.
+ */
+title: string, start_ms: number, end_ms: number | null, 
+/**
+ * Furthest value past the threshold, in the rule's unit.
+ */
+peak: number | null, threshold: number | null, };
+
+export type AlertRule = { id: string, 
+/**
+ * What it watches, in one sentence, with the thresholds in force.
+ */
+sentence: string, severity: Severity, enabled: boolean, unit: Unit | null, 
+/**
+ * Metric whose chart carries its threshold as a load line, where there is one.
+ */
+metric: string | null, threshold: number | null, 
+/**
+ * True where being below the threshold is what alerts.
+ */
+below: boolean, 
+/**
+ * Subjects for which it holds now.
+ */
+active: Array<string>, };
+
+export type AlertSnooze = { id: string, 
+/**
+ * 1 to 10080 (a week); 0 ends a snooze.
+ */
+minutes: number, };
+
+export type Answer = { from_ms: number, to_ms: number, series: Array<SeriesAnswer>, };
+
+export type Cadence = "tick" | "processes" | "space";
+
+export type Change = { key: string, value: SettingValue | null, };
+
+export type Changed = { key: string, old: SettingValue, new: SettingValue, };
+
+export type Check = { 
+/**
+ * e.g. `NVIDIA driver`.
+ */
+name: string, verdict: Verdict, 
+/**
+ * What was found.
+ */
+finding: string, 
+/**
+ * What to do about it; empty where nothing is.
+ */
+advice: string, 
+/**
+ * A command that checks the same by hand.
+ */
+by_hand: string, };
+
+export type ConfigEdit = { 
+/**
+ * Digest of the text it started from; `None` only for `config.preview`.
+ */
+base: string | null, changes: Array<Change>, text: string | null, 
+/**
+ * Who asks: `window`, `browser` or `terminal`.
+ */
+by: string, };
+
+export type ConfigView = { path: string, 
+/**
+ * The file as it is on disk now; empty where there is none.
+ */
+text: string, 
+/**
+ * Revision in force.
+ */
+revision: number, 
+/**
+ * Digest of `text`: changes are applied only on the text they started from.
+ */
+digest: string, settings: Array<SettingState>, 
+/**
+ * What is wrong with the file; the revision in force is then an older text.
+ */
+problems: Array<Problem>, };
+
+export type DeleteRequest = { 
+/**
+ * Everything before it goes; `None` deletes the whole history.
+ */
+before_ms: number | null, };
+
+export type DiffLine = { sign: DiffSign, text: string, old_line: number | null, new_line: number | null, };
+
+export type DiffSign = "context" | "removed" | "added";
+
+export type DoctorReport = { checks: Array<Check>, };
+
+export type Done = { message: string, };
+
+export type EndProcess = { pid: number, started_ms: number, 
+/**
+ * `false` asks (SIGTERM), `true` kills (SIGKILL).
+ */
+kill: boolean, };
+
+export type EnergyReport = { 
+/**
+ * Where the figure comes from: `counter`, `power` (integrated) or `none`.
+ */
+basis: string, 
+/**
+ * `None` where neither is known.
+ */
+kwh: number | null, 
+/**
+ * At `power.price_per_kwh`.
+ */
+cost: number | null, currency: string, 
+/**
+ * Share of the range that was measured, 0 to 1: gaps are not filled in.
+ */
+covered: number, };
+
+export type ExportFormat = "csv" | "jsonl";
+
+export type ExportRequest = { 
+/**
+ * Empty: every series.
+ */
+series: Array<SeriesKey>, from_ms: number, to_ms: number, format: ExportFormat, 
+/**
+ * Absolute path of the file to write; an existing one is replaced when it is complete.
+ */
+path: string, };
+
+export type Fault = { code: FaultCode, 
+/**
+ * What is wrong, where, and what is allowed: one or two sentences.
+ */
+message: string, 
+/**
+ * What to do next.
+ */
+hint: string | null, };
+
+export type FaultCode = "invalid" | "not_found" | "conflict" | "denied" | "unavailable" | "protocol" | "internal";
+
+export type FilePath = { 
+/**
+ * Absolute path of the file to write.
+ */
+path: string, };
+
+export type Folder = { 
+/**
+ * Absolute path.
+ */
+path: string, };
+
+export type GpuInfo = { uuid: string, name: string, driver_version: string | null, 
+/**
+ * CUDA version that the driver supports, e.g. `12.8`.
+ */
+cuda_version: string | null, nvml_version: string | null, vram_total_bytes: number | null, slowdown_celsius: number | null, shutdown_celsius: number | null, power_limit_watts: number | null, graphics_clock_max_mhz: number | null, memory_clock_max_mhz: number | null, sm_clock_max_mhz: number | null, pcie_generation_max: number | null, pcie_width_max: number | null, 
+/**
+ * Names of the reasons that hold the clocks down now, e.g. `SW power cap`.
+ */
+throttle_reasons: Array<string>, 
+/**
+ * Cards beyond the first, which are not watched.
+ */
+others: Array<string>, };
+
+export type HistoryStats = { 
+/**
+ * Size of the database and its write-ahead log.
+ */
+bytes: number, 
+/**
+ * Raw samples held, sealed and not.
+ */
+samples: number, 
+/**
+ * Sealed raw chunks only; `None` before the first is sealed.
+ */
+bytes_per_sample: number | null, series: number, oldest_ms: number | null, newest_ms: number | null, epochs: number, };
+
+export type JobId = { job: number, };
+
+export type JobProgress = { job: number, title: string, state: JobState, 
+/**
+ * 0 to 1; `None` where the end is not known.
+ */
+share: number | null, 
+/**
+ * What was done, or why it failed.
+ */
+message: string, };
+
+export type JobStarted = { job: number, };
+
+export type JobState = "running" | "done" | "cancelled" | "failed";
+
+export type Kind = "gauge" | "counter" | "histogram";
+
+export type Level = "raw" | "s10" | "m1" | "m15" | "h1";
+
+export type Live = { "event": "tick", at_ms: number, values: Array<LiveValue>, } | { "event": "sources", sources: Array<SourceStatus>, } | { "event": "processes", at_ms: number, } | { "event": "alerts" } | { "event": "config", revision: number, } | { "event": "mark", mark: Mark, } | { "event": "job", job: JobProgress, } | { "event": "missed", messages: number, } | { "event": "stopping" };
+
+export type LiveValue = { value: number, 
+/**
+ * A name from the catalogue, e.g. `gpu.vram.used`.
+ */
+metric: string, 
+/**
+ * The subject's name; empty for the machine.
+ */
+subject: string, };
+
+export type LogEntry = { at_ms: number, level: LogLevel, 
+/**
+ * Module that wrote it, e.g. `plimsoll_history::seal`.
+ */
+module: string, message: string, 
+/**
+ * Further fields as `key=value`, joined by spaces.
+ */
+fields: string, };
+
+export type LogLevel = "error" | "warn" | "info" | "debug" | "trace";
+
+export type LogRequest = { 
+/**
+ * This level and more severe ones.
+ */
+level: LogLevel, 
+/**
+ * Only entries whose module, message or fields contain it.
+ */
+contains: string, 
+/**
+ * Only older ones than that: for the next page.
+ */
+before_ms: number | null, 
+/**
+ * 1 to 1000.
+ */
+limit: number, };
+
+export type MachineInfo = { hostname: string, os: string, kernel: string, cpu_model: string, cores: number, memory_bytes: number, 
+/**
+ * The container or virtual machine this runs in, where that shows.
+ */
+container: string | null, };
+
+export type Mark = { 
+/**
+ * Given by the history; 0 until it is stored.
+ */
+id: number, at_ms: number, end_ms: number | null, kind: MarkKind, 
+/**
+ * What it is about, e.g. a mount point or a GPU's UUID.
+ */
+subject: string | null, 
+/**
+ * One sentence, shown beside the mark.
+ */
+title: string, 
+/**
+ * The rest, e.g. the diff of a revision; may be empty.
+ */
+detail: string, 
+/**
+ * Where it leads, e.g. `revision:38` or `alert:disk-space:/home`.
+ */
+reference: string | null, };
+
+export type MarkKind = "change" | "alert" | "restart" | "load_test" | "clock" | "history";
+
+export type MetricSpec = { 
+/**
+ * Dotted name, stable for ever: it stands in databases and exports.
+ */
+name: string, 
+/**
+ * Short name for people, unique within its subject.
+ */
+label: string, subject: SubjectKind, kind: Kind, unit: Unit, 
+/**
+ * Step that values are rounded to, in `unit`.
+ */
+resolution: number, cadence: Cadence, };
+
+export type Nothing = Record<symbol, never>;
+
+export type Origin = { "from": "default" } | { "from": "file", line: number, } | { "from": "environment", variable: string, };
+
+export type Pid = { pid: number, };
+
+export type Points = { at_ms: Array<number>, 
+/**
+ * In the unit of the answer: a counter's columns are rates per second.
+ */
+min: Array<number | null>, mean: Array<number | null>, max: Array<number | null>, };
+
+export type Preview = { text: string, diff: Array<DiffLine>, problems: Array<Problem>, 
+/**
+ * Keys that need a restart of Plimsoll.
+ */
+restart: Array<string>, };
+
+export type Problem = { 
+/**
+ * From 1; `None` for a value that does not come from the file.
+ */
+line: number | null, column: number | null, key: string | null, 
+/**
+ * One sentence, e.g. `history.max_mib is a whole number, 64 to 1048576. Found the text "lots".`
+ */
+message: string, 
+/**
+ * The next step, e.g. `Did you mean history.max_mib?`
+ */
+hint: string | null, 
+/**
+ * Text that would mend the line, where it is known.
+ */
+mend: string | null, };
+
+export type Process = { pid: number, parent: number, 
+/**
+ * Short name of the program, e.g. `llama-server`.
+ */
+name: string, 
+/**
+ * Command line, arguments joined by spaces, cut at 4096 characters; empty for a kernel thread.
+ */
+command: string, uid: number, 
+/**
+ * Name of the user, or the number where it has none.
+ */
+user: string, 
+/**
+ * Container it runs in, by short id or name.
+ */
+container: string | null, 
+/**
+ * Unit of systemd that started it, e.g. `ollama.service`.
+ */
+unit: string | null, 
+/**
+ * CPU over the last interval, 100 for one core; `None` at first sight.
+ */
+cpu_percent: number | null, rss_bytes: number, 
+/**
+ * `None` where it holds no GPU memory or the driver does not say.
+ */
+vram_bytes: number | null, threads: number, started_ms: number, 
+/**
+ * CPU percent, oldest first, one value a scan; ends with the newest. `None` is a gap.
+ */
+cpu_trace: Array<number | null>, 
+/**
+ * True for a process of Plimsoll (its window included).
+ */
+own: boolean, };
+
+export type ProcessDetail = { process: Process, nice: number, executable: string | null, parent_name: string | null, open_files: number | null, open_files_limit: number | null, 
+/**
+ * Limit of its memory cgroup.
+ */
+memory_limit_bytes: number | null, 
+/**
+ * Addresses it listens on, e.g. `127.0.0.1:8080`; at most 64.
+ */
+listens: Array<string>, rss_trace: Array<number | null>, vram_trace: Array<number | null>, };
+
+export type ProcessTable = { 
+/**
+ * 0 before the first scan.
+ */
+at_ms: number, interval_ms: number, processes: Array<Process>, 
+/**
+ * Why VRAM per process is not known, in words; `None` where it is.
+ */
+vram_unknown: string | null, };
+
+export type Query = { 
+/**
+ * 1 to [`MAX_SERIES_PER_QUERY`].
+ */
+series: Array<SeriesKey>, from_ms: number, 
+/**
+ * Not included.
+ */
+to_ms: number, 
+/**
+ * Width of the plot, 1 to [`MAX_WIDTH_PX`]: at most one point a pixel is answered.
+ */
+width_px: number, };
+
+export type Range = { from_ms: number, 
+/**
+ * Not included.
+ */
+to_ms: number, };
+
+export type RecordingState = "recording" | "paused" | "off";
+
+export type RememberKey = { key: string, };
+
+export type Remembered = { 
+/**
+ * `[a-z0-9.-]{1,64}`.
+ */
+key: string, 
+/**
+ * JSON, at most 64 KiB; `null` forgets it.
+ */
+value: string, };
+
+export type Revision = { number: number, at_ms: number, 
+/**
+ * Who applied it: `window`, `terminal`, `browser`, `file` or `start`.
+ */
+by: string, 
+/**
+ * Number of the revision it went back to.
+ */
+rolled_back_to: number | null, changed: Array<Changed>, diff: Array<DiffLine>, };
+
+export type RollbackRequest = { revision: number, by: string, };
+
+export type SeriesAnswer = { key: SeriesKey, unit: Unit, kind: Kind, level: Level, 
+/**
+ * Span of time that one point stands for.
+ */
+step_ms: number, points: Points, };
+
+export type SeriesInfo = { key: SeriesKey, 
+/**
+ * Label of the metric, e.g. `VRAM used`.
+ */
+label: string, subject_kind: SubjectKind, kind: Kind, unit: Unit, cadence_ms: number, 
+/**
+ * When it was last written, and what; `None` before the first value of this start.
+ */
+last_ms: number | null, last: number | null, };
+
+export type SeriesKey = { 
+/**
+ * A name from the catalogue, e.g. `gpu.vram.used`.
+ */
+metric: string, 
+/**
+ * The subject's name; empty for the machine.
+ */
+subject: string, };
+
+export type SettingSpec = { 
+/**
+ * Dotted key; a segment `*` stands for any id of `[a-z0-9-]{1,32}`.
+ */
+key: string, 
+/**
+ * Section of the form, e.g. `History, storage`.
+ */
+section: string, 
+/**
+ * Short name, e.g. `Keep every second`.
+ */
+label: string, 
+/**
+ * One or two sentences: what it does, and why the default is what it is.
+ */
+meaning: string, accepts: SettingType, 
+/**
+ * As shown beside the field, e.g. `h`.
+ */
+unit: string | null, default: SettingValue, conservative: SettingValue | null, aggressive: SettingValue | null, 
+/**
+ * Applies at once; `false` needs a restart of Plimsoll.
+ */
+live: boolean, };
+
+export type SettingState = { 
+/**
+ * Concrete key; equals `spec` unless that has a `*`.
+ */
+key: string, 
+/**
+ * Key of its [`SettingSpec`].
+ */
+spec: string, value: SettingValue, 
+/**
+ * Of this very key: built-in alert rules have defaults of their own.
+ */
+default: SettingValue, origin: Origin, };
+
+export type SettingType = { "type": "switch" } | { "type": "integer", min: number, max: number, } | { "type": "number", min: number, max: number, } | { "type": "text", max_length: number, } | { "type": "choice", options: Array<string>, } | { "type": "path" } | { "type": "list", max_items: number, };
+
+export type SettingValue = boolean | number | number | string | Array<string>;
+
+export type Severity = "info" | "warning" | "critical";
+
+export type SourceState = "starting" | "healthy" | "absent" | "lost" | "failed" | "late";
+
+export type SourceStatus = { name: string, state: SourceState, 
+/**
+ * In words, e.g. `No NVIDIA driver on this machine`; empty while healthy.
+ */
+reason: string, since_ms: number, 
+/**
+ * When it last gave readings.
+ */
+last_ms: number | null, };
+
+export type Status = { at_ms: number, interval_ms: number, series: number, series_limit: number, recording: RecordingState, 
+/**
+ * Why recording is paused, in words.
+ */
+recording_reason: string | null, history_bytes: number, history_limit_bytes: number, oldest_ms: number | null, 
+/**
+ * Of one core, over the last minute.
+ */
+self_cpu_percent: number | null, self_rss_bytes: number | null, active_alerts: number, sources: Array<SourceStatus>, 
+/**
+ * Where the gateway listens; `None` until there is one.
+ */
+gateway: string | null, };
+
+export type StorageKind = { 
+/**
+ * `raw`, `s10`, `m1`, `m15`, `h1`, `marks` or `log`.
+ */
+kind: string, label: string, bytes: number, oldest_ms: number | null, 
+/**
+ * Setting that says how long it is kept, and its value.
+ */
+setting: string, keep: number, keep_unit: string, 
+/**
+ * A shorter span that is worth it, and the bytes it frees; `None` where nothing is.
+ */
+less: number | null, less_frees_bytes: number | null, };
+
+export type StorageReport = { data_dir: string, total_bytes: number, limit_bytes: number, 
+/**
+ * What the file system still takes.
+ */
+disk_available_bytes: number | null, kinds: Array<StorageKind>, 
+/**
+ * Databases that were set aside because they were damaged.
+ */
+set_aside: Array<string>, };
+
+export type SubjectKind = "machine" | "core" | "disk" | "mount" | "interface" | "sensor" | "gpu" | "process" | "plimsoll";
+
+export type Subscription = { 
+/**
+ * Beginnings of metric names, e.g. `gpu.`; at most 64. Nothing is sent for other metrics.
+ */
+metrics: Array<string>, };
+
+export type Unit = "bytes" | "bytes_per_second" | "percent" | "celsius" | "watts" | "joules" | "megahertz" | "milliseconds" | "count" | "flag";
+
+export type Verdict = "good" | "limited" | "bad" | "unknown";
+
+export type Written = { path: string, bytes: number, };
+
+export interface Commands {
+  "about": { args: Nothing; answer: About };
+  "status": { args: Nothing; answer: Status };
+  "metrics": { args: Nothing; answer: Array<MetricSpec> };
+  "series": { args: Nothing; answer: Array<SeriesInfo> };
+  "history.query": { args: Query; answer: Answer };
+  "history.stats": { args: Nothing; answer: HistoryStats };
+  "history.export": { args: ExportRequest; answer: JobStarted };
+  "marks": { args: Range; answer: Array<Mark> };
+  "energy": { args: Range; answer: EnergyReport };
+  "processes": { args: Nothing; answer: ProcessTable };
+  "processes.detail": { args: Pid; answer: ProcessDetail };
+  "processes.end": { args: EndProcess; answer: Done };
+  "alerts": { args: Nothing; answer: Array<Alert> };
+  "alerts.history": { args: Range; answer: Array<AlertRow> };
+  "alerts.acknowledge": { args: AlertId; answer: Done };
+  "alerts.snooze": { args: AlertSnooze; answer: Done };
+  "alerts.rules": { args: Nothing; answer: Array<AlertRule> };
+  "config.schema": { args: Nothing; answer: Array<SettingSpec> };
+  "config": { args: Nothing; answer: ConfigView };
+  "config.preview": { args: ConfigEdit; answer: Preview };
+  "config.apply": { args: ConfigEdit; answer: Revision };
+  "config.revisions": { args: Nothing; answer: Array<Revision> };
+  "config.rollback": { args: RollbackRequest; answer: Revision };
+  "storage": { args: Nothing; answer: StorageReport };
+  "storage.backup": { args: Folder; answer: JobStarted };
+  "storage.restore": { args: Folder; answer: Done };
+  "storage.move": { args: Folder; answer: JobStarted };
+  "storage.delete": { args: DeleteRequest; answer: Done };
+  "jobs.cancel": { args: JobId; answer: Done };
+  "log": { args: LogRequest; answer: Array<LogEntry> };
+  "doctor": { args: Nothing; answer: DoctorReport };
+  "doctor.bundle": { args: FilePath; answer: Written };
+  "remember": { args: Remembered; answer: Done };
+  "recall": { args: RememberKey; answer: string | null };
+}
