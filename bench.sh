@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Measures Plimsoll beside its peers, in the same run. Each figure of the README comes from here.
+#   ./bench.sh history   ingest, size a sample, queries; against one row a sample
+#   ./bench.sh cpu       `plimsoll up` against btm, 300 sleeping processes beside them
+#   ./bench.sh window    first painted value, CPU seen and hidden, under Xvfb
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf '\n== %s\n' "$*"; }
+target=${CARGO_TARGET_DIR:-target}
+
+bench_history() {
+  say "history: ingest, size, queries"
+  cargo bench -p plimsoll-history
+}
+
+bench_cpu() {
+  say "building plimsoll and the measuring tool"
+  cargo build --release -p plimsoll
+  cargo build -p plimsoll-tests --bin measure
+  if ! command -v btm >/dev/null && ! [ -x "$target/peers/bin/btm" ]; then
+    say "installing btm (the crate bottom) into $target/peers"
+    cargo install bottom --locked --root "$target/peers"
+  fi
+  BTM_BIN=$(command -v btm || echo "$PWD/$target/peers/bin/btm") \
+    PLIMSOLL_BIN=$target/release/plimsoll "$target/debug/measure" cpu "$@"
+}
+
+bench_window() {
+  say "building the window and the measuring tool"
+  (cd ui && npm ci --no-audit --no-fund && npm run build)
+  cargo build --release -p plimsoll-desktop --features custom-protocol
+  cargo build -p plimsoll-tests --bin measure
+  PLIMSOLL_DESKTOP_BIN=$target/release/plimsoll-desktop "$target/debug/measure" window "$@"
+}
+
+case "${1:-}" in
+  history | cpu | window)
+    what=$1
+    shift
+    "bench_$what" "$@"
+    ;;
+  *)
+    sed -n '2,5s/^# \{0,1\}//p' "$0"
+    exit 2
+    ;;
+esac
