@@ -1,0 +1,39 @@
+// Marks: what happened, standing on every chart's time axis.
+
+import type { Mark, MarkKind } from './bindings';
+
+export const MARK_NAMES: Record<MarkKind, string> = {
+  change: 'change',
+  alert: 'alert',
+  restart: 'restart',
+  load_test: 'load test',
+  clock: 'clock or sleep',
+  history: 'history',
+};
+
+export const MARK_COLORS: Record<MarkKind, string> = {
+  change: 'var(--accent)',
+  alert: 'var(--warn)',
+  restart: 'var(--text-2)',
+  load_test: 'var(--info)',
+  clock: 'var(--text-2)',
+  history: 'var(--info)',
+};
+
+export interface Cluster {
+  /** Place of the first mark, in pixels. */
+  x: number;
+  marks: Mark[];
+}
+
+/** Marks closer than `apart` pixels become one, in order of time. */
+export function cluster(marks: readonly Mark[], xOf: (ms: number) => number, apart = 12): Cluster[] {
+  const out: Cluster[] = [];
+  for (const mark of [...marks].sort((a, b) => a.at_ms - b.at_ms)) {
+    const x = xOf(mark.at_ms);
+    const last = out.at(-1);
+    if (last && x - last.x < apart) last.marks.push(mark);
+    else out.push({ x, marks: [mark] });
+  }
+  return out;
+}

@@ -1,0 +1,130 @@
+// One subscription for the whole window: pages say which metrics they show, and
+// the union is asked for. A hidden window asks for nothing at all.
+
+import type { Live } from '../bindings';
+import { host } from '../host';
+
+type Listener = (live: Live) => void;
+
+/** Between two attempts to reach Plimsoll again, in milliseconds. */
+const RETRY_MS = [1000, 2000, 5000, 10_000];
+
+class LiveHub {
+  /** False while the stream is broken; values on the screen are then stale. */
+  connected = $state(true);
+  /** False while nobody can see the window. */
+  visible = $state(true);
+  /** Time of the newest tick, 0 before the first. */
+  lastTick = $state(0);
+
+  #wants = new Map<symbol, readonly string[]>();
+  #listeners = new Set<Listener>();
+  #close: (() => void) | null = null;
+  #asked: string | null = null;
+  #scheduled = false;
+  #started = false;
+  #failures = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+
+  /** Begins to listen; answers how to stop. */
+  start(): () => void {
+    this.#started = true;
+    const seen = () => {
+      this.visible = document.visibilityState !== 'hidden';
+      this.#schedule();
+    };
+    document.addEventListener('visibilitychange', seen);
+    seen();
+    return () => {
+      document.removeEventListener('visibilitychange', seen);
+      this.#started = false;
+      this.#drop();
+    };
+  }
+
+  /** Asks for metrics by the beginnings of their names, until the answer is called. */
+  want(metrics: readonly string[]): () => void {
+    const id = Symbol();
+    this.#wants.set(id, metrics);
+    this.#schedule();
+    return () => {
+      this.#wants.delete(id);
+      this.#schedule();
+    };
+  }
+
+  /** Hears every event of the stream. */
+  on(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** What is asked for at present, sorted and without repetition. */
+  get wanted(): string[] {
+    return unionOf([...this.#wants.values()]);
+  }
+
+  // Several pages change their wishes in one turn: ask once, after it.
+  #schedule() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#update();
+    });
+  }
+
+  #update() {
+    if (!this.#started || !this.visible) {
+      this.#drop();
+      return;
+    }
+    const wanted = this.wanted;
+    const asked = wanted.join(',');
+    if (asked === this.#asked) return;
+    const before = this.#close;
+    this.#asked = asked;
+    this.#close = host().subscribe(wanted, {
+      event: (live) => this.#hear(live),
+      connected: (yes) => this.#link(yes),
+    });
+    before?.();
+  }
+
+  #hear(live: Live) {
+    if (live.event === 'tick') this.lastTick = Math.max(this.lastTick, live.at_ms);
+    if (live.event === 'stopping') this.#link(false);
+    else if (!this.connected) this.#link(true);
+    for (const listener of [...this.#listeners]) listener(live);
+  }
+
+  #link(yes: boolean) {
+    this.connected = yes;
+    clearTimeout(this.#retry);
+    if (yes) {
+      this.#failures = 0;
+      return;
+    }
+    if (host().kind === 'browser') return; // an EventSource comes back by itself
+    const wait = RETRY_MS[Math.min(this.#failures++, RETRY_MS.length - 1)];
+    this.#retry = setTimeout(() => {
+      this.#asked = null;
+      this.#update();
+    }, wait);
+  }
+
+  #drop() {
+    clearTimeout(this.#retry);
+    this.#asked = null;
+    this.#close?.();
+    this.#close = null;
+  }
+}
+
+/** Beginnings of names, without those that another one covers; at most 64. */
+export function unionOf(wants: readonly (readonly string[])[]): string[] {
+  const all = [...new Set(wants.flat())].sort();
+  return all.filter((name, at) => !all.some((other, j) => j !== at && name.startsWith(other))).slice(0, 64);
+}
+
+export const live = new LiveHub();

@@ -1,0 +1,103 @@
+// What the whole window knows about the Plimsoll on the other side. Kept fresh
+// by live events; a status is asked for every few seconds while somebody looks.
+
+import type { About, Alert, AlertRule, ConfigView, Fault, SettingValue, SourceStatus, Status } from '../bindings';
+import { call, toFault } from '../host';
+import { live } from './live.svelte';
+
+const STATUS_EVERY_MS = 5000;
+
+class Session {
+  about = $state.raw<About | null>(null);
+  status = $state.raw<Status | null>(null);
+  sources = $state.raw<SourceStatus[]>([]);
+  rules = $state.raw<AlertRule[]>([]);
+  alerts = $state.raw<Alert[]>([]);
+  config = $state.raw<ConfigView | null>(null);
+  /** Why Plimsoll could not be reached; `null` while it answers. */
+  fault = $state.raw<Fault | null>(null);
+
+  simulated = $derived(this.about?.simulated ?? false);
+  /** Alerts that hold now, newest first. */
+  active = $derived(
+    this.alerts.filter((a) => a.row.end_ms === null).sort((a, b) => b.row.start_ms - a.row.start_ms),
+  );
+  #settings = $derived(new Map(this.config?.settings.map((s) => [s.key, s.value]) ?? []));
+
+  /** Loads everything once and follows the stream; answers how to stop. */
+  start(): () => void {
+    void this.reload();
+    const off = live.on((event) => {
+      switch (event.event) {
+        case 'sources':
+          this.sources = event.sources;
+          void this.#about();
+          break;
+        case 'alerts':
+          void this.#alerts();
+          break;
+        case 'config':
+          void this.#config();
+          void this.#alerts();
+          break;
+        case 'missed':
+          void this.reload();
+          break;
+      }
+    });
+    const timer = setInterval(() => live.visible && void this.#status(), STATUS_EVERY_MS);
+    return () => {
+      off();
+      clearInterval(timer);
+    };
+  }
+
+  /** Asks for everything again. */
+  async reload(): Promise<void> {
+    await Promise.all([this.#about(), this.#status(), this.#alerts(), this.#config()]);
+  }
+
+  /** The value of a setting in force, e.g. `window.theme`. */
+  setting<T extends SettingValue>(key: string, otherwise: T): T {
+    const value = this.#settings.get(key);
+    return typeof value === typeof otherwise ? (value as T) : otherwise;
+  }
+
+  /** State of a source by name, e.g. `gpu`. */
+  source(name: string): SourceStatus | undefined {
+    return this.sources.find((s) => s.name === name);
+  }
+
+  async #about() {
+    await this.#ask(call('about', {}), (about) => (this.about = about));
+  }
+
+  async #status() {
+    await this.#ask(call('status', {}), (status) => {
+      this.status = status;
+      this.sources = status.sources;
+    });
+  }
+
+  async #alerts() {
+    await Promise.all([
+      this.#ask(call('alerts', {}), (alerts) => (this.alerts = alerts)),
+      this.#ask(call('alerts.rules', {}), (rules) => (this.rules = rules)),
+    ]);
+  }
+
+  async #config() {
+    await this.#ask(call('config', {}), (config) => (this.config = config));
+  }
+
+  async #ask<T>(answer: Promise<T>, keep: (value: T) => void) {
+    try {
+      keep(await answer);
+      this.fault = null;
+    } catch (thrown) {
+      this.fault = toFault(thrown);
+    }
+  }
+}
+
+export const session = new Session();
