@@ -1,4 +1,32 @@
 //! Configuration: one TOML file is the truth, environment variables override
 //! it, every applied change is a revision.
 
+pub mod check;
+pub mod ids;
+pub mod nearest;
+pub mod rules;
+pub mod setting;
+pub mod table;
+pub mod typed;
+pub mod values;
 pub mod wire;
+
+pub use rules::{BUILT_IN, BuiltIn, built_in};
+pub use table::{SETTINGS, schema};
+pub use typed::{
+    Alerts, Config, Gpu, History, Keep, Log, OnClose, Power, Rule, Sampling, Theme, Window,
+};
+pub use values::Values;
+
+/// A value as it is written in the file.
+pub fn toml_value(value: &wire::SettingValue) -> String {
+    use wire::SettingValue;
+    let value: toml_edit::Value = match value {
+        SettingValue::Switch(v) => (*v).into(),
+        SettingValue::Integer(v) => (*v).into(),
+        SettingValue::Number(v) => (*v).into(),
+        SettingValue::Text(v) => v.as_str().into(),
+        SettingValue::List(v) => toml_edit::Value::Array(v.iter().map(String::as_str).collect()),
+    };
+    value.to_string().trim().to_string()
+}
