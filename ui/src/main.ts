@@ -10,8 +10,8 @@ import { useHost } from './lib/host';
 async function start() {
   if (import.meta.env.DEV) {
     // `npm run dev` shows invented data, labelled as simulated. The build does not contain it.
-    const { fakeHost } = await import('./lib/host/fake');
-    useHost(fakeHost());
+    const { devHost } = await import('./lib/host/fake-data');
+    useHost(devHost());
   }
   const target = document.getElementById('app');
   if (target) mount(App, { target });
