@@ -3,3 +3,7 @@
 //! are four doors to the same dispatch.
 
 pub mod api;
+pub mod door;
+pub mod folder;
+pub mod hub;
+pub mod places;
