@@ -1,1 +1,27 @@
+//! The simulated workstation: a machine with a 24 GB card that never was, for
+//! the demo and for tests. It has the words of the metric catalogue and nothing
+//! of a real machine; it never stands in for a real source that failed.
+//!
+//! A scenario is a data file below `scenarios/`. The same scenario, seed and
+//! simulated moment give the same readings, at any speed.
 
+mod live;
+mod noise;
+mod past;
+mod readings;
+mod scenario;
+mod simulation;
+mod table;
+mod world;
+
+pub use past::Past;
+pub use scenario::{ScenarioError, names};
+pub use simulation::{MAX_SPEED, Simulation};
+
+/// The scenario of `--demo`.
+pub const DEMO: &str = "day";
+/// The seed of `--demo`: everybody sees the same day.
+pub const DEMO_SEED: u64 = 1876;
+
+#[cfg(test)]
+mod tests;

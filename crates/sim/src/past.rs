@@ -1,0 +1,123 @@
+//! What the simulated machine would have recorded before the demo was opened.
+
+use std::sync::Arc;
+
+use plimsoll_core::{
+    clock::Instant3,
+    reading::Tick,
+    source::{SourceState, SourceStatus},
+};
+
+use crate::{
+    readings::{self, Subjects},
+    simulation::Timeline,
+    world::World,
+};
+
+/// Processes and space are read at these cadences, in seconds.
+const PROCESSES_S: i64 = 5;
+const SPACE_S: i64 = 10;
+
+/// Ticks from one moment to another, oldest first.
+pub struct Past {
+    world: World,
+    timeline: Timeline,
+    subjects: Arc<Subjects>,
+    next_ms: i64,
+    to_ms: i64,
+    step_ms: i64,
+    last_ms: Option<i64>,
+    gpu_last_ms: Option<i64>,
+    /// State of the GPU's source, and since when.
+    gpu: (Option<String>, i64),
+}
+
+// === impl Past ===
+
+impl Past {
+    pub(crate) fn new(
+        world: World,
+        timeline: Timeline,
+        subjects: Arc<Subjects>,
+        span: (i64, i64),
+        step_ms: i64,
+    ) -> Self {
+        Self {
+            world,
+            timeline,
+            subjects,
+            next_ms: span.0,
+            to_ms: span.1,
+            step_ms: step_ms.max(1000),
+            last_ms: None,
+            gpu_last_ms: None,
+            gpu: (None, span.0),
+        }
+    }
+
+    /// The state of the sources as of the tick that was last given.
+    pub fn sources(&self) -> Vec<SourceStatus> {
+        let Some(last_ms) = self.last_ms else { return Vec::new() };
+        let healthy = |name: &str| SourceStatus {
+            name: name.into(),
+            state: SourceState::Healthy,
+            reason: String::new(),
+            since_ms: self.timeline.start.wall_ms,
+            last_ms: Some(last_ms),
+        };
+        let gpu = SourceStatus {
+            state: if self.gpu.0.is_some() { SourceState::Lost } else { SourceState::Healthy },
+            reason: self.gpu.0.clone().unwrap_or_default(),
+            since_ms: self.gpu.1,
+            last_ms: self.gpu_last_ms,
+            ..healthy("gpu")
+        };
+        vec![healthy("system"), gpu, healthy("processes"), healthy("space")]
+    }
+
+    /// All moments on the time line of the live readings, so that the history
+    /// sees one steady clock and no jump where the demo begins.
+    fn moment(&self, wall_ms: i64) -> Instant3 {
+        let start = self.timeline.start;
+        let back = start.wall_ms - wall_ms;
+        Instant3 {
+            wall_ms,
+            monotonic_ms: start.monotonic_ms - back,
+            boottime_ms: start.boottime_ms - back,
+        }
+    }
+}
+
+impl Iterator for Past {
+    type Item = Tick;
+
+    fn next(&mut self) -> Option<Tick> {
+        if self.next_ms >= self.to_ms {
+            return None;
+        }
+        let at_ms = self.next_ms;
+        self.next_ms += self.step_ms;
+        self.world.advance(at_ms.div_euclid(1000));
+        let second = self.world.second;
+        let due = |cadence: i64| self.step_ms >= cadence * 1000 || second % cadence == 0;
+
+        let lost = self.world.plan.gpu_lost(second).map(str::to_owned);
+        let mut readings = Vec::with_capacity(240);
+        if lost.is_none() {
+            readings::gpu(&self.world, &self.subjects, &mut readings);
+            self.gpu_last_ms = Some(at_ms);
+        }
+        readings::system(&self.world, &self.subjects, &mut readings);
+        if due(SPACE_S) {
+            readings::space(&self.world, &self.subjects, &mut readings);
+        }
+        if due(PROCESSES_S) {
+            readings::processes(&self.world, &self.subjects, lost.is_none(), &mut readings);
+        }
+        if lost.is_some() != self.gpu.0.is_some() {
+            self.gpu = (lost, at_ms);
+        }
+        self.last_ms = Some(at_ms);
+        Some(Tick { at: self.moment(at_ms), readings })
+    }
+}
