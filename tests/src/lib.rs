@@ -1,1 +1,10 @@
-//! Whole-program tests.
+//! Whole-program tests: the built programs, driven from outside as a person
+//! drives them. `./test.sh` builds them and passes their paths; a path that is
+//! missing fails a test, it never skips it.
+
+pub mod bus;
+pub mod child;
+pub mod desk;
+pub mod page;
+pub mod program;
+pub mod wait;

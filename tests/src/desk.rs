@@ -1,0 +1,137 @@
+//! A desktop for one test: a display, a session bus and a driver of their own.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use thirtyfour::{Capabilities, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver};
+
+use crate::{
+    child::Group,
+    page::Page,
+    program::{Home, built, need},
+    wait,
+};
+
+/// Larger than every window that is tried on it.
+const SCREEN: &str = "1600x1000x24";
+
+/// Fields are dropped in order: the driver with its window first, the display last.
+#[derive(Debug)]
+pub struct Desk {
+    driver: Option<Group>,
+    pub bus: String,
+    _bus: Group,
+    display: String,
+    _screen: Group,
+}
+
+// === impl Desk ===
+
+impl Desk {
+    pub fn new(home: &Home) -> Result<Self> {
+        need("Xvfb", "xvfb")?;
+        need("dbus-daemon", "dbus")?;
+        let mut screen = Command::new("Xvfb");
+        // It chooses a free display itself and says which.
+        screen.args(["-displayfd", "1", "-screen", "0", SCREEN, "-nolisten", "tcp"]);
+        screen.stderr(Stdio::null());
+        let (screen, number) = Group::start_and_read_line(&mut screen)?;
+        let display = format!(":{}", number.trim());
+
+        let mut bus = Command::new("dbus-daemon");
+        home.dress(&mut bus);
+        bus.args(["--session", "--nofork", "--nopidfile", "--print-address=1"]);
+        bus.env("DISPLAY", &display).stderr(Stdio::null());
+        let (daemon, address) = Group::start_and_read_line(&mut bus)?;
+        let bus = address.trim().to_owned();
+        Ok(Self { driver: None, bus, _bus: daemon, display, _screen: screen })
+    }
+
+    /// What a program needs to find this desktop and no other.
+    fn dress(&self, home: &Home, command: &mut Command) {
+        home.dress(command);
+        command
+            .env("DISPLAY", &self.display)
+            .env("DBUS_SESSION_BUS_ADDRESS", &self.bus)
+            .env("GDK_BACKEND", "x11")
+            .env("LIBGL_ALWAYS_SOFTWARE", "1")
+            // Nobody listens for accessibility events here; without it GTK waits for who would.
+            .env("NO_AT_BRIDGE", "1")
+            .env_remove("WAYLAND_DISPLAY");
+    }
+
+    /// The desktop program, started as a person starts it: nobody drives its page.
+    pub fn start(&self, home: &Home, args: &[&str]) -> Result<Group> {
+        let mut command = self.command(home, args)?;
+        Group::start(&mut command)
+    }
+
+    pub fn command(&self, home: &Home, args: &[&str]) -> Result<Command> {
+        let mut command = Command::new(built("PLIMSOLL_DESKTOP_BIN")?);
+        self.dress(home, &mut command);
+        command.arg("--data-dir").arg(home.data()).args(args);
+        Ok(command)
+    }
+
+    /// Opens the real window and takes hold of its page.
+    pub async fn window(&mut self, home: &Home, args: &[&str]) -> Result<Page> {
+        need("WebKitWebDriver", "webkit2gtk-driver")?;
+        let (port, native) = (free_port()?, free_port()?);
+        let mut command = Command::new("tauri-driver");
+        self.dress(home, &mut command);
+        command.args(["--port", &port.to_string(), "--native-port", &native.to_string()]);
+        self.driver = Some(
+            Group::start(&mut command)
+                .context("tauri-driver is missing: ./test.sh window installs it")?,
+        );
+        let mut all = vec!["--data-dir".to_owned(), home.data().display().to_string()];
+        all.extend(args.iter().map(|&arg| arg.to_owned()));
+        let mut capabilities = Capabilities::new();
+        let application = built("PLIMSOLL_DESKTOP_BIN")?;
+        capabilities.set("tauri:options", json!({ "application": application, "args": all }))?;
+        let driver = connect(port, capabilities).await?;
+        Ok(Page::new(driver))
+    }
+
+    /// A browser that a person of this machine opens at `url`.
+    pub async fn browser(&mut self, home: &Home, url: &str) -> Result<Page> {
+        need("chromedriver", "chromium-driver")?;
+        let port = free_port()?;
+        let mut command = Command::new("chromedriver");
+        self.dress(home, &mut command);
+        command.arg(format!("--port={port}")).stdout(Stdio::null());
+        self.driver = Some(Group::start(&mut command)?);
+        let mut capabilities = DesiredCapabilities::chrome();
+        for arg in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] {
+            capabilities.add_arg(arg)?;
+        }
+        let driver = connect(port, capabilities.into()).await?;
+        driver.goto(url).await?;
+        Ok(Page::new(driver))
+    }
+}
+
+/// The driver needs a moment before it listens.
+async fn connect(port: u16, capabilities: Capabilities) -> Result<WebDriver> {
+    let url = format!("http://127.0.0.1:{port}");
+    wait::until("the driver to listen", || async {
+        Ok(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok())
+    })
+    .await?;
+    WebDriver::new(url, capabilities).await.context("the window did not open")
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Where pictures for people go, where they were asked for.
+pub fn shots() -> Option<std::path::PathBuf> {
+    let folder = std::env::var_os("PLIMSOLL_SHOTS").filter(|folder| !folder.is_empty())?;
+    Some(Path::new(&folder).to_path_buf())
+}

@@ -1,0 +1,152 @@
+//! The page in the window or in a browser, by what a person sees of it.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use thirtyfour::{By, Key, WebDriver, WebElement};
+
+use crate::wait;
+
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub driver: WebDriver,
+}
+
+// === impl Page ===
+
+impl Page {
+    pub fn new(driver: WebDriver) -> Self {
+        Self { driver }
+    }
+
+    /// Waits for an element.
+    pub async fn find(&self, css: &str) -> Result<WebElement> {
+        wait::until(css, || async { Ok(self.driver.find(By::Css(css)).await.ok()) }).await
+    }
+
+    pub async fn is_there(&self, css: &str) -> Result<bool> {
+        Ok(!self.driver.find_all(By::Css(css)).await?.is_empty())
+    }
+
+    /// Waits for the element that carries this `data-testid`.
+    pub async fn part(&self, id: &str) -> Result<WebElement> {
+        self.find(&test_id(id)).await
+    }
+
+    /// Text of that element once it is as it should be.
+    pub async fn text_when(&self, css: &str, good: impl Fn(&str) -> bool) -> Result<String> {
+        let last = std::sync::Mutex::new(String::new());
+        let found = wait::until(css, || async {
+            let text = self.driver.find(By::Css(css)).await?.text().await?;
+            if good(&text) {
+                return Ok(Some(text));
+            }
+            *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = text;
+            Ok(None)
+        })
+        .await;
+        found.with_context(|| format!("it says {last:?}"))
+    }
+
+    /// Clicks what is there at that moment: a list that is drawn anew must not be held.
+    pub async fn click(&self, css: &str) -> Result<()> {
+        wait::until(css, || async {
+            let element = self.driver.find(By::Css(css)).await?;
+            element.scroll_into_view().await?;
+            Ok(Some(element.click().await?))
+        })
+        .await
+    }
+
+    /// Clicks the button or link that carries exactly this text or accessible name.
+    pub async fn press(&self, name: &str) -> Result<()> {
+        self.click_xpath(&format!(
+            "//*[self::button or self::a or @role='button' or @role='tab' or @role='menuitem']\
+             [normalize-space(.)={0} or @aria-label={0}]",
+            quoted(name)
+        ))
+        .await
+    }
+
+    pub async fn click_xpath(&self, xpath: &str) -> Result<()> {
+        wait::until(xpath, || async {
+            let element = self.driver.find(By::XPath(xpath)).await?;
+            element.scroll_into_view().await?;
+            Ok(Some(element.click().await?))
+        })
+        .await
+    }
+
+    /// Takes out what a field holds and types something else.
+    pub async fn fill(&self, css: &str, text: &str) -> Result<()> {
+        let field = self.find(css).await?;
+        field.scroll_into_view().await?;
+        field.click().await?;
+        field.send_keys(Key::Control + "a").await?;
+        field.send_keys(Key::Delete + "").await?;
+        field.send_keys(text).await?;
+        Ok(())
+    }
+
+    pub async fn keys(&self, keys: impl Into<thirtyfour::TypingData>) -> Result<()> {
+        let body = self.driver.find(By::Css("body")).await?;
+        body.send_keys(keys.into()).await?;
+        Ok(())
+    }
+
+    /// The text of the whole page, as a person reads it.
+    pub async fn reads(&self) -> Result<String> {
+        Ok(self.driver.find(By::Css("body")).await?.text().await?)
+    }
+
+    /// Waits until the page reads so.
+    pub async fn says(&self, words: &str) -> Result<()> {
+        self.text_when("body", |text| text.contains(words)).await.map(drop)
+    }
+
+    pub async fn says_not(&self, words: &str) -> Result<()> {
+        self.text_when("body", |text| !text.contains(words)).await.map(drop)
+    }
+
+    pub async fn script(&self, body: &str) -> Result<Value> {
+        Ok(self.driver.execute(body, Vec::new()).await?.json().clone())
+    }
+
+    pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
+        self.driver.set_window_rect(0, 0, width, height).await?;
+        wait::until("the window to take its size", || async {
+            let inner = self.script("return [innerWidth, innerHeight]").await?;
+            Ok((inner[0].as_u64() == Some(u64::from(width))).then_some(()))
+        })
+        .await
+    }
+
+    pub async fn picture(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        self.driver.screenshot(path).await?;
+        let size = std::fs::metadata(path)?.len();
+        ensure!(size > 2_000, "{} holds {size} bytes: it shows nothing", path.display());
+        Ok(())
+    }
+
+    /// Lets the page live on for a moment, where time itself is what a picture needs.
+    pub async fn live_for(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+
+    pub async fn close(self) -> Result<()> {
+        Ok(self.driver.quit().await?)
+    }
+}
+
+pub fn test_id(id: &str) -> String {
+    format!("[data-testid=\"{id}\"]")
+}
+
+/// A text inside an XPath. XPath has no escapes; none of ours holds both kinds of quotes.
+fn quoted(text: &str) -> String {
+    if text.contains('\'') { format!("\"{text}\"") } else { format!("'{text}'") }
+}
