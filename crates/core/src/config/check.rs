@@ -2,7 +2,6 @@
 
 use super::{
     setting::{Accepts, Setting},
-    table::setting,
     typed::split_module,
     wire::SettingValue,
 };
@@ -71,8 +70,15 @@ pub fn check_metric(name: &str) -> Result<(), Refusal> {
 }
 
 fn refuse(setting: &Setting, value: &SettingValue) -> Refusal {
-    let found = found(value);
-    let mend = mend(setting, value);
+    refusal(setting, &found(value), mend(setting, value))
+}
+
+/// A refusal of something that no setting can be, e.g. `a date or time`.
+pub(super) fn refuse_found(setting: &Setting, found: &str) -> Refusal {
+    refusal(setting, found, None)
+}
+
+fn refusal(setting: &Setting, found: &str, mend: Option<String>) -> Refusal {
     let hint = match (&mend, setting.accepts) {
         (Some(mend), _) => Some(format!("Write {mend} instead.")),
         (None, Accepts::List { .. }) => Some("Write [\"…\", \"…\"].".into()),
@@ -161,14 +167,10 @@ fn mend(setting: &Setting, value: &SettingValue) -> Option<String> {
     }
 }
 
-/// What the setting with that key allows; for words elsewhere.
-pub fn allowed_for(key: &str) -> Option<String> {
-    setting(key).map(allowed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::table::setting;
     use SettingValue::{Integer, Number, Text};
 
     fn refused(key: &str, value: SettingValue) -> Refusal {

@@ -4,6 +4,9 @@
 pub mod check;
 pub mod ids;
 pub mod nearest;
+pub mod parse;
+mod place;
+pub mod renamed;
 pub mod rules;
 pub mod setting;
 pub mod table;
