@@ -2,11 +2,17 @@
 //! it, every applied change is a revision.
 
 pub mod check;
+pub mod diff;
+pub mod edit;
+pub mod environment;
+pub mod file;
 pub mod ids;
+pub mod load;
 pub mod nearest;
 pub mod parse;
 mod place;
 pub mod renamed;
+pub mod render;
 pub mod rules;
 pub mod setting;
 pub mod table;
@@ -14,6 +20,9 @@ pub mod typed;
 pub mod values;
 pub mod wire;
 
+pub use environment::Environment;
+pub use file::{WriteError, digest};
+pub use load::{Loaded, changed_between, load};
 pub use rules::{BUILT_IN, BuiltIn, built_in};
 pub use table::{SETTINGS, schema};
 pub use typed::{
@@ -23,13 +32,16 @@ pub use values::Values;
 
 /// A value as it is written in the file.
 pub fn toml_value(value: &wire::SettingValue) -> String {
+    to_toml(value).to_string().trim().to_string()
+}
+
+fn to_toml(value: &wire::SettingValue) -> toml_edit::Value {
     use wire::SettingValue;
-    let value: toml_edit::Value = match value {
+    match value {
         SettingValue::Switch(v) => (*v).into(),
         SettingValue::Integer(v) => (*v).into(),
         SettingValue::Number(v) => (*v).into(),
         SettingValue::Text(v) => v.as_str().into(),
         SettingValue::List(v) => toml_edit::Value::Array(v.iter().map(String::as_str).collect()),
-    };
-    value.to_string().trim().to_string()
+    }
 }

@@ -168,7 +168,7 @@ pub static BUILT_IN: &[BuiltIn] = &[
     past(
         "self-memory",
         "self.rss",
-        (512.0 * MIB, 460.8 * MIB),
+        (512.0 * MIB, 448.0 * MIB),
         "bytes",
         60,
         Warning,

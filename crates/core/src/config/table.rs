@@ -110,6 +110,15 @@ pub static SETTINGS: &[Setting] = &[
     .between(1024, 16_384),
     named(
         HISTORY,
+        "history.checkpoint_s",
+        "Checkpoint",
+        "Time between two checkpoints of the database: what a power cut can cost at most.",
+    )
+    .whole(10, 1, 60)
+    .unit("s")
+    .between(30, 5),
+    named(
+        HISTORY,
         "history.keep.raw_hours",
         "Keep every second",
         "How long every single reading is kept. Two days answer \"what happened last night\".",
@@ -173,15 +182,6 @@ pub static SETTINGS: &[Setting] = &[
     .whole(30, 1, 365)
     .unit("d")
     .between(7, 90),
-    named(
-        HISTORY,
-        "history.checkpoint_s",
-        "Checkpoint",
-        "Time between two checkpoints of the database: what a power cut can cost at most.",
-    )
-    .whole(10, 1, 60)
-    .unit("s")
-    .between(30, 5),
     named(LOG, "log.level", "Level", "The least severe lines that are written.")
         .choice("info", &["error", "warn", "info", "debug", "trace"])
         .choices("warn", "debug"),

@@ -187,7 +187,7 @@ mod tests {
         let mut values = Values::default();
         values.set("alerts.rules.self-memory.threshold", SettingValue::Number(1000.0));
         let rule = &values.config().alerts.rules["self-memory"];
-        assert_eq!(rule.clear, Some(900.0));
+        assert_eq!(rule.clear, Some(875.0));
         assert_eq!(rule.threshold, Some(1000.0));
     }
 

@@ -1,0 +1,184 @@
+//! Changing single settings in a person's text, keeping its comments and order.
+
+use toml_edit::{Document, DocumentMut, Item, Table, TableLike, Value};
+
+use super::wire::{Change, SettingValue};
+
+/// The text is no TOML, or a key leads through something that is no table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EditError(pub String);
+
+/// The text with the changes made, in order. Keys and values are not judged here.
+pub fn edit(text: &str, changes: &[Change]) -> Result<String, EditError> {
+    let mut text = text.to_string();
+    for change in changes {
+        text = match &change.value {
+            Some(value) => set(&text, &change.key, value)?,
+            None => unset(&text, &change.key)?,
+        };
+    }
+    Ok(text)
+}
+
+fn parsed(text: &str) -> Result<DocumentMut, EditError> {
+    text.parse().map_err(|_| {
+        EditError("The file is not TOML as it is now; mend it before changing a setting.".into())
+    })
+}
+
+fn set(text: &str, key: &str, value: &SettingValue) -> Result<String, EditError> {
+    let mut document = parsed(text)?;
+    let parts: Vec<&str> = key.split('.').collect();
+    let Some((last, groups)) = parts.split_last() else { return Ok(text.into()) };
+    let mut table: &mut dyn TableLike = document.as_table_mut();
+    for (depth, group) in groups.iter().enumerate() {
+        if !table.contains_key(group) {
+            let mut new = Table::new();
+            // Only the innermost gets a [header]; the ones around it follow from it.
+            new.set_implicit(depth + 1 < groups.len());
+            table.insert(group, Item::Table(new));
+        }
+        table = table
+            .get_mut(group)
+            .and_then(Item::as_table_like_mut)
+            .ok_or_else(|| EditError(format!("{} is no table.", groups[..=depth].join("."))))?;
+    }
+    let mut value: Value = super::to_toml(value);
+    match table.get_mut(last) {
+        Some(item) => {
+            if let Some(old) = item.as_value() {
+                *value.decor_mut() = old.decor().clone();
+            }
+            *item = Item::Value(value);
+        }
+        None => {
+            table.insert(last, Item::Value(value));
+        }
+    }
+    let edited = document.to_string();
+    Ok(if text.trim().is_empty() { edited.trim_start().to_string() } else { edited })
+}
+
+/// Takes a key's line out; a comment on that line stays as a line of its own.
+fn unset(text: &str, key: &str) -> Result<String, EditError> {
+    let document = Document::parse(text).map_err(|_| {
+        EditError("The file is not TOML as it is now; mend it before changing a setting.".into())
+    })?;
+    let parts: Vec<&str> = key.split('.').collect();
+    let Some((last, groups)) = parts.split_last() else { return Ok(text.into()) };
+    let mut table: &dyn TableLike = document.as_table();
+    let mut inline = false;
+    for group in groups {
+        let Some(item) = table.get(group) else { return Ok(text.into()) };
+        inline |= item.is_inline_table() && !item.as_table_like().is_some_and(TableLike::is_dotted);
+        let Some(next) = item.as_table_like() else { return Ok(text.into()) };
+        table = next;
+    }
+    let Some((found, item)) = table.get_key_value(last) else { return Ok(text.into()) };
+    if let (Some(start), Some(end), false) = (found.span(), item.span(), inline)
+        && item.is_value()
+    {
+        return Ok(without_line(text, start.start, end.end));
+    }
+    let mut document = document.into_mut();
+    let mut table: &mut dyn TableLike = document.as_table_mut();
+    for group in groups {
+        match table.get_mut(group).and_then(Item::as_table_like_mut) {
+            Some(next) => table = next,
+            None => return Ok(text.into()),
+        }
+    }
+    table.remove(last);
+    Ok(document.to_string())
+}
+
+fn without_line(text: &str, key_start: usize, value_end: usize) -> String {
+    let start = text[..key_start].rfind('\n').map_or(0, |i| i + 1);
+    let end = text[value_end..].find('\n').map_or(text.len(), |i| value_end + i + 1);
+    let comment = text[value_end..end].trim();
+    let indent = &text[start..start + (text[start..].len() - text[start..].trim_start().len())];
+    let mut kept = text[..start].to_string();
+    if comment.starts_with('#') {
+        kept.push_str(indent.trim_matches('\n'));
+        kept.push_str(comment);
+        kept.push_str(if text[value_end..end].ends_with("\r\n") { "\r\n" } else { "\n" });
+    }
+    kept.push_str(&text[end..]);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(key: &str, value: Option<SettingValue>) -> Change {
+        Change { key: key.into(), value }
+    }
+
+    fn with(text: &str, key: &str, value: i64) -> String {
+        edit(text, &[change(key, Some(SettingValue::Integer(value)))]).unwrap()
+    }
+
+    fn without(text: &str, key: &str) -> String {
+        edit(text, &[change(key, None)]).unwrap()
+    }
+
+    const MINE: &str = "\
+# My workstation.
+
+[window]           # how it looks
+theme = \"dark\"
+
+# Disk is small here.
+[history]
+max_mib = 1024     # half of the default
+keep.raw_hours = 24
+";
+
+    #[test]
+    fn a_change_keeps_comments_spacing_and_order() {
+        assert_eq!(with(MINE, "history.max_mib", 512), MINE.replace("1024", "512"));
+        assert_eq!(with(MINE, "history.keep.raw_hours", 6), MINE.replace("24\n", "6\n"));
+    }
+
+    #[test]
+    fn a_missing_table_is_made_beside_its_kin() {
+        assert_eq!(with("", "history.keep.raw_hours", 6), "[history.keep]\nraw_hours = 6\n");
+        assert_eq!(
+            with("[history]\nmax_mib = 64\n\n[log]\nfiles = 2\n", "history.keep.raw_hours", 6),
+            "[history]\nmax_mib = 64\n\n[history.keep]\nraw_hours = 6\n\n[log]\nfiles = 2\n"
+        );
+        let text = with("", "alerts.rules.gpu-hot.for_s", 3);
+        assert_eq!(text, "[alerts.rules.gpu-hot]\nfor_s = 3\n");
+        assert_eq!(
+            with("history = { max_mib = 64 }", "history.checkpoint_s", 3),
+            "history = { max_mib = 64 , checkpoint_s = 3 }\n"
+        );
+    }
+
+    #[test]
+    fn taking_a_key_out_keeps_every_comment() {
+        assert_eq!(
+            without(MINE, "history.max_mib"),
+            MINE.replace("max_mib = 1024     # half", "# half")
+        );
+        assert_eq!(without(MINE, "window.theme"), MINE.replace("theme = \"dark\"\n", ""));
+        assert_eq!(
+            without(MINE, "history.keep.raw_hours"),
+            MINE.replace("keep.raw_hours = 24\n", "")
+        );
+        assert_eq!(without(MINE, "log.level"), MINE);
+        let inline = "history = { max_mib = 64, checkpoint_s = 3 } # x\n";
+        assert_eq!(without(inline, "history.max_mib"), "history = { checkpoint_s = 3 } # x\n");
+    }
+
+    #[test]
+    fn a_text_that_is_no_toml_is_left_alone() {
+        assert!(edit("= 3", &[change("log.files", None)]).is_err());
+        assert!(
+            edit("history = 3", &[change("history.max_mib", Some(SettingValue::Integer(64)))])
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! Settings from environment variables: `PLIMSOLL_` and the key in upper case,
+//! `.` as `__` and `-` as `_`, e.g. `PLIMSOLL_ALERTS__RULES__GPU_HOT__FOR_S`.
+
+use super::{
+    check::{allowed, check, shortened},
+    nearest::nearest,
+    parse::judge_key,
+    setting::{Accepts, Setting},
+    table::{SETTINGS, setting_of},
+    wire::{Problem, SettingValue},
+};
+
+const PREFIX: &str = "PLIMSOLL_";
+
+/// Longest value that is read from a variable.
+const LONGEST: usize = 64 * 1024;
+
+/// The variables that may hold settings, as they were at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    variables: Vec<(String, String)>,
+}
+
+/// A checked value of a variable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Override {
+    pub variable: String,
+    pub key: String,
+    pub value: SettingValue,
+}
+
+/// The variable that overrides a key.
+pub fn variable_of(key: &str) -> String {
+    let mut name = String::from(PREFIX);
+    for c in key.chars() {
+        match c {
+            '.' => name.push_str("__"),
+            '-' => name.push('_'),
+            c => name.push(c.to_ascii_uppercase()),
+        }
+    }
+    name
+}
+
+/// The key a variable stands for, whether or not there is such a setting.
+/// `None` for a variable that is no setting at all, like `PLIMSOLL_DATA_DIR`.
+fn key_of(variable: &str) -> Option<String> {
+    let rest = variable.strip_prefix(PREFIX)?;
+    if !rest.contains("__") {
+        return None;
+    }
+    let mut parts: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
+    // Ids hold no underscore and keys no hyphen, so the way back is certain.
+    if let [a, r, id, _] = parts.as_mut_slice()
+        && a == "alerts"
+        && r == "rules"
+    {
+        *id = id.replace('_', "-");
+    }
+    Some(parts.join("."))
+}
+
+// === impl Environment ===
+
+impl Environment {
+    /// This process's variables.
+    pub fn of_process() -> Self {
+        Self::from_variables(std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            Some((name, value.to_string_lossy().into_owned()))
+        }))
+    }
+
+    pub fn from_variables(
+        variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
+        let mut variables: Vec<(String, String)> = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .collect();
+        variables.sort();
+        Self { variables }
+    }
+
+    /// Checked values, and what is wrong with the others. A variable that is
+    /// wrong is left out; it never takes the file down with it.
+    pub fn read(&self) -> (Vec<Override>, Vec<Problem>) {
+        let (mut overrides, mut problems) = (Vec::new(), Vec::new());
+        for (variable, text) in &self.variables {
+            let Some(key) = key_of(variable) else { continue };
+            match read_one(variable, &key, text) {
+                Ok(value) => overrides.push(Override { variable: variable.clone(), key, value }),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        (overrides, problems)
+    }
+}
+
+fn read_one(variable: &str, key: &str, text: &str) -> Result<SettingValue, Problem> {
+    let problem = |message: String, hint: Option<String>| Problem {
+        key: Some(key.to_string()),
+        message,
+        hint,
+        ..Problem::default()
+    };
+    if let Some(judged) = judge_key(key) {
+        let known: Vec<String> =
+            SETTINGS.iter().filter(|s| !s.is_pattern()).map(|s| variable_of(s.key)).collect();
+        let hint = match nearest(variable, known.iter().map(String::as_str)) {
+            Some(near) => Some(format!("Did you mean {near}?")),
+            None => judged.hint,
+        };
+        return Err(problem(format!("{variable}: {}", judged.message), hint));
+    }
+    let Some(setting) = setting_of(key) else {
+        return Err(problem(format!("{variable}: there is no setting {key}."), None));
+    };
+    if text.len() > LONGEST {
+        return Err(problem(
+            format!("{variable} holds {} bytes; at most {LONGEST} are read.", text.len()),
+            None,
+        ));
+    }
+    let Some(value) = value_of(setting, text) else {
+        return Err(problem(
+            format!("{variable} ({key}) is {}. Found {}.", allowed(setting), shortened(text)),
+            Some(format!("Unset it, or: export {variable}={}", plain(&setting.default.value()))),
+        ));
+    };
+    check(setting, value).map_err(|refusal| {
+        problem(
+            format!("{variable} ({key}) {}", refusal.message),
+            Some(format!("Unset it, or: export {variable}={}", plain(&setting.default.value()))),
+        )
+    })
+}
+
+/// What a person types, as a value of that setting: from a variable or the
+/// command line. `None` where it is not of that type at all.
+pub fn value_of(setting: &Setting, text: &str) -> Option<SettingValue> {
+    let text = text.trim();
+    Some(match setting.accepts {
+        Accepts::Switch => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "on" | "yes" => SettingValue::Switch(true),
+            "false" | "0" | "off" | "no" => SettingValue::Switch(false),
+            _ => return None,
+        },
+        Accepts::Whole { .. } => SettingValue::Integer(text.replace('_', "").parse().ok()?),
+        Accepts::Number { .. } => SettingValue::Number(text.replace('_', "").parse().ok()?),
+        Accepts::Text { .. } | Accepts::Path | Accepts::Choice(_) => {
+            SettingValue::Text(text.into())
+        }
+        Accepts::List { .. } => SettingValue::List(
+            text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Into::into).collect(),
+        ),
+    })
+}
+
+/// A value as it is typed, without quotes.
+pub fn plain(value: &SettingValue) -> String {
+    match value {
+        SettingValue::Text(v) => v.clone(),
+        SettingValue::List(v) => v.join(","),
+        other => super::toml_value(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{BUILT_IN, Values};
+
+    #[test] // AR9: every limit can be set by environment
+    fn every_setting_has_a_variable_that_sets_it() {
+        for (key, setting) in Values::default().keys() {
+            let value = Values::default().get(&key).unwrap();
+            let environment = Environment::from_variables([(variable_of(&key), plain(&value))]);
+            let (overrides, problems) = environment.read();
+            assert_eq!(problems, [], "{key}");
+            assert_eq!(overrides[0].key, key);
+            assert_eq!(overrides[0].value, check(setting, value).unwrap());
+        }
+        assert!(!BUILT_IN.is_empty());
+    }
+
+    #[test]
+    fn ids_lose_and_regain_their_hyphens() {
+        let key = "alerts.rules.gpu-throttle-thermal.for_s";
+        assert_eq!(variable_of(key), "PLIMSOLL_ALERTS__RULES__GPU_THROTTLE_THERMAL__FOR_S");
+        assert_eq!(key_of(&variable_of(key)).as_deref(), Some(key));
+        assert_eq!(key_of("PLIMSOLL_DATA_DIR"), None);
+        assert_eq!(key_of("HOME"), None);
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named_with_its_key_value_and_range() {
+        let (overrides, problems) = Environment::from_variables([
+            ("PLIMSOLL_HISTORY__KEEP__RAW_HOURS", "two"),
+            ("PLIMSOLL_HISTORY__MAX_MB", "100"),
+            ("PLIMSOLL_LOG__FILES", "3"),
+        ])
+        .read();
+        assert_eq!(overrides.len(), 1);
+        assert_eq!(
+            problems[0].message,
+            "PLIMSOLL_HISTORY__KEEP__RAW_HOURS (history.keep.raw_hours) is a whole number, \
+             1 to 720 h. Found \"two\"."
+        );
+        assert_eq!(problems[1].hint.as_deref(), Some("Did you mean PLIMSOLL_HISTORY__MAX_MIB?"));
+    }
+}

@@ -1,0 +1,505 @@
+//! From text and environment to a configuration in force, and what a change
+//! would do to it.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use super::{
+    check::check_metric,
+    diff::diff,
+    edit::edit,
+    environment::{Environment, Override, variable_of},
+    file,
+    parse::{Entry, judge_key, like_built_in, no_such_field, parse},
+    rules::built_in,
+    table::setting_of,
+    typed::Config,
+    values::{Values, rule_key},
+    wire::{Change, Changed, Origin, Preview, Problem, SettingState, SettingValue},
+};
+
+/// Most rules of a person's own.
+const MOST_RULES: usize = 200;
+
+/// A text, read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub text: String,
+    pub digest: String,
+    /// Always complete: what the text says if it is sound, the defaults if not,
+    /// with the environment over it in both cases.
+    pub config: Arc<Config>,
+    pub settings: Vec<SettingState>,
+    /// What is wrong with the text, then with the environment.
+    pub problems: Vec<Problem>,
+    /// The text is without fault. Where it is not, the caller keeps the last
+    /// good one in force. A wrong variable is left out and does not count here.
+    pub sound: bool,
+}
+
+/// Reads the file; one that is not there is an empty one.
+pub fn load(path: &Path, environment: &Environment) -> Loaded {
+    match file::read(path) {
+        Ok(text) => Loaded::of(text, environment),
+        Err(error) => {
+            let mut loaded = Loaded::of(String::new(), environment);
+            loaded.sound = false;
+            loaded.problems.insert(
+                0,
+                Problem {
+                    message: format!("{} cannot be read: {error}.", path.display()),
+                    hint: Some("The last good configuration stays in force.".into()),
+                    ..Problem::default()
+                },
+            );
+            loaded
+        }
+    }
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    pub fn of(text: String, environment: &Environment) -> Self {
+        let parsed = parse(&text);
+        let mut problems = parsed.problems;
+        let mut values = Values::default();
+        let mut origins: BTreeMap<String, Origin> = BTreeMap::new();
+        for entry in &parsed.entries {
+            values.set(entry.key.clone(), entry.value.clone());
+        }
+        problems.extend(judge_rules(&values, &parsed.entries));
+        problems.sort_by_key(|p| (p.line, p.column));
+        let sound = problems.is_empty();
+        if sound {
+            for entry in &parsed.entries {
+                origins.insert(entry.key.clone(), Origin::File { line: entry.line });
+            }
+        } else {
+            values = Values::default();
+        }
+        let (overrides, wrong) = environment.read();
+        problems.extend(wrong);
+        for group in by_rule(overrides) {
+            let mut with = values.clone();
+            for o in &group {
+                with.set(o.key.clone(), o.value.clone());
+            }
+            let refused = judge_rules(&with, &[]);
+            if refused.is_empty() {
+                values = with;
+                for o in group {
+                    origins.insert(o.key, Origin::Environment { variable: o.variable });
+                }
+            } else {
+                let names: Vec<_> = group.iter().map(|o| o.variable.as_str()).collect();
+                problems.extend(refused.into_iter().map(|p| Problem {
+                    message: format!("{}: {}", names.join(", "), p.message),
+                    ..p
+                }));
+            }
+        }
+        let settings = values
+            .keys()
+            .into_iter()
+            .filter_map(|(key, setting)| {
+                Some(SettingState {
+                    value: values.get(&key)?,
+                    default: values.default_of(&key)?,
+                    origin: origins.get(&key).cloned().unwrap_or(Origin::Default),
+                    spec: setting.key.into(),
+                    key,
+                })
+            })
+            .collect();
+        Self {
+            digest: file::digest(&text),
+            config: Arc::new(values.config()),
+            settings,
+            problems,
+            sound,
+            text,
+        }
+    }
+
+    /// What the changes would do to this text; nothing is written.
+    pub fn preview_changes(&self, changes: &[Change], environment: &Environment) -> Preview {
+        let mut problems = Vec::new();
+        let (overrides, _) = environment.read();
+        for change in changes {
+            // An unknown key may be taken out: that is how it is mended.
+            if let (Some(problem), Some(_)) = (judge_key(&change.key), &change.value) {
+                problems.push(problem);
+            } else if let Some(o) = overrides.iter().find(|o| o.key == change.key) {
+                problems.push(overridden(o));
+            }
+        }
+        if problems.is_empty() {
+            match edit(&self.text, changes) {
+                Ok(text) => return self.preview_text(text, environment),
+                Err(error) => {
+                    problems.push(Problem { message: error.to_string(), ..Problem::default() });
+                    problems.extend(self.problems.iter().cloned());
+                }
+            }
+        }
+        Preview { text: self.text.clone(), diff: Vec::new(), problems, restart: Vec::new() }
+    }
+
+    /// What a new text would do in place of this one; nothing is written.
+    pub fn preview_text(&self, text: String, environment: &Environment) -> Preview {
+        let next = Loaded::of(text, environment);
+        let restart = if next.sound {
+            needs_restart(&changed_between(&self.settings, &next.settings))
+        } else {
+            Vec::new()
+        };
+        // A wrong variable is wrong with every text; it says nothing against this one.
+        let problems = if next.sound { Vec::new() } else { next.problems };
+        Preview { diff: diff(&self.text, &next.text), text: next.text, problems, restart }
+    }
+}
+
+fn overridden(o: &Override) -> Problem {
+    Problem {
+        key: Some(o.key.clone()),
+        message: format!(
+            "{} is set by the environment variable {}; the file has no say in it.",
+            o.key, o.variable
+        ),
+        hint: Some(format!("Unset {} and start Plimsoll again.", variable_of(&o.key))),
+        ..Problem::default()
+    }
+}
+
+/// Settings whose value differs; one that is on one side only is compared with its default.
+pub fn changed_between(old: &[SettingState], new: &[SettingState]) -> Vec<Changed> {
+    let index = |states: &[SettingState]| -> BTreeMap<String, SettingValue> {
+        states.iter().map(|s| (s.key.clone(), s.value.clone())).collect()
+    };
+    let (before, after) = (index(old), index(new));
+    let order = new.iter().chain(old.iter().filter(|s| !after.contains_key(&s.key)));
+    order
+        .filter_map(|s| {
+            let default = || setting_of(&s.key).map(|s| s.default.value());
+            let old = before.get(&s.key).cloned().or_else(default)?;
+            let new = after.get(&s.key).cloned().or_else(default)?;
+            (old != new).then(|| Changed { key: s.key.clone(), old, new })
+        })
+        .collect()
+}
+
+/// The keys among them that apply only after a restart.
+pub fn needs_restart(changed: &[Changed]) -> Vec<String> {
+    let waits = |c: &&Changed| setting_of(&c.key).is_some_and(|s| !s.live);
+    changed.iter().filter(waits).map(|c| c.key.clone()).collect()
+}
+
+/// Variables of one rule belong together: each alone would be half a rule.
+fn by_rule(overrides: Vec<Override>) -> Vec<Vec<Override>> {
+    let mut groups: BTreeMap<String, Vec<Override>> = BTreeMap::new();
+    for o in overrides {
+        let name = rule_key(&o.key).map_or_else(|| o.key.clone(), |(id, _)| format!("rule {id}"));
+        groups.entry(name).or_default().push(o);
+    }
+    groups.into_values().collect()
+}
+
+/// What no single value shows: rules that are incomplete or contradict themselves.
+fn judge_rules(values: &Values, entries: &[Entry]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let at = |key: &str| entries.iter().find(|e| e.key == key);
+    // Where a rule as a whole is meant, its first line is shown.
+    let first = |id: &str| {
+        entries
+            .iter()
+            .filter(|e| rule_key(&e.key).is_some_and(|(of, _)| of == id))
+            .min_by_key(|e| e.line)
+    };
+    let problem =
+        |place: Option<&Entry>, key: String, message: String, hint: Option<String>| Problem {
+            line: place.map(|e| e.line),
+            column: place.map(|e| e.column),
+            key: Some(key),
+            message,
+            hint,
+            mend: None,
+        };
+    for (key, value) in values.iter() {
+        let Some((id, field)) = rule_key(key) else { continue };
+        let known = built_in(id).map_or(field != "floor_gib", |rule| rule.has(field));
+        if !known {
+            let (message, hint) = no_such_field(id, field);
+            problems.push(problem(at(key), key.clone(), message, Some(hint)));
+        } else if let ("metric", SettingValue::Text(name)) = (field, value)
+            && !name.is_empty()
+            && let Err(refusal) = check_metric(name)
+        {
+            let message = format!("{key} {}", refusal.message);
+            problems.push(problem(at(key), key.clone(), message, refusal.hint));
+        }
+    }
+    let ids = values.rule_ids();
+    let own: Vec<&String> = ids.iter().filter(|id| built_in(id).is_none()).collect();
+    if own.len() > MOST_RULES {
+        problems.push(problem(
+            None,
+            "alerts.rules".into(),
+            format!("There are {} rules of your own; at most {MOST_RULES} are kept.", own.len()),
+            None,
+        ));
+        return problems;
+    }
+    for id in own {
+        let key = |field: &str| format!("alerts.rules.{id}.{field}");
+        let named =
+            matches!(values.own(&key("metric")), Some(SettingValue::Text(m)) if !m.is_empty());
+        if !named {
+            let hint = match like_built_in(id) {
+                Some(near) => format!("Did you mean the rule {near}?"),
+                None => "For example metric = \"gpu.temperature\".".into(),
+            };
+            let message = format!("{id} is a rule of your own and needs a metric to watch.");
+            problems.push(problem(first(id), key("metric"), message, Some(hint)));
+        } else if values.own(&key("threshold")).is_none() {
+            let message = format!("{id} is a rule of your own and needs a threshold.");
+            problems.push(problem(first(id), key("threshold"), message, None));
+        }
+    }
+    for id in &ids {
+        let key = |field: &str| format!("alerts.rules.{id}.{field}");
+        let below = match built_in(id) {
+            Some(rule) => rule.below,
+            None => values.own(&key("below")) == Some(&SettingValue::Switch(true)),
+        };
+        if let (Some(SettingValue::Number(threshold)), Some(SettingValue::Number(clear))) =
+            (values.get(&key("threshold")), values.own(&key("clear")))
+            && (if below { *clear < threshold } else { *clear > threshold })
+        {
+            let (word, side) = if below { ("below", "least") } else { ("above", "most") };
+            problems.push(problem(
+                at(&key("clear")),
+                key("clear"),
+                format!(
+                    "{} is at {side} the threshold, {threshold}: {id} alerts {word} it. Found {clear}.",
+                    key("clear")
+                ),
+                Some("Take the line out to let it follow the threshold.".into()),
+            ));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn none() -> Environment {
+        Environment::default()
+    }
+
+    fn read(text: &str) -> Loaded {
+        Loaded::of(text.into(), &none())
+    }
+
+    fn change(key: &str, value: SettingValue) -> Change {
+        Change { key: key.into(), value: Some(value) }
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file_and_the_file_the_defaults() {
+        let environment = Environment::from_variables([("PLIMSOLL_HISTORY__KEEP__RAW_HOURS", "6")]);
+        let loaded =
+            Loaded::of("[history]\nmax_mib = 512\nkeep.raw_hours = 24\n".into(), &environment);
+        assert_eq!(loaded.problems, []);
+        assert_eq!(loaded.config.history.keep.raw_hours, 6);
+        assert_eq!(loaded.config.history.max_mib, 512);
+        assert_eq!(loaded.config.history.checkpoint_s, 10);
+        let origin = |key| loaded.settings.iter().find(|s| s.key == key).unwrap().origin.clone();
+        assert_eq!(origin("history.max_mib"), Origin::File { line: 2 });
+        assert_eq!(origin("history.checkpoint_s"), Origin::Default);
+        assert_eq!(
+            origin("history.keep.raw_hours"),
+            Origin::Environment { variable: "PLIMSOLL_HISTORY__KEEP__RAW_HOURS".into() }
+        );
+    }
+
+    #[test]
+    fn a_broken_text_leaves_a_complete_configuration() {
+        let loaded = read("[history]\nmax_mib = 5\ncheckpoint_s = 3\n");
+        assert!(!loaded.sound);
+        assert_eq!(*loaded.config, Config::default(), "half a file is never in force");
+    }
+
+    #[test]
+    fn a_wrong_variable_is_told_and_left_out() {
+        let environment = Environment::from_variables([("PLIMSOLL_LOG__FILES", "lots")]);
+        let loaded = Loaded::of("log.files = 3".into(), &environment);
+        assert!(loaded.sound);
+        assert_eq!(loaded.problems.len(), 1);
+        assert_eq!(loaded.config.log.files, 3);
+    }
+
+    #[test]
+    fn a_rule_of_ones_own_needs_metric_and_threshold() {
+        let loaded = read("[alerts.rules.mine]\nthreshold = 80\n");
+        assert_eq!(loaded.problems[0].line, Some(2));
+        assert!(loaded.problems[0].message.contains("needs a metric"));
+        let loaded = read("[alerts.rules.mine]\nmetric = \"gpu.temperature\"\n");
+        assert!(loaded.problems[0].message.contains("needs a threshold"));
+        let loaded = read("[alerts.rules.mine]\nmetric = \"gpu.temprature\"\nthreshold = 1\n");
+        assert_eq!(loaded.problems[0].hint.as_deref(), Some("Did you mean gpu.temperature?"));
+        let loaded = read("[alerts.rules.gpu-hto]\nthreshold = 1\n");
+        assert_eq!(loaded.problems[0].hint.as_deref(), Some("Did you mean the rule gpu-hot?"));
+        let loaded =
+            read("[alerts.rules.mine]\nmetric = \"gpu.temperature\"\nthreshold = 80\nclear = 75\n");
+        assert_eq!(loaded.problems, []);
+        assert_eq!(loaded.config.alerts.rules["mine"].clear, Some(75.0));
+    }
+
+    #[test]
+    fn a_rule_of_ones_own_may_come_from_variables_alone() {
+        let pair = [
+            ("PLIMSOLL_ALERTS__RULES__MINE__METRIC", "cpu.busy"),
+            ("PLIMSOLL_ALERTS__RULES__MINE__THRESHOLD", "95"),
+        ];
+        let loaded = Loaded::of(String::new(), &Environment::from_variables(pair));
+        assert_eq!(loaded.config.alerts.rules["mine"].threshold, Some(95.0));
+        let half = Loaded::of(String::new(), &Environment::from_variables(pair[1..].to_vec()));
+        assert!(half.sound && half.problems.len() == 1);
+        assert!(!half.config.alerts.rules.contains_key("mine"));
+    }
+
+    #[test]
+    fn an_alert_that_would_never_end_is_refused() {
+        let loaded = read("[alerts.rules.memory-warn]\nclear = 90\n");
+        assert!(loaded.problems[0].message.contains("at most the threshold, 70"));
+        let loaded = read("[alerts.rules.disk-space]\nclear = 5\n");
+        assert!(loaded.problems[0].message.contains("at least the threshold, 10"));
+        assert_eq!(read("[alerts.rules.gpu-hot]\nthreshold = 80\n").problems, []);
+    }
+
+    #[test]
+    fn a_field_that_means_nothing_for_a_built_in_rule_is_refused() {
+        let loaded = read("[alerts.rules.gpu-lost]\nthreshold = 1\n");
+        assert_eq!(
+            loaded.problems[0].message,
+            "gpu-lost comes with Plimsoll and has no threshold; it has enabled, for_s, severity."
+        );
+    }
+
+    #[test]
+    fn a_preview_shows_the_diff_and_what_needs_a_restart() {
+        let loaded = read("# mine\n");
+        let preview = loaded.preview_changes(
+            &[
+                change("gpu.nvml_path", SettingValue::Text("/opt/libnvidia-ml.so".into())),
+                change("log.files", SettingValue::Integer(3)),
+            ],
+            &none(),
+        );
+        assert_eq!(preview.problems, []);
+        assert_eq!(preview.restart, ["gpu.nvml_path"]);
+        assert!(preview.text.contains("# mine") && preview.text.contains("files = 3"));
+        assert!(!preview.diff.is_empty());
+    }
+
+    #[test]
+    fn a_preview_refuses_wrong_keys_values_and_locked_settings() {
+        let environment = Environment::from_variables([("PLIMSOLL_LOG__FILES", "4")]);
+        let loaded = Loaded::of(String::new(), &environment);
+        let problem = |key, value| {
+            let preview = loaded.preview_changes(&[change(key, value)], &environment);
+            assert_eq!(preview.problems.len(), 1, "{preview:?}");
+            preview.problems[0].message.clone()
+        };
+        assert!(problem("log.files", SettingValue::Integer(3)).contains("PLIMSOLL_LOG__FILES"));
+        assert!(problem("log.file", SettingValue::Integer(3)).contains("no setting"));
+        assert!(problem("log.file_mib", SettingValue::Integer(0)).contains("1 to 1024"));
+    }
+
+    #[test]
+    fn an_unknown_key_can_be_taken_out_by_a_change() {
+        let loaded = read("[log]\nfilez = 3\n");
+        let preview =
+            loaded.preview_changes(&[Change { key: "log.filez".into(), value: None }], &none());
+        assert_eq!((preview.problems, preview.text.as_str()), (vec![], "[log]\n"));
+    }
+
+    #[test]
+    fn what_changed_is_found_on_both_sides() {
+        let old = read("[alerts.rules.mine]\nmetric = \"cpu.busy\"\nthreshold = 90\n");
+        let new = read("log.files = 3");
+        let keys: Vec<_> =
+            changed_between(&old.settings, &new.settings).into_iter().map(|c| c.key).collect();
+        assert!(
+            keys.contains(&"log.files".into()) && keys.contains(&"alerts.rules.mine.metric".into())
+        );
+        assert_eq!(changed_between(&new.settings, &new.settings), []);
+    }
+
+    /// Lines that look like a configuration, some of them wrong.
+    fn lines() -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            Just("history".to_string()),
+            Just("alerts.rules".into()),
+            Just("max_mib".into()),
+            Just("log".into()),
+            Just("modules".into()),
+            Just("\"a.b\"".into()),
+            "[a-z0-9._\"'é-]{0,12}",
+        ];
+        let value = prop_oneof![
+            Just("3".to_string()),
+            Just("true".into()),
+            Just("[\"a=debug\"]".into()),
+            Just("{ x = 1 }".into()),
+            Just("1e999".into()),
+            Just("nan".into()),
+            Just("1979-05-27T07:32:00Z".into()),
+            "[\\PC]{0,12}",
+        ];
+        let line = (0..5u8, word.clone(), word, value).prop_map(|(kind, a, b, v)| match kind {
+            0 => format!("[{a}.{b}]"),
+            1 => format!("[[{a}]]"),
+            2 => format!("{a}.{b} = {v}"),
+            3 => v,
+            _ => format!("{a} = {v} # {b}"),
+        });
+        proptest::collection::vec(line, 0..12).prop_map(|l| l.join("\n"))
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in prop_oneof![lines(), "\\PC*", "[\\[\\]{}=.\"'#\\n\\r\\t a-z0-9\\\\]{0,200}"]) {
+            let loaded = read(&text);
+            prop_assert_eq!(loaded.sound, loaded.problems.is_empty());
+            let total = u32::try_from(text.lines().count() + 1).unwrap();
+            for p in &loaded.problems {
+                prop_assert!(p.line.is_none_or(|line| (1..=total).contains(&line)));
+            }
+            let _ = loaded.preview_changes(&[
+                change("history.keep.raw_hours", SettingValue::Integer(3)),
+                Change { key: "log.level".into(), value: None },
+            ], &none());
+        }
+
+        #[test]
+        fn a_change_to_a_sound_text_is_in_force_and_unset_takes_it_back(
+            text in lines(), hours in 1i64..720,
+        ) {
+            let loaded = read(&text);
+            if loaded.sound {
+                let set = loaded.preview_changes(
+                    &[change("history.keep.raw_hours", SettingValue::Integer(hours))], &none());
+                prop_assert_eq!(&set.problems, &vec![]);
+                let after = read(&set.text);
+                prop_assert_eq!(i64::from(after.config.history.keep.raw_hours), hours);
+                let unset = after.preview_changes(
+                    &[Change { key: "history.keep.raw_hours".into(), value: None }], &none());
+                prop_assert_eq!(read(&unset.text).config.history.keep.raw_hours, 48);
+            }
+        }
+    }
+}
