@@ -1,0 +1,201 @@
+// The data behind a set of charts: asked for once per range and width, then
+// grown by the live stream. `version` changes when charts must be drawn anew.
+
+import type { Fault, Mark, SeriesInfo, SeriesKey } from '../bindings';
+import { call, toFault } from '../host';
+import type { Span } from '../range';
+import { live } from '../state/live.svelte';
+import { range } from '../state/range.svelte';
+import { Trace } from './columns';
+
+export const keyOf = (key: SeriesKey): string => (key.subject ? `${key.metric}\u0000${key.subject}` : key.metric);
+
+export interface Latest {
+  at: number;
+  value: number;
+}
+
+/** How many series one question holds (the history allows no more). */
+const PER_QUERY = 64;
+
+export class Feed {
+  version = $state(0);
+  loading = $state(false);
+  /** True when loading takes long enough to be told. */
+  slow = $state(false);
+  fault = $state.raw<Fault | null>(null);
+  /** Newest values by series; changes once a tick. */
+  latest = $state.raw<ReadonlyMap<string, Latest>>(new Map());
+
+  #traces = new Map<string, Trace>();
+  #cadences = new Map<string, number>();
+  #keys: SeriesKey[] = [];
+  #width = 0;
+  #shift = 0;
+  #asked = '';
+  #run = 0;
+  #values = new Map<string, Latest>();
+
+  /** Trace of a series; an empty one until it is loaded. */
+  trace(key: SeriesKey): Trace {
+    const id = keyOf(key);
+    let trace = this.#traces.get(id);
+    if (!trace) this.#traces.set(id, (trace = Trace.empty(1000, this.#cadences.get(id) ?? 1000)));
+    return trace;
+  }
+
+  value(key: SeriesKey): number | null {
+    return this.latest.get(keyOf(key))?.value ?? null;
+  }
+
+  /** Cadences and last known values, so that something stands there before the first tick. */
+  know(list: readonly SeriesInfo[]): void {
+    for (const { key, cadence_ms, last, last_ms, kind } of list) {
+      this.#cadences.set(keyOf(key), cadence_ms);
+      // A counter's last value is a total; only its rate is shown.
+      if (last !== null && last_ms !== null && kind === 'gauge' && !this.#values.has(keyOf(key))) {
+        this.#values.set(keyOf(key), { at: last_ms, value: last });
+      }
+    }
+    this.latest = new Map(this.#values);
+  }
+
+  cadence(key: SeriesKey): number {
+    return this.#cadences.get(keyOf(key)) ?? 1000;
+  }
+
+  /** Follows the stream; answers how to stop. `prefixes` say which metrics' values to hear. */
+  start(prefixes: readonly string[]): () => void {
+    const release = live.want(prefixes);
+    const off = live.on((event) => {
+      if (event.event === 'tick') this.#tick(event.at_ms, event.values);
+      else if (event.event === 'missed') this.#again();
+    });
+    return () => {
+      release();
+      off();
+      this.#run += 1;
+    };
+  }
+
+  #tick(at: number, values: readonly { metric: string; subject: string; value: number }[]) {
+    if (values.length === 0) return;
+    for (const { metric, subject, value } of values) {
+      const id = subject ? `${metric}\u0000${subject}` : metric;
+      this.#values.set(id, { at, value });
+      // Compared and zoomed pictures stand still; they do not grow.
+      if (this.#shift === 0 && range.fixed === null) this.#traces.get(id)?.append(at, value);
+    }
+    this.latest = new Map(this.#values);
+    for (const trace of this.#traces.values()) trace.trim(range.view.from);
+  }
+
+  #again() {
+    this.#asked = '';
+    this.#load(range.view);
+  }
+
+  /** Says what is shown; asks the history only where that is something new. */
+  show(keys: readonly SeriesKey[], width: number, shift = 0): void {
+    this.#keys = [...keys];
+    this.#width = width;
+    this.#shift = shift;
+    this.#load(range.view);
+  }
+
+  #load(view: Span) {
+    if (this.#width < 16 || this.#keys.length === 0) {
+      this.loading = false;
+      return;
+    }
+    // A moving picture is asked for once per length; a standing one by its ends.
+    const width = Math.min(4096, Math.ceil(this.#width / 128) * 128);
+    const moving = range.fixed === null && this.#shift === 0;
+    const where = moving ? `${range.choice}${range.pausedAt ?? ''}` : `${view.from}-${view.to}`;
+    const asked = `${where}|${width}|${this.#shift}|${this.#keys.map(keyOf).join(',')}`;
+    if (asked === this.#asked) return;
+    this.#asked = asked;
+    void this.#ask(view, width);
+  }
+
+  async #ask(view: Span, width: number) {
+    const run = ++this.#run;
+    const keys = this.#keys;
+    const shift = this.#shift;
+    this.loading = true;
+    const slow = setTimeout(() => run === this.#run && (this.slow = true), 300);
+    try {
+      const fresh = new Map<string, Trace>();
+      for (let at = 0; at < keys.length; at += PER_QUERY) {
+        const answer = await call('history.query', {
+          series: keys.slice(at, at + PER_QUERY),
+          from_ms: Math.floor(view.from - shift),
+          to_ms: Math.ceil(view.to - shift),
+          width_px: width,
+        });
+        if (run !== this.#run) return;
+        for (const series of answer.series) {
+          const trace = Trace.from(series, this.cadence(series.key), range.now, shift);
+          fresh.set(keyOf(series.key), trace);
+        }
+      }
+      // Ticks that came while the history answered are newer than its answer.
+      for (const [id, trace] of fresh) {
+        const newest = this.#values.get(id);
+        if (newest && shift === 0 && range.fixed === null) trace.append(newest.at, newest.value);
+      }
+      this.#traces = fresh;
+      this.fault = null;
+      this.version += 1;
+    } catch (thrown) {
+      if (run === this.#run) {
+        this.fault = toFault(thrown);
+        this.#asked = '';
+      }
+    } finally {
+      clearTimeout(slow);
+      if (run === this.#run) {
+        this.loading = false;
+        this.slow = false;
+      }
+    }
+  }
+
+  /** Asks once more after a fault. */
+  retry(): void {
+    this.#again();
+  }
+
+  /** Stops waiting for an answer that takes too long; what is drawn stays. */
+  cancel(): void {
+    this.#run += 1;
+    this.loading = false;
+    this.slow = false;
+  }
+}
+
+/** Marks of what is shown, kept fresh by the stream. */
+export class Marks {
+  list = $state.raw<Mark[]>([]);
+  #asked = '';
+  #run = 0;
+
+  start(): () => void {
+    return live.on((event) => {
+      if (event.event === 'mark') {
+        this.list = [...this.list.filter((m) => m.id === 0 || m.id !== event.mark.id), event.mark];
+      } else if (event.event === 'missed') this.#asked = '';
+    });
+  }
+
+  /** Asks for the marks of a span, if it is another one than before. */
+  show(view: Span, moving: boolean): void {
+    const asked = moving ? String(view.to - view.from) : `${view.from}-${view.to}`;
+    if (asked === this.#asked) return;
+    this.#asked = asked;
+    const run = ++this.#run;
+    void call('marks', { from_ms: Math.floor(view.from), to_ms: Math.ceil(view.to) + 1 })
+      .then((list) => run === this.#run && (this.list = list))
+      .catch(() => (this.#asked = ''));
+  }
+}

@@ -1,0 +1,76 @@
+// Processes by what a person would call them: the service, else the container, else the program.
+
+import type { Process } from './bindings';
+
+export type GroupKind = 'service' | 'container' | 'program' | 'own';
+
+export interface Group {
+  id: string;
+  name: string;
+  kind: GroupKind;
+  processes: Process[];
+  /** Sums over its processes. CPU and VRAM are `null` where none of them is known. */
+  cpu_percent: number | null;
+  rss_bytes: number;
+  vram_bytes: number | null;
+}
+
+export function groupOf(process: Process): Pick<Group, 'id' | 'name' | 'kind'> {
+  if (process.own) return { id: 'own', name: 'Plimsoll', kind: 'own' };
+  // Units of a login session hold everything a person started: they say nothing.
+  if (process.unit && /\.service$/.test(process.unit) && !/^user@\d+\.service$/.test(process.unit)) {
+    return { id: `service:${process.unit}`, name: process.unit.replace(/\.service$/, ''), kind: 'service' };
+  }
+  if (process.container) {
+    return { id: `container:${process.container}`, name: process.container, kind: 'container' };
+  }
+  return { id: `program:${process.name}`, name: process.name, kind: 'program' };
+}
+
+export function groupAll(processes: readonly Process[]): Group[] {
+  const groups = new Map<string, Group>();
+  for (const process of processes) {
+    const head = groupOf(process);
+    let group = groups.get(head.id);
+    if (!group) {
+      groups.set(head.id, (group = { ...head, processes: [], cpu_percent: null, rss_bytes: 0, vram_bytes: null }));
+    }
+    group.processes.push(process);
+    group.cpu_percent = plus(group.cpu_percent, process.cpu_percent);
+    group.rss_bytes += process.rss_bytes;
+    group.vram_bytes = plus(group.vram_bytes, process.vram_bytes);
+  }
+  return [...groups.values()];
+}
+
+function plus(a: number | null, b: number | null): number | null {
+  return b === null ? a : (a ?? 0) + b;
+}
+
+export interface Holder {
+  name: string;
+  bytes: number;
+  kind: 'group' | 'small' | 'rest';
+}
+
+/**
+ * Who holds VRAM, largest first. What the card counts as used and no process
+ * owns up to (driver, display, other users' processes) is the rest; at most
+ * `most` groups stand alone.
+ */
+export function holders(processes: readonly Process[], used: number | null, most: number): Holder[] {
+  const known = groupAll(processes)
+    .filter((g) => (g.vram_bytes ?? 0) > 0)
+    .map((g): Holder => ({ name: g.name, bytes: g.vram_bytes ?? 0, kind: 'group' }))
+    .sort((a, b) => b.bytes - a.bytes);
+  const out = known.slice(0, most);
+  const small = known.slice(most);
+  if (small.length > 0) {
+    out.push({ name: `${small.length} more`, bytes: small.reduce((sum, h) => sum + h.bytes, 0), kind: 'small' });
+  }
+  const owned = known.reduce((sum, h) => sum + h.bytes, 0);
+  const rest = used === null ? 0 : used - owned;
+  // Process list and total are read at different moments: a little less is noise.
+  if (rest > 32 * 2 ** 20) out.push({ name: 'driver and other', bytes: rest, kind: 'rest' });
+  return out;
+}
