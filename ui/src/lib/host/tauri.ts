@@ -33,7 +33,7 @@ export function tauriHost(): Host {
       return () => {
         ended = true;
         // A newer subscription has replaced this one already; ending it here would end that one.
-        if (mine === newest) void invoke('unsubscribe').catch(() => undefined);
+        if (mine === newest) void invoke('unsubscribe', { id: channel.id }).catch(() => undefined);
       };
     },
 
