@@ -1,0 +1,376 @@
+//! Opening a database: what it is, how old it is, bringing it up to date.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, SqlSafeStr as _, SqliteConnection,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::error::{Fault, OpenError, fault_of};
+
+/// One step of a schema, numbered and never changed once it was released.
+pub(crate) struct Step {
+    pub version: u32,
+    pub name: &'static str,
+    pub sql: &'static str,
+    /// It throws data away: the file is copied first where the disk has room.
+    pub destructive: bool,
+}
+
+/// A database by its file name and its steps.
+pub(crate) struct Schema {
+    pub file: &'static str,
+    /// Of the file header (`PRAGMA application_id`): whose file this is.
+    pub application_id: i32,
+    pub steps: &'static [Step],
+    pub synchronous: SqliteSynchronous,
+    /// Copied before every migration, destructive or not.
+    pub always_copy: bool,
+}
+
+pub(crate) static HISTORY: Schema = Schema {
+    file: "history.db",
+    application_id: 0x504c_4831, // PLH1
+    steps: &[Step {
+        version: 1,
+        name: "first",
+        sql: include_str!("../../../migrations/history/0001_first.sql"),
+        destructive: false,
+    }],
+    synchronous: SqliteSynchronous::Normal,
+    always_copy: false,
+};
+
+pub(crate) static STATE: Schema = Schema {
+    file: "state.db",
+    application_id: 0x504c_5331, // PLS1
+    steps: &[Step {
+        version: 1,
+        name: "first",
+        sql: include_str!("../../../migrations/state/0001_first.sql"),
+        destructive: false,
+    }],
+    synchronous: SqliteSynchronous::Full,
+    always_copy: true,
+};
+
+/// What the first hundred bytes of a file say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    /// Ours, at that version; 0 while its first migration has not ended.
+    Ours(u32),
+    /// A SQLite database of something else.
+    Foreign,
+    /// Not a SQLite database, though it stands where ours should.
+    Damaged,
+}
+
+// === impl Schema ===
+
+impl Schema {
+    pub(crate) fn version(&self) -> u32 {
+        self.steps.last().map_or(0, |step| step.version)
+    }
+
+    pub(crate) fn path(&self, folder: &Path) -> PathBuf {
+        folder.join(self.file)
+    }
+
+    /// Reads the header without opening the database, so that a file which must
+    /// stay untouched does.
+    pub(crate) fn look_at(&self, path: &Path) -> std::io::Result<Found> {
+        let mut head = Vec::with_capacity(100);
+        match File::open(path) {
+            Ok(file) => file.take(100).read_to_end(&mut head)?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(e) => return Err(e),
+        };
+        if head.is_empty() {
+            return Ok(Found::Nothing);
+        }
+        if head.len() < 100 || !head.starts_with(b"SQLite format 3\0") {
+            return Ok(Found::Damaged);
+        }
+        // Offsets of the file format: 60 user version, 68 application id.
+        let word =
+            |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (version, id) = (word(60), word(68));
+        Ok(match id {
+            0 if version == 0 => Found::Ours(0),
+            id if id == self.application_id.cast_unsigned() => Found::Ours(version),
+            _ => Found::Foreign,
+        })
+    }
+
+    fn options(&self, path: &Path) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(Duration::from_secs(2))
+            .statement_cache_capacity(64)
+            .disable_statement_logging()
+    }
+
+    /// A connection that writes. Checkpoints are never made inside a commit.
+    pub(crate) async fn writer(&self, path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+        self.options(path)
+            .create_if_missing(true)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(self.synchronous)
+            .pragma("wal_autocheckpoint", "0")
+            .pragma("journal_size_limit", "16777216")
+            .connect()
+            .await
+    }
+
+    /// A further connection to a database that is up to date: it checkpoints.
+    pub(crate) async fn helper(&self, path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+        self.options(path)
+            .synchronous(self.synchronous)
+            .pragma("wal_autocheckpoint", "0")
+            .connect()
+            .await
+    }
+
+    pub(crate) async fn reader(&self, path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+        self.options(path)
+            .read_only(true)
+            .pragma("mmap_size", "268435456")
+            .pragma("cache_size", "-4096")
+            .connect()
+            .await
+    }
+
+    /// Opens for writing and brings the schema up to date. A newer or foreign
+    /// file is refused and not touched; [`OpenError::Damaged`] says that the
+    /// file should be set aside.
+    pub(crate) async fn open(&self, folder: &Path) -> Result<SqliteConnection, OpenError> {
+        let path = self.path(folder);
+        let unusable = |reason: String| OpenError::Unusable { path: path.clone(), reason };
+        std::fs::create_dir_all(folder).map_err(|e| unusable(e.to_string()))?;
+        let version = match self.look_at(&path).map_err(|e| unusable(e.to_string()))? {
+            Found::Nothing => 0,
+            Found::Ours(version) if version > self.version() => {
+                return Err(OpenError::Newer { path, found: version, known: self.version() });
+            }
+            Found::Ours(version) => version,
+            Found::Foreign => return Err(OpenError::Foreign { path }),
+            Found::Damaged => {
+                return Err(OpenError::Damaged {
+                    path,
+                    reason: "it does not begin like a database".into(),
+                });
+            }
+        };
+        let open_error = |e: sqlx::Error| match fault_of(&e) {
+            Fault::Damaged => OpenError::Damaged { path: path.clone(), reason: e.to_string() },
+            Fault::Pause => OpenError::Unusable { path: path.clone(), reason: e.to_string() },
+        };
+        let mut connection = self.writer(&path).await.map_err(open_error)?;
+        if version < self.version() {
+            let due = self.steps.iter().filter(|step| step.version > version);
+            if version > 0 && (self.always_copy || due.clone().any(|step| step.destructive)) {
+                copy_before_migration(&mut connection, &path, version).await?;
+            }
+            self.migrate(&mut connection, &path).await?;
+        }
+        // Damage to the schema shows here and not at the first tick.
+        sqlx::query("SELECT count(*) FROM sqlite_schema")
+            .execute(&mut connection)
+            .await
+            .map_err(open_error)?;
+        Ok(connection)
+    }
+
+    async fn migrate(
+        &self,
+        connection: &mut SqliteConnection,
+        path: &Path,
+    ) -> Result<(), OpenError> {
+        let steps = self.steps.iter().map(|step| {
+            Migration::new(
+                step.version.into(),
+                step.name.into(),
+                MigrationType::Simple,
+                step.sql.into_sql_str(),
+                false,
+            )
+        });
+        let migrator = Migrator::with_migrations(steps.collect());
+        let failed = |reason: String| OpenError::Migration { path: path.to_owned(), reason };
+        // Not `run`: its future is not seen to be `Send` (sqlx knows, and offers this way).
+        migrator.run_direct(None, &mut *connection, false).await.map_err(|e| match e {
+            MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _)
+                if fault_of(&e) == Fault::Damaged =>
+            {
+                OpenError::Damaged { path: path.to_owned(), reason: e.to_string() }
+            }
+            e => failed(e.to_string()),
+        })?;
+        // The header says what the file is, for programs that must not open it.
+        let head = format!(
+            "PRAGMA application_id = {}; PRAGMA user_version = {}; PRAGMA wal_checkpoint(TRUNCATE);",
+            self.application_id,
+            self.version()
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(head))
+            .execute(&mut *connection)
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+        Ok(())
+    }
+}
+
+/// Copies the database beside itself. Where the disk has no room for that, a
+/// destructive step would leave no way back: it is refused.
+async fn copy_before_migration(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    version: u32,
+) -> Result<(), OpenError> {
+    let failed = |reason: String| OpenError::Migration { path: path.to_owned(), reason };
+    let copy = path.with_extension(format!("before-v{}.db", version + 1));
+    let bytes = std::fs::metadata(path).map_or(0, |m| m.len());
+    let room = path.parent().and_then(available_bytes);
+    if room.is_some_and(|room| room < bytes + bytes / 10) {
+        return Err(failed(format!(
+            "the disk has no room for the copy that is made first ({} MiB). Free some space and start again",
+            bytes >> 20
+        )));
+    }
+    let _ = std::fs::remove_file(&copy);
+    sqlx::query("VACUUM INTO ?1")
+        .bind(copy.to_string_lossy().into_owned())
+        .execute(&mut *connection)
+        .await
+        .map_err(|e| failed(format!("copying it first failed: {e}")))?;
+    Ok(())
+}
+
+/// What an ordinary user may still write on the file system of `folder`.
+pub(crate) fn available_bytes(folder: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok()?;
+    Some(stat.f_bavail * stat.f_frsize)
+}
+
+/// Size of a database with its write-ahead log.
+pub(crate) fn bytes_on_disk(path: &Path) -> u64 {
+    [path.to_owned(), sidecar(path, "-wal")]
+        .iter()
+        .filter_map(|p| std::fs::metadata(p).ok())
+        .map(|m| m.len())
+        .sum()
+}
+
+pub(crate) fn sidecar(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Moves a damaged database away, with its `-wal` and `-shm`, under a dated name.
+pub(crate) fn set_aside(path: &Path, now_ms: i64) -> std::io::Result<PathBuf> {
+    let stem =
+        path.file_stem().map_or_else(|| "history".into(), |s| s.to_string_lossy().into_owned());
+    let stamp = stamp(now_ms);
+    let mut aside = path.with_file_name(format!("{stem}-damaged-{stamp}.db"));
+    let mut n = 2;
+    while aside.exists() {
+        aside = path.with_file_name(format!("{stem}-damaged-{stamp}-{n}.db"));
+        n += 1;
+    }
+    // The log first: a crash between the steps must not leave it beside a new file.
+    for suffix in ["-wal", "-shm"] {
+        match std::fs::rename(sidecar(path, suffix), sidecar(&aside, suffix)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    std::fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
+/// Databases that were set aside in that folder, newest last.
+pub(crate) fn set_aside_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("history-damaged-") && name.ends_with(".db")
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// `20261121-143005`, in UTC. Days to a date after Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms".
+fn stamp(now_ms: i64) -> String {
+    let seconds = now_ms.div_euclid(1000);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let mp = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * mp + 2) / 5 + 1;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!(
+        "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+pub(crate) async fn begin(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(connection).await.map(drop)
+}
+
+pub(crate) async fn commit(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("COMMIT").execute(connection).await.map(drop)
+}
+
+/// Ends a transaction that failed; the first error is the one that counts.
+pub(crate) async fn or_rollback<T>(
+    outcome: Result<T, sqlx::Error>,
+    connection: &mut SqliteConnection,
+) -> Result<T, sqlx::Error> {
+    if outcome.is_err() {
+        // SQLite may have rolled back by itself: then this says so, and is done.
+        let _ = sqlx::query("ROLLBACK").execute(connection).await;
+    }
+    outcome
+}
+
+/// Closes in an orderly way; an error here changes nothing any more.
+pub(crate) async fn close(connection: SqliteConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "closing a database failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_the_date_in_utc() {
+        assert_eq!(stamp(0), "19700101-000000");
+        assert_eq!(stamp(1_795_271_405_123), "20261121-143005");
+        assert_eq!(stamp(951_782_400_000), "20000229-000000");
+    }
+}

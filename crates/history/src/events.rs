@@ -1,0 +1,175 @@
+//! Marks, alerts and log entries: one row each.
+
+use plimsoll_core::{
+    alert::{AlertRow, Severity},
+    log::{LogEntry, LogLevel},
+    mark::{Mark, MarkKind},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+/// An enum of plain words as the text that stands for it.
+fn word<T: Serialize>(value: T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => String::new(),
+    }
+}
+
+fn from_word<T: DeserializeOwned>(text: String) -> Option<T> {
+    serde_json::from_value(serde_json::Value::String(text)).ok()
+}
+
+pub(crate) async fn insert_mark(
+    connection: &mut SqliteConnection,
+    mark: &Mark,
+) -> Result<i64, sqlx::Error> {
+    let done = sqlx::query(
+        "INSERT INTO mark (at_ms, end_ms, kind, subject, title, detail, ref) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(mark.at_ms)
+    .bind(mark.end_ms)
+    .bind(word(mark.kind))
+    .bind(&mark.subject)
+    .bind(&mark.title)
+    .bind(&mark.detail)
+    .bind(&mark.reference)
+    .execute(connection)
+    .await?;
+    Ok(done.last_insert_rowid())
+}
+
+pub(crate) async fn put_alert(
+    connection: &mut SqliteConnection,
+    alert: &AlertRow,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT OR REPLACE INTO alert
+            (id, rule, subject, severity, title, start_ms, end_ms, peak, threshold)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&alert.id)
+    .bind(&alert.rule)
+    .bind(&alert.subject)
+    .bind(word(alert.severity))
+    .bind(&alert.title)
+    .bind(alert.start_ms)
+    .bind(alert.end_ms)
+    .bind(alert.peak)
+    .bind(alert.threshold)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn insert_log(
+    connection: &mut SqliteConnection,
+    entry: &LogEntry,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO log (at_ms, level, module, message, fields) VALUES (?, ?, ?, ?, ?)")
+        .bind(entry.at_ms)
+        .bind(entry.level as u8)
+        .bind(&entry.module)
+        .bind(&entry.message)
+        .bind(&entry.fields)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn marks(
+    connection: &mut SqliteConnection,
+    from_ms: i64,
+    to_ms: i64,
+) -> Result<Vec<Mark>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, at_ms, end_ms, kind, subject, title, detail, ref FROM mark
+         WHERE at_ms < ?2 AND (at_ms >= ?1 OR end_ms >= ?1) ORDER BY at_ms, id LIMIT 10000",
+    )
+    .bind(from_ms)
+    .bind(to_ms)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Mark {
+                id: row.try_get(0)?,
+                at_ms: row.try_get(1)?,
+                end_ms: row.try_get(2)?,
+                kind: from_word(row.try_get(3)?).unwrap_or(MarkKind::History),
+                subject: row.try_get(4)?,
+                title: row.try_get(5)?,
+                detail: row.try_get(6)?,
+                reference: row.try_get(7)?,
+            })
+        })
+        .collect()
+}
+
+/// Alerts that held at some moment of the range.
+pub(crate) async fn alerts(
+    connection: &mut SqliteConnection,
+    from_ms: i64,
+    to_ms: i64,
+) -> Result<Vec<AlertRow>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, rule, subject, severity, title, start_ms, end_ms, peak, threshold FROM alert
+         WHERE start_ms < ?2 AND (end_ms IS NULL OR end_ms >= ?1)
+         ORDER BY start_ms, id LIMIT 10000",
+    )
+    .bind(from_ms)
+    .bind(to_ms)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(AlertRow {
+                id: row.try_get(0)?,
+                rule: row.try_get(1)?,
+                subject: row.try_get(2)?,
+                severity: from_word(row.try_get(3)?).unwrap_or(Severity::Info),
+                title: row.try_get(4)?,
+                start_ms: row.try_get(5)?,
+                end_ms: row.try_get(6)?,
+                peak: row.try_get(7)?,
+                threshold: row.try_get(8)?,
+            })
+        })
+        .collect()
+}
+
+/// Newest first: entries of that level and more severe ones.
+pub(crate) async fn log(
+    connection: &mut SqliteConnection,
+    level: LogLevel,
+    contains: &str,
+    before_ms: Option<i64>,
+    limit: u32,
+) -> Result<Vec<LogEntry>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT at_ms, level, module, message, fields FROM log
+         WHERE at_ms < ?1 AND level <= ?2
+           AND (?3 = '' OR instr(lower(module || ' ' || message || ' ' || fields), lower(?3)) > 0)
+         ORDER BY at_ms DESC, id DESC LIMIT ?4",
+    )
+    .bind(before_ms.unwrap_or(i64::MAX))
+    .bind(level as u8)
+    .bind(contains)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(log_entry).collect()
+}
+
+fn log_entry(row: &SqliteRow) -> Result<LogEntry, sqlx::Error> {
+    const LEVELS: [LogLevel; 5] =
+        [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+    let level: u8 = row.try_get(1)?;
+    Ok(LogEntry {
+        at_ms: row.try_get(0)?,
+        level: LEVELS.get(usize::from(level)).copied().unwrap_or(LogLevel::Info),
+        module: row.try_get(2)?,
+        message: row.try_get(3)?,
+        fields: row.try_get(4)?,
+    })
+}

@@ -1,0 +1,146 @@
+//! The history as its owner holds it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use plimsoll_core::clock::Clock;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    checkpoint,
+    db::HISTORY,
+    error::{OpenError, ReadError},
+    options::Options,
+    reader::Reader,
+    recorder::{Queue, Recorder},
+    status::RecordingStatus,
+    writer::{Request, Writer},
+};
+
+/// What writer, readers and the checkpoint share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub path: PathBuf,
+    /// Grows when the file is replaced: connections from before are to be reopened.
+    generation: AtomicU64,
+    /// Something was committed since the last checkpoint.
+    pub dirty: AtomicBool,
+    /// A reader met damage; the writer sets the file aside.
+    pub damaged: AtomicBool,
+}
+
+/// The history, held by the one process that owns the data folder.
+pub struct History {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    reader: Reader,
+    requests: mpsc::Sender<Request>,
+    status: watch::Receiver<RecordingStatus>,
+    stop_checkpoints: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            path: HISTORY.path(folder),
+            generation: AtomicU64::new(0),
+            dirty: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn replaced(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+// === impl History ===
+
+impl History {
+    /// Opens or creates the history in `folder` and begins to record. A damaged
+    /// database is set aside; a newer one is refused and left untouched. A disk
+    /// that takes nothing is no error: recording starts paused.
+    pub async fn open(
+        folder: &Path,
+        options: watch::Receiver<Options>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let shared = Arc::new(Shared::new(folder));
+        let queue = Arc::new(Queue::default());
+        let (requests, inbox) = mpsc::channel(16);
+        let (status_tx, status) = watch::channel(RecordingStatus::default());
+        let (stop_checkpoints, stopped) = watch::channel(false);
+        let writer =
+            Writer::open(folder, shared.clone(), queue.clone(), options.clone(), clock, status_tx)
+                .await?;
+        let tasks = vec![
+            tokio::spawn(writer.run(inbox)),
+            checkpoint::start(shared.clone(), options, stopped),
+        ];
+        let reader = Reader::beside(shared.clone(), queue.clone());
+        Ok(Self { shared, queue, reader, requests, status, stop_checkpoints, tasks })
+    }
+
+    /// Where producers put things.
+    pub fn recorder(&self) -> Recorder {
+        Recorder { queue: self.queue.clone() }
+    }
+
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// How recording is doing; changes as it does.
+    pub fn watch(&self) -> watch::Receiver<RecordingStatus> {
+        self.status.clone()
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Waits until everything that was recorded before the call is written and
+    /// every complete span is sealed; `false` while recording is paused.
+    pub async fn settle(&self) -> bool {
+        self.ask(Request::Settle).await.unwrap_or(false)
+    }
+
+    /// Deletes everything before `before_ms`, or the whole history.
+    pub async fn delete_before(&self, before_ms: Option<i64>) -> Result<(), ReadError> {
+        self.ask(|reply| Request::Delete { before_ms, reply }).await.ok_or(ReadError::Closed)?
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Writes what waits, folds the write-ahead log into the database and closes it.
+    pub async fn stop(mut self) {
+        let _ = self.stop_checkpoints.send(true);
+        self.reader.close().await;
+        let _ = self.ask(Request::Stop).await;
+        for task in self.tasks.drain(..) {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the history ended badly");
+            }
+        }
+    }
+}

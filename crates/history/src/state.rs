@@ -1,0 +1,256 @@
+//! `state.db`: what must not be lost together with a damaged history. Every
+//! write is on the disk before it returns.
+
+use std::path::Path;
+
+use sqlx::{Row as _, SqliteConnection};
+use tokio::sync::Mutex;
+
+use crate::{
+    db::STATE,
+    error::{OpenError, ReadError},
+};
+
+/// A revision of the configuration, as it was put in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRevision {
+    pub id: i64,
+    pub at_ms: i64,
+    /// Who made it: `window`, `browser`, `terminal` or `file`.
+    pub by: String,
+    pub summary: String,
+    /// Digest of `text`.
+    pub digest: String,
+    /// The whole file.
+    pub text: String,
+    /// The diff to the revision before, as JSON.
+    pub diff: String,
+}
+
+/// How a person answered an alert.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertState {
+    /// Rule and subject.
+    pub id: String,
+    pub acknowledged_ms: Option<i64>,
+    pub snoozed_until_ms: Option<i64>,
+}
+
+/// A service a person accepted as theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedService {
+    pub id: String,
+    pub accepted_ms: i64,
+    /// JSON.
+    pub detail: String,
+}
+
+/// The small database beside the history.
+#[derive(Debug)]
+pub struct State {
+    connection: Mutex<SqliteConnection>,
+}
+
+// === impl State ===
+
+impl State {
+    /// Opens or creates `state.db` in `folder`; it is copied before it is migrated.
+    pub async fn open(folder: &Path) -> Result<Self, OpenError> {
+        Ok(Self { connection: Mutex::new(STATE.open(folder).await?) })
+    }
+
+    /// Keeps a revision (its `id` is given here) and returns the id.
+    pub async fn add_revision(&self, revision: &StoredRevision) -> Result<i64, ReadError> {
+        let done = sqlx::query(
+            "INSERT INTO revision (at_ms, by, summary, digest, text, diff) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(revision.at_ms)
+        .bind(&revision.by)
+        .bind(&revision.summary)
+        .bind(&revision.digest)
+        .bind(&revision.text)
+        .bind(&revision.diff)
+        .execute(&mut *self.connection.lock().await)
+        .await?;
+        Ok(done.last_insert_rowid())
+    }
+
+    /// The newest revisions first, at most `limit`.
+    pub async fn revisions(&self, limit: u32) -> Result<Vec<StoredRevision>, ReadError> {
+        let rows = sqlx::query(
+            "SELECT id, at_ms, by, summary, digest, text, diff FROM revision ORDER BY id DESC LIMIT ?",
+        )
+        .bind(limit)
+        .fetch_all(&mut *self.connection.lock().await)
+        .await?;
+        rows.iter().map(revision_of).collect()
+    }
+
+    pub async fn revision(&self, id: i64) -> Result<Option<StoredRevision>, ReadError> {
+        let row = sqlx::query(
+            "SELECT id, at_ms, by, summary, digest, text, diff FROM revision WHERE id = ?",
+        )
+        .bind(id)
+        .fetch_optional(&mut *self.connection.lock().await)
+        .await?;
+        row.as_ref().map(revision_of).transpose()
+    }
+
+    /// Remembers JSON text under a key; `None` forgets it.
+    pub async fn remember(&self, key: &str, value: Option<&str>) -> Result<(), ReadError> {
+        let mut connection = self.connection.lock().await;
+        match value {
+            Some(value) => sqlx::query(
+                "INSERT INTO remembered (key, value) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET value = ?2",
+            )
+            .bind(key)
+            .bind(value),
+            None => sqlx::query("DELETE FROM remembered WHERE key = ?1").bind(key),
+        }
+        .execute(&mut *connection)
+        .await?;
+        Ok(())
+    }
+
+    pub async fn recall(&self, key: &str) -> Result<Option<String>, ReadError> {
+        let row = sqlx::query("SELECT value FROM remembered WHERE key = ?")
+            .bind(key)
+            .fetch_optional(&mut *self.connection.lock().await)
+            .await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// Keeps how an alert was answered; one with neither answer is forgotten.
+    pub async fn set_alert(&self, state: &AlertState) -> Result<(), ReadError> {
+        let mut connection = self.connection.lock().await;
+        if state.acknowledged_ms.is_none() && state.snoozed_until_ms.is_none() {
+            sqlx::query("DELETE FROM alert_state WHERE id = ?").bind(&state.id)
+        } else {
+            sqlx::query(
+                "INSERT INTO alert_state (id, acknowledged_ms, snoozed_until_ms) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (id) DO UPDATE SET acknowledged_ms = ?2, snoozed_until_ms = ?3",
+            )
+            .bind(&state.id)
+            .bind(state.acknowledged_ms)
+            .bind(state.snoozed_until_ms)
+        }
+        .execute(&mut *connection)
+        .await?;
+        Ok(())
+    }
+
+    pub async fn alerts(&self) -> Result<Vec<AlertState>, ReadError> {
+        let rows = sqlx::query("SELECT id, acknowledged_ms, snoozed_until_ms FROM alert_state")
+            .fetch_all(&mut *self.connection.lock().await)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(AlertState {
+                    id: row.try_get(0)?,
+                    acknowledged_ms: row.try_get(1)?,
+                    snoozed_until_ms: row.try_get(2)?,
+                })
+            })
+            .collect()
+    }
+
+    pub async fn accept_service(&self, service: &AcceptedService) -> Result<(), ReadError> {
+        sqlx::query(
+            "INSERT INTO service (id, accepted_ms, detail) VALUES (?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET accepted_ms = ?2, detail = ?3",
+        )
+        .bind(&service.id)
+        .bind(service.accepted_ms)
+        .bind(&service.detail)
+        .execute(&mut *self.connection.lock().await)
+        .await?;
+        Ok(())
+    }
+
+    pub async fn forget_service(&self, id: &str) -> Result<(), ReadError> {
+        sqlx::query("DELETE FROM service WHERE id = ?")
+            .bind(id)
+            .execute(&mut *self.connection.lock().await)
+            .await?;
+        Ok(())
+    }
+
+    pub async fn services(&self) -> Result<Vec<AcceptedService>, ReadError> {
+        let rows = sqlx::query("SELECT id, accepted_ms, detail FROM service ORDER BY id")
+            .fetch_all(&mut *self.connection.lock().await)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(AcceptedService {
+                    id: row.try_get(0)?,
+                    accepted_ms: row.try_get(1)?,
+                    detail: row.try_get(2)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Writes a complete copy to `path`, which must not exist.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), ReadError> {
+        sqlx::query("VACUUM INTO ?1")
+            .bind(path.to_string_lossy().into_owned())
+            .execute(&mut *self.connection.lock().await)
+            .await?;
+        Ok(())
+    }
+
+    /// Leaves one complete file behind.
+    pub async fn close(self) {
+        crate::db::close(self.connection.into_inner()).await;
+    }
+}
+
+fn revision_of(row: &sqlx::sqlite::SqliteRow) -> Result<StoredRevision, ReadError> {
+    Ok(StoredRevision {
+        id: row.try_get(0)?,
+        at_ms: row.try_get(1)?,
+        by: row.try_get(2)?,
+        summary: row.try_get(3)?,
+        digest: row.try_get(4)?,
+        text: row.try_get(5)?,
+        diff: row.try_get(6)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_kept_is_there_after_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path()).await.unwrap();
+        state.remember("explore.metrics", Some("[1,2]")).await.unwrap();
+        state.remember("gone", Some("1")).await.unwrap();
+        state.remember("gone", None).await.unwrap();
+        let revision = StoredRevision {
+            id: 0,
+            at_ms: 5,
+            by: "terminal".into(),
+            summary: "one change".into(),
+            digest: "d".into(),
+            text: "[log]\n".into(),
+            diff: "[]".into(),
+        };
+        let id = state.add_revision(&revision).await.unwrap();
+        let alert = AlertState {
+            id: "disk-space:/".into(),
+            acknowledged_ms: Some(7),
+            snoozed_until_ms: None,
+        };
+        state.set_alert(&alert).await.unwrap();
+        drop(state); // no orderly close: the disk already has it
+
+        let state = State::open(folder.path()).await.unwrap();
+        assert_eq!(state.recall("explore.metrics").await.unwrap().as_deref(), Some("[1,2]"));
+        assert_eq!(state.recall("gone").await.unwrap(), None);
+        assert_eq!(state.revision(id).await.unwrap().unwrap(), StoredRevision { id, ..revision });
+        assert_eq!(state.alerts().await.unwrap(), [alert]);
+    }
+}
