@@ -4,8 +4,11 @@
 //! source on a thread of its own, one [`Pulse`] an interval. What could not be
 //! read is left out and shows as a gap; nothing stands in for it.
 
+mod gpu;
 mod kept;
 mod machine;
+mod own;
+mod process;
 mod roots;
 mod sampler;
 mod sources;
@@ -13,6 +16,7 @@ mod system;
 mod text;
 
 pub use machine::machine_info;
+pub use own::{OwnMeasures, raise_open_files_limit};
 pub use roots::Roots;
 pub use sampler::{Pulse, Rate, Sampler};
-pub use sources::{Inspect, InspectError, Options, Sources, real_sources};
+pub use sources::{Inspect, InspectError, Options, Sources, real_sources, sources_at};

@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use plimsoll_core::{
-    clock::Clock,
+    clock::{Clock, Instant3},
     device::{GpuInfo, MachineInfo},
     process::{EndProcess, ProcessDetail, ProcessTable},
     source::Source,
 };
 use tokio::sync::watch;
 
-use crate::{machine::machine_info, roots::Roots, system::System};
+use crate::{
+    gpu::Gpu,
+    machine::machine_info,
+    process::Processes,
+    roots::Roots,
+    system::{Sensors, Space, System},
+};
 
 /// The settings that concern the sources. They travel in a `watch` channel and
 /// apply live, except the library's path, which is read when NVML is opened.
@@ -77,28 +83,27 @@ impl Default for Options {
     }
 }
 
-/// What there is to read on this machine.
-pub fn real_sources(options: watch::Receiver<Options>, _clock: Arc<dyn Clock>) -> Sources {
-    let roots = Roots::default();
-    let (_, gpu) = watch::channel(None);
-    let (_, processes) = watch::channel(Arc::default());
-    Sources {
-        list: vec![Box::new(System::new(&roots, options))],
-        machine: machine_info(&roots),
-        gpu,
-        processes,
-        inspect: Arc::new(NotYet),
-    }
+/// What there is to read on this machine. The sampler adds what Plimsoll itself costs.
+pub fn real_sources(options: watch::Receiver<Options>, clock: Arc<dyn Clock>) -> Sources {
+    sources_at(&Roots::default(), options, clock.now())
 }
 
-struct NotYet;
-
-impl Inspect for NotYet {
-    fn detail(&self, pid: i32) -> Result<ProcessDetail, InspectError> {
-        Err(InspectError::Gone(format!("There is no process {pid}.")))
-    }
-
-    fn end(&self, request: &EndProcess) -> Result<String, InspectError> {
-        Err(InspectError::Gone(format!("There is no process {}.", request.pid)))
+/// The same, with the kernel's files found elsewhere, and `now` as the clocks stand.
+pub fn sources_at(roots: &Roots, options: watch::Receiver<Options>, _clock: &dyn Clock) -> Sources {
+    let (gpu, gpu_info, link) = Gpu::new(roots, options.clone());
+    let ask_vram = Box::new(move || link.vram());
+    let (processes, table, inspector) = Processes::new(roots, options.clone(), ask_vram, now);
+    Sources {
+        list: vec![
+            Box::new(System::new(roots, options.clone())),
+            Box::new(Sensors::new(roots, options.clone())),
+            Box::new(Space::new(roots, options)),
+            Box::new(gpu),
+            Box::new(processes),
+        ],
+        machine: machine_info(roots),
+        gpu: gpu_info,
+        processes: table,
+        inspect: Arc::new(inspector),
     }
 }

@@ -29,8 +29,14 @@ use tokio::{
 
 pub use self::rates::Rate;
 use self::{assembly::Assembly, worker::Worker};
-use crate::sources::Options;
+use crate::{
+    own::{Own, OwnMeasures},
+    roots::Roots,
+    sources::Options,
+};
 
+/// Name of the source that measures Plimsoll itself.
+const OWN: &str = "self";
 /// How long stopping waits for readings that are under way.
 const STOP_WAIT: Duration = Duration::from_secs(1);
 
@@ -67,13 +73,22 @@ impl Pulse {
 
 impl Sampler {
     /// Starts the threads and the first tick at once.
+    ///
+    /// The source `self` is added here, unless the list brings its own: what Plimsoll
+    /// costs is measured on this runtime, and is real also when the rest is simulated.
     pub fn start(
-        sources: Vec<Box<dyn Source>>,
+        mut sources: Vec<Box<dyn Source>>,
         options: watch::Receiver<Options>,
         clock: Arc<dyn Clock>,
         record: Arc<dyn Record>,
     ) -> Self {
         let now = clock.now();
+        let measures = Arc::new(OwnMeasures::default());
+        if !sources.iter().any(|source| source.name() == OWN) {
+            let own = Own::new(&Roots::default(), options.clone(), measures.clone());
+            sources.push(Box::new(own));
+        }
+        let follow = measures.follow(record.clone());
         let (replies_in, replies) = mpsc::unbounded_channel();
         let mut assembly = Assembly::default();
         let mut workers = Vec::with_capacity(sources.len());
@@ -88,7 +103,8 @@ impl Sampler {
         };
         let (publish, pulse) = watch::channel(Arc::new(first));
         let (stop, stopped) = oneshot::channel();
-        let run = Run { assembly, workers, replies, options, clock, record, publish, stopped };
+        let run =
+            Run { follow, assembly, workers, replies, options, clock, record, publish, stopped };
         let task = tokio::spawn(run.run());
         Self { pulse, running: Mutex::new(Some((stop, task))) }
     }
@@ -111,6 +127,8 @@ impl Sampler {
 // === the loop ===
 
 struct Run {
+    /// Measures lag, tasks and queue for the source `self`.
+    follow: JoinHandle<()>,
     assembly: Assembly,
     workers: Vec<Worker>,
     replies: mpsc::UnboundedReceiver<worker::Reply>,
@@ -183,6 +201,7 @@ impl Run {
 
     /// Lets the threads end, and waits a little for those that are reading.
     async fn end(mut self) {
+        self.follow.abort();
         let threads = self.workers.len();
         self.workers.clear();
         let ended = async {

@@ -1,7 +1,14 @@
 //! The machine itself, from `/proc` and `/sys`.
 
+mod cgroup;
 mod cpu;
+mod disks;
+mod frequency;
+mod load;
 mod memory;
+mod network;
+mod sensors;
+mod space;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +19,8 @@ use plimsoll_core::{
 };
 use tokio::sync::watch;
 
-pub(crate) use self::{cpu::Times, memory::Meminfo};
+pub(crate) use self::{cgroup::Limits, cpu::Times, memory::Meminfo};
+pub use self::{sensors::Sensors, space::Space};
 use crate::{roots::Roots, sources::Options};
 
 /// What is read with every tick and never blocks for long.
@@ -21,6 +29,11 @@ pub struct System {
     machine: Arc<str>,
     cpu: cpu::Cpu,
     memory: memory::Memory,
+    load: load::Load,
+    frequency: frequency::Frequency,
+    disks: disks::Disks,
+    network: network::Network,
+    cgroup: cgroup::Cgroup,
 }
 
 // === impl System ===
@@ -32,6 +45,11 @@ impl System {
             machine: "".into(),
             cpu: cpu::Cpu::new(roots),
             memory: memory::Memory::new(roots),
+            load: load::Load::new(roots),
+            frequency: frequency::Frequency::new(roots),
+            disks: disks::Disks::new(roots),
+            network: network::Network::new(roots),
+            cgroup: cgroup::Cgroup::new(roots),
         }
     }
 }
@@ -45,9 +63,14 @@ impl Source for System {
         Duration::from_millis(u64::from(self.options.borrow().interval_ms))
     }
 
-    fn read(&mut self, _now: Instant3, out: &mut Vec<Reading>) -> Result<(), SourceError> {
+    fn read(&mut self, now: Instant3, out: &mut Vec<Reading>) -> Result<(), SourceError> {
         self.cpu.read(&self.machine, out)?;
         self.memory.read(&self.machine, out)?;
+        self.load.read(&self.machine, out);
+        self.frequency.read(out);
+        self.disks.read(now, out);
+        self.network.read(out);
+        self.cgroup.read(now, &self.machine, out);
         Ok(())
     }
 }

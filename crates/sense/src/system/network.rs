@@ -14,8 +14,24 @@ const MAX_NAMES: usize = 1024;
 /// inside the machine: loopback, and the ends and bridges of containers and
 /// virtual machines.
 const INNER: &[&str] = &[
-    "lo", "veth", "docker", "br-", "virbr", "vnet", "lxc", "lxd", "cni", "flannel", "cali",
-    "podman", "kube", "nodelocaldns", "cilium", "ifb", "dummy", "tap",
+    "lo",
+    "veth",
+    "docker",
+    "br-",
+    "virbr",
+    "vnet",
+    "lxc",
+    "lxd",
+    "cni",
+    "flannel",
+    "cali",
+    "podman",
+    "kube",
+    "nodelocaldns",
+    "cilium",
+    "ifb",
+    "dummy",
+    "tap",
 ];
 
 pub struct Network {

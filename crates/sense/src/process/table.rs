@@ -1,0 +1,463 @@
+//! Every process that runs, found again at each scan.
+
+use std::{fs, io, path::PathBuf};
+
+use plimsoll_core::{
+    clock::Instant3,
+    process::{Process, ProcessTable},
+};
+use rustc_hash::FxHashMap;
+
+use super::{Vram, facts::Facts, names::Total, stat::Stat, trace::Trace, users::Users};
+use crate::{kept::fill, roots::Roots, text};
+
+/// Bound of the processes that are kept; more are counted and not shown.
+const MAX_PROCESSES: usize = 20_000;
+/// A process this young may still become another program, or be moved by systemd.
+const YOUNG_MS: i64 = 10_000;
+/// How far the start of the machine may seem to move before it is taken anew.
+const BOOT_DRIFT_MS: i64 = 1_000;
+/// Programs that belong to Plimsoll, whoever started them.
+const OWN_NAMES: [&str; 2] = ["plimsoll", "plimsoll-desktop"];
+
+pub struct Table {
+    proc: PathBuf,
+    users: Users,
+    known: FxHashMap<i32, Known>,
+    /// Processes of the last scan, with those beyond the bound.
+    seen: usize,
+    scan: u64,
+    at: Option<Instant3>,
+    boot_ms: i64,
+    ticks_per_second: u64,
+    page_bytes: u64,
+    vram_unknown: Option<String>,
+    buffer: Vec<u8>,
+}
+
+/// One process.
+pub struct Known {
+    pub facts: Facts,
+    comm: Vec<u8>,
+    started_ticks: u64,
+    /// The facts were read when it was old enough to have settled.
+    settled: bool,
+    scan: u64,
+    pub kernel: bool,
+    parent: i32,
+    cpu_ticks: u64,
+    cpu_percent: Option<f64>,
+    rss_bytes: u64,
+    vram_bytes: Option<u64>,
+    threads: u32,
+    own: bool,
+    /// In hundredths of a percent.
+    cpu: Trace,
+    /// In KiB.
+    rss: Trace,
+    /// In KiB; only of a process that held some.
+    vram: Option<Trace>,
+}
+
+// === impl Table ===
+
+impl Table {
+    /// `now` says when the machine was started.
+    pub fn new(roots: &Roots, now: Instant3) -> Self {
+        Self {
+            proc: roots.proc.clone(),
+            users: Users::new(roots.etc.join("passwd")),
+            known: FxHashMap::default(),
+            seen: 0,
+            scan: 0,
+            at: None,
+            boot_ms: now.wall_ms - now.boottime_ms,
+            ticks_per_second: rustix::param::clock_ticks_per_second().max(1),
+            page_bytes: rustix::param::page_size() as u64,
+            vram_unknown: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.seen
+    }
+
+    /// Reads every process once. One that ends meanwhile is left out.
+    pub fn scan(&mut self, now: Instant3, vram: &Vram) -> io::Result<()> {
+        let elapsed_ms = self.at.map(|before| now.monotonic_ms - before.monotonic_ms);
+        let boot_ms = now.wall_ms - now.boottime_ms;
+        if (boot_ms - self.boot_ms).abs() > BOOT_DRIFT_MS {
+            self.boot_ms = boot_ms;
+        }
+        let entries = fs::read_dir(&self.proc)?;
+        self.at = Some(now);
+        self.scan += 1;
+        self.seen = 0;
+        self.vram_unknown = match vram {
+            Vram::Unknown(reason) => Some(reason.clone()),
+            Vram::Known(_) => None,
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
+            let vram = match vram {
+                Vram::Known(held) => held.get(&pid).copied().flatten(),
+                Vram::Unknown(_) => None,
+            };
+            self.look_at(pid, now, elapsed_ms, vram);
+        }
+        let scan = self.scan;
+        self.known.retain(|_, known| known.scan == scan);
+        self.find_own();
+        Ok(())
+    }
+
+    fn look_at(&mut self, pid: i32, now: Instant3, elapsed_ms: Option<i64>, vram: Option<u64>) {
+        let folder = self.proc.join(pid.to_string());
+        let Ok(file) = fs::File::open(folder.join("stat")) else { return };
+        let Ok(length) = fill(&file, &mut self.buffer) else { return };
+        let Some(stat) = Stat::parse(&self.buffer[..length]) else { return };
+        if stat.zombie {
+            return;
+        }
+        self.seen += 1;
+        let full = self.known.len() >= MAX_PROCESSES;
+        let known = match self.known.entry(pid) {
+            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::hash_map::Entry::Vacant(_) if full => return,
+            std::collections::hash_map::Entry::Vacant(place) => place.insert(Known::new(&stat)),
+        };
+        if known.started_ticks != stat.started_ticks {
+            // The number has gone to another process.
+            *known = Known::new(&stat);
+        }
+        let age_ms = now.boottime_ms - millis(stat.started_ticks, self.ticks_per_second);
+        let fresh = known.scan == 0;
+        if fresh || !known.settled || known.comm != stat.comm {
+            known.facts = if stat.kernel {
+                Facts {
+                    name: text::string(stat.comm),
+                    user: self.users.name(0),
+                    ..Facts::default()
+                }
+            } else {
+                Facts::read(&folder, stat.comm, &mut self.users)
+            };
+            known.comm = stat.comm.to_vec();
+            known.settled = stat.kernel || age_ms > YOUNG_MS;
+        }
+        let used = stat.cpu_ticks.checked_sub(known.cpu_ticks).filter(|_| !fresh);
+        known.cpu_percent = used.zip(elapsed_ms.filter(|&ms| ms > 0)).map(|(ticks, ms)| {
+            #[expect(clippy::cast_precision_loss, reason = "a share to a tenth of a percent")]
+            let percent =
+                100_000.0 * ticks as f64 / (self.ticks_per_second * ms.unsigned_abs()) as f64;
+            percent
+        });
+        known.scan = self.scan;
+        known.parent = stat.parent;
+        known.cpu_ticks = stat.cpu_ticks;
+        known.threads = stat.threads;
+        known.rss_bytes = stat.rss_pages.saturating_mul(self.page_bytes);
+        known.vram_bytes = vram;
+        #[expect(clippy::cast_sign_loss, reason = "a share is not negative")]
+        known.cpu.push(known.cpu_percent.map(|percent| (percent * 100.0).round() as u64));
+        known.rss.push(Some(known.rss_bytes / 1024));
+        if vram.is_some() && known.vram.is_none() {
+            // As long as the others, so that their ends meet.
+            let mut trace = Trace::default();
+            (1..known.rss.points().count()).for_each(|_| trace.push(None));
+            known.vram = Some(trace);
+        }
+        if let Some(trace) = &mut known.vram {
+            trace.push(vram.map(|bytes| bytes / 1024));
+        }
+    }
+
+    /// Plimsoll is this process, those of its name, and all that they started.
+    fn find_own(&mut self) {
+        let own_pid = i32::try_from(std::process::id()).unwrap_or(0);
+        let own_uid = self.known.get(&own_pid).map(|known| known.facts.uid);
+        let is_root = |pid: i32, known: &Known| {
+            pid == own_pid
+                || (OWN_NAMES.contains(&&*known.facts.name) && Some(known.facts.uid) == own_uid)
+        };
+        let mut own: Vec<i32> = self
+            .known
+            .iter()
+            .filter(|&(&pid, known)| is_root(pid, known))
+            .map(|(&pid, _)| pid)
+            .collect();
+        let mut children: FxHashMap<i32, Vec<i32>> = FxHashMap::default();
+        for (&pid, known) in &self.known {
+            children.entry(known.parent).or_default().push(pid);
+        }
+        self.known.values_mut().for_each(|known| known.own = false);
+        while let Some(pid) = own.pop() {
+            let Some(known) = self.known.get_mut(&pid).filter(|known| !known.own) else { continue };
+            known.own = true;
+            own.extend(children.get(&pid).into_iter().flatten());
+        }
+    }
+
+    /// VRAM of Plimsoll and its window; `None` where the driver does not say.
+    pub fn own_vram(&self) -> Option<u64> {
+        if self.vram_unknown.is_some() {
+            return None;
+        }
+        Some(self.known.values().filter(|known| known.own).filter_map(|k| k.vram_bytes).sum())
+    }
+
+    /// Sums by name. Threads of the kernel are not programs.
+    pub fn totals(&self) -> FxHashMap<&str, Total> {
+        let mut totals: FxHashMap<&str, Total> = FxHashMap::default();
+        let add = |sum: &mut Option<u64>, more: Option<u64>| {
+            if let Some(more) = more {
+                *sum = Some(sum.unwrap_or(0).saturating_add(more));
+            }
+        };
+        for known in self.known.values().filter(|known| !known.kernel) {
+            let total = totals.entry(&known.facts.name).or_default();
+            if let Some(percent) = known.cpu_percent {
+                total.cpu_percent = Some(total.cpu_percent.unwrap_or(0.0) + percent);
+            }
+            total.rss_bytes = total.rss_bytes.saturating_add(known.rss_bytes);
+            add(&mut total.vram_bytes, known.vram_bytes);
+        }
+        totals
+    }
+
+    pub fn get(&self, pid: i32) -> Option<&Known> {
+        self.known.get(&pid)
+    }
+
+    pub fn process(&self, pid: i32) -> Option<Process> {
+        let known = self.known.get(&pid)?;
+        Some(Process {
+            pid,
+            parent: known.parent,
+            name: known.facts.name.clone(),
+            command: known.facts.command.clone(),
+            uid: known.facts.uid,
+            user: known.facts.user.clone(),
+            container: known.facts.container.clone(),
+            unit: known.facts.unit.clone(),
+            cpu_percent: known.cpu_percent,
+            rss_bytes: known.rss_bytes,
+            vram_bytes: known.vram_bytes,
+            threads: known.threads,
+            started_ms: self.started_ms(known.started_ticks),
+            #[expect(clippy::cast_precision_loss, reason = "hundredths of a percent, drawn")]
+            cpu_trace: known.cpu.points().map(|p| p.map(|v| v as f32 / 100.0)).collect(),
+            own: known.own,
+        })
+    }
+
+    pub fn published(&self, interval_ms: u32) -> ProcessTable {
+        let mut pids: Vec<i32> = self.known.keys().copied().collect();
+        pids.sort_unstable();
+        ProcessTable {
+            at_ms: self.at.map_or(0, |at| at.wall_ms),
+            interval_ms,
+            processes: pids.into_iter().filter_map(|pid| self.process(pid)).collect(),
+            vram_unknown: self.vram_unknown.clone(),
+        }
+    }
+
+    /// When a process started, in milliseconds since 1970.
+    pub fn started_ms(&self, started_ticks: u64) -> i64 {
+        self.boot_ms.saturating_add(millis(started_ticks, self.ticks_per_second))
+    }
+}
+
+fn millis(ticks: u64, per_second: u64) -> i64 {
+    i64::try_from(ticks.saturating_mul(1000) / per_second).unwrap_or(i64::MAX)
+}
+
+// === impl Known ===
+
+impl Known {
+    fn new(stat: &Stat<'_>) -> Self {
+        Self {
+            facts: Facts::default(),
+            comm: Vec::new(),
+            started_ticks: stat.started_ticks,
+            settled: false,
+            scan: 0,
+            kernel: stat.kernel,
+            parent: stat.parent,
+            cpu_ticks: stat.cpu_ticks,
+            cpu_percent: None,
+            rss_bytes: 0,
+            vram_bytes: None,
+            threads: stat.threads,
+            own: false,
+            cpu: Trace::default(),
+            rss: Trace::default(),
+            vram: None,
+        }
+    }
+
+    pub fn is_own(&self) -> bool {
+        self.own
+    }
+
+    pub fn rss_trace(&self) -> Vec<Option<u64>> {
+        self.rss.points().map(bytes).collect()
+    }
+
+    pub fn vram_trace(&self) -> Vec<Option<u64>> {
+        self.vram.iter().flat_map(Trace::points).map(bytes).collect()
+    }
+}
+
+fn bytes(kib: Option<u32>) -> Option<u64> {
+    kib.map(|kib| u64::from(kib) * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use plimsoll_core::clock::{Clock, ManualClock};
+
+    use super::*;
+
+    struct Machine {
+        _dir: tempfile::TempDir,
+        table: Table,
+        clock: ManualClock,
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let roots = Roots::below(dir.path());
+            fs::create_dir_all(&roots.proc).unwrap();
+            fs::create_dir_all(&roots.etc).unwrap();
+            fs::write(roots.etc.join("passwd"), "ada:x:1000:1000::/:\n").unwrap();
+            let clock = ManualClock::at(1_700_000_000_000);
+            let mut table = Table::new(&roots, clock.now());
+            (table.ticks_per_second, table.page_bytes) = (100, 4096);
+            Self { _dir: dir, table, clock }
+        }
+
+        fn folder(&self, pid: i32) -> PathBuf {
+            self.table.proc.join(pid.to_string())
+        }
+
+        fn run(&self, pid: i32, comm: &str, parent: i32, cpu_ticks: u64, started: u64) {
+            let folder = self.folder(pid);
+            fs::create_dir_all(&folder).unwrap();
+            let stat = format!(
+                "{pid} ({comm}) S {parent} 1 1 0 -1 4194304 0 0 0 0 {cpu_ticks} 0 0 0 20 0 3 0 \
+                 {started} 1 256 1\n"
+            );
+            fs::write(folder.join("stat"), stat).unwrap();
+            let write = |name: &str, text: &str| {
+                let path: &Path = &folder.join(name);
+                fs::write(path, text).unwrap();
+            };
+            write("cmdline", &format!("/bin/{comm}\0--x\0"));
+            write("status", "Uid:\t1000\t1000\t1000\t1000\n");
+            write("cgroup", "0::/system.slice/ollama.service\n");
+        }
+
+        fn scan(&mut self, vram: &[(i32, Option<u64>)]) -> ProcessTable {
+            let vram = Vram::Known(vram.iter().copied().collect());
+            self.table.scan(self.clock.now(), &vram).unwrap();
+            self.table.published(5000)
+        }
+    }
+
+    #[test]
+    fn a_process_has_no_cpu_share_at_first_sight() {
+        let mut machine = Machine::new();
+        machine.run(50, "ollama", 1, 1000, 700);
+        let first = machine.scan(&[]).processes.remove(0);
+        assert_eq!(first.cpu_percent, None);
+        assert_eq!((first.rss_bytes, first.threads), (256 * 4096, 3));
+        assert_eq!((&*first.user, first.unit.as_deref()), ("ada", Some("ollama.service")));
+        assert_eq!(first.command, "/bin/ollama --x");
+        assert_eq!(first.started_ms, 1_700_000_000_000 + 7_000);
+
+        machine.clock.advance_ms(5000);
+        machine.run(50, "ollama", 1, 1250, 700);
+        let second = machine.scan(&[]).processes.remove(0);
+        assert_eq!(second.cpu_percent, Some(50.0));
+        assert_eq!(second.cpu_trace, [None, Some(50.0)]);
+        assert_eq!(second.started_ms, first.started_ms);
+    }
+
+    #[test]
+    fn a_pid_that_was_given_away_is_another_process() {
+        let mut machine = Machine::new();
+        machine.run(50, "ollama", 1, 9000, 700);
+        machine.scan(&[(50, Some(1 << 30))]);
+        machine.clock.advance_ms(5000);
+        machine.run(50, "bash", 1, 3, 900);
+        let process = machine.scan(&[]).processes.remove(0);
+        assert_eq!((&*process.name, process.cpu_percent), ("bash", None));
+        assert_eq!((process.cpu_trace.len(), process.vram_bytes), (1, None));
+        assert!(machine.table.get(50).unwrap().vram_trace().is_empty());
+    }
+
+    #[test]
+    fn a_process_that_ended_is_forgotten() {
+        let mut machine = Machine::new();
+        machine.run(50, "ollama", 1, 0, 700);
+        machine.run(51, "bash", 1, 0, 800);
+        assert_eq!(machine.scan(&[]).processes.len(), 2);
+        fs::remove_dir_all(machine.folder(50)).unwrap();
+        let table = machine.scan(&[]);
+        assert_eq!(table.processes.len(), 1);
+        assert_eq!(machine.table.known.len(), 1);
+    }
+
+    #[test]
+    fn vram_that_the_driver_does_not_say_is_unknown_and_not_zero() {
+        let mut machine = Machine::new();
+        for pid in 50..53 {
+            machine.run(pid, "python3", 1, 0, 700);
+        }
+        let table = machine.scan(&[(50, Some(3 << 30)), (51, None)]);
+        let vram: Vec<_> = table.processes.iter().map(|p| p.vram_bytes).collect();
+        assert_eq!(vram, [Some(3 << 30), None, None]);
+        assert_eq!(machine.table.totals()["python3"].vram_bytes, Some(3 << 30));
+
+        let unknown = Vram::Unknown("no driver".into());
+        machine.table.scan(machine.clock.now(), &unknown).unwrap();
+        assert_eq!(machine.table.published(5000).vram_unknown.as_deref(), Some("no driver"));
+        assert_eq!(machine.table.own_vram(), None);
+        let trace = machine.table.get(50).unwrap().vram_trace();
+        assert_eq!(trace, [Some(3 << 30), None]);
+    }
+
+    #[test]
+    fn what_plimsoll_started_is_its_own() {
+        let mut machine = Machine::new();
+        let own = i32::try_from(std::process::id()).unwrap();
+        machine.run(own, "plimsoll-deskto", 1, 0, 700);
+        machine.run(own + 1, "bwrap", own, 0, 700);
+        machine.run(own + 2, "WebKitWebProces", own + 1, 0, 700);
+        machine.run(own + 3, "ollama", 1, 0, 700);
+        let held = [(own + 2, Some(100)), (own, Some(20)), (own + 3, Some(5000))];
+        let table = machine.scan(&held);
+        let own: Vec<bool> = table.processes.iter().map(|p| p.own).collect();
+        assert_eq!(own, [true, true, true, false]);
+        assert_eq!(machine.table.own_vram(), Some(120));
+    }
+
+    #[test]
+    fn a_program_that_another_replaced_gets_its_new_name() {
+        let mut machine = Machine::new();
+        machine.run(50, "bash", 1, 0, 0);
+        machine.clock.advance_ms(60_000);
+        assert_eq!(machine.scan(&[]).processes[0].name, "bash");
+        machine.run(50, "llama-server", 1, 0, 0);
+        let process = machine.scan(&[]).processes.remove(0);
+        assert_eq!((&*process.name, &*process.command), ("llama-server", "/bin/llama-server --x"));
+    }
+}
