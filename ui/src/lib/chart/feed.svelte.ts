@@ -34,10 +34,12 @@ export class Feed {
   #shift = 0;
   #asked = '';
   #run = 0;
+  #later: ReturnType<typeof setTimeout> | undefined;
   #values = new Map<string, Latest>();
 
   /** Trace of a series; an empty one until it is loaded. */
   trace(key: SeriesKey): Trace {
+    void this.version; // whoever holds a trace takes the new one after a load
     const id = keyOf(key);
     let trace = this.#traces.get(id);
     if (!trace) this.#traces.set(id, (trace = Trace.empty(1000, this.#cadences.get(id) ?? 1000)));
@@ -74,6 +76,7 @@ export class Feed {
     return () => {
       release();
       off();
+      clearTimeout(this.#later);
       this.#run += 1;
     };
   }
@@ -86,6 +89,8 @@ export class Feed {
       // Compared and zoomed pictures stand still; they do not grow.
       if (this.#shift === 0 && range.fixed === null) this.#traces.get(id)?.append(at, value);
     }
+    // A paused picture stands still, its numbers too; what is measured meanwhile is kept.
+    if (range.pausedAt !== null) return;
     this.latest = new Map(this.#values);
     for (const trace of this.#traces.values()) trace.trim(range.view.from);
   }
@@ -110,12 +115,23 @@ export class Feed {
     }
     // A moving picture is asked for once per length; a standing one by its ends.
     const width = Math.min(4096, Math.ceil(this.#width / 128) * 128);
-    const moving = range.fixed === null && this.#shift === 0;
-    const where = moving ? `${range.choice}${range.pausedAt ?? ''}` : `${view.from}-${view.to}`;
+    const moving = range.fixed === null;
+    let where = moving ? range.choice : `${view.from}-${view.to}`;
+    let span = view;
+    if (moving && this.#shift > 0) {
+      // What is compared with is over: some of it is asked for ahead, and again when that is used up.
+      const ahead = (view.to - view.from) / 8;
+      const to = Math.ceil(view.to / ahead) * ahead;
+      span = { from: view.from, to };
+      where += `@${to}`;
+    }
     const asked = `${where}|${width}|${this.#shift}|${this.#keys.map(keyOf).join(',')}`;
     if (asked === this.#asked) return;
     this.#asked = asked;
-    void this.#ask(view, width);
+    clearTimeout(this.#later);
+    if (moving) void this.#ask(span, width);
+    // While a person drags, the picture moves with what is there; the rest comes when the hand rests.
+    else this.#later = setTimeout(() => void this.#ask(span, width), 80);
   }
 
   async #ask(view: Span, width: number) {

@@ -77,7 +77,13 @@ export const yOf = (f: Frame, value: number): number =>
 /** The middle of the nearest pixel of the screen, so that a line of one pixel is one pixel. */
 export const crisp = (f: Frame, v: number): number => (Math.round(v * f.dpr) + (f.dpr % 2 === 1 ? 0.5 : 0)) / f.dpr;
 
-export function grid(f: Frame, values: readonly Tick[], times: readonly Tick[], base: boolean): void {
+export function grid(
+  f: Frame,
+  values: readonly Tick[],
+  times: readonly Tick[],
+  base: boolean,
+  timeLabels = false,
+): void {
   const { ctx, ink } = f;
   ctx.lineWidth = 1;
   ctx.strokeStyle = ink.grid;
@@ -106,6 +112,12 @@ export function grid(f: Frame, values: readonly Tick[], times: readonly Tick[], 
   ctx.textAlign = 'right';
   ctx.textBaseline = 'alphabetic';
   for (const { at, label } of values) ctx.fillText(label, f.left - 6, yOf(f, at) + 3.5);
+  if (!timeLabels) return;
+  ctx.textAlign = 'center';
+  for (const { at, label } of times) {
+    const x = xOf(f, at);
+    if (x > f.left + 12 && x < f.left + f.width - 12) ctx.fillText(label, x, f.top + f.height + 14);
+  }
 }
 
 const patterns = new Map<string, CanvasPattern | null>();
@@ -171,7 +183,7 @@ export function reserve(f: Frame, load: Load): void {
   const y = Math.min(Math.max(yOf(f, load.value), f.top), f.top + f.height);
   const { ctx } = f;
   ctx.save();
-  ctx.globalAlpha = f.ink.reserveAlpha * 2;
+  ctx.globalAlpha = f.ink.reserveAlpha;
   if (load.floor) hatch(f, f.left, y, f.width, f.top + f.height - y, f.ink.reserve, 5, true);
   else hatch(f, f.left, f.top, f.width, y - f.top, f.ink.reserve, 5, true);
   ctx.restore();
