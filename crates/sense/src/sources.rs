@@ -89,7 +89,7 @@ pub fn real_sources(options: watch::Receiver<Options>, clock: Arc<dyn Clock>) ->
 }
 
 /// The same, with the kernel's files found elsewhere, and `now` as the clocks stand.
-pub fn sources_at(roots: &Roots, options: watch::Receiver<Options>, _clock: &dyn Clock) -> Sources {
+pub fn sources_at(roots: &Roots, options: watch::Receiver<Options>, now: Instant3) -> Sources {
     let (gpu, gpu_info, link) = Gpu::new(roots, options.clone());
     let ask_vram = Box::new(move || link.vram());
     let (processes, table, inspector) = Processes::new(roots, options.clone(), ask_vram, now);

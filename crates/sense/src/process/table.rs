@@ -94,10 +94,9 @@ impl Table {
         self.at = Some(now);
         self.scan += 1;
         self.seen = 0;
-        self.vram_unknown = match vram {
-            Vram::Unknown(reason) => Some(reason.clone()),
-            Vram::Known(_) => None,
-        };
+        if let Vram::Unknown(reason) = vram {
+            self.vram_unknown = Some(reason.clone());
+        }
         for entry in entries.flatten() {
             let name = entry.file_name();
             let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
@@ -112,6 +111,9 @@ impl Table {
         let scan = self.scan;
         self.known.retain(|_, known| known.scan == scan);
         self.find_own();
+        if let Vram::Known(held) = vram {
+            self.vram_unknown = self.why_unknown(held);
+        }
         Ok(())
     }
 
@@ -174,6 +176,23 @@ impl Table {
         if let Some(trace) = &mut known.vram {
             trace.push(vram.map(|bytes| bytes / 1024));
         }
+    }
+
+    /// A driver may list processes and still say nothing that is of use.
+    fn why_unknown(&self, held: &FxHashMap<i32, Option<u64>>) -> Option<String> {
+        if held.is_empty() {
+            return None;
+        }
+        if held.values().all(Option::is_none) {
+            return Some(
+                "The driver lists the processes on the GPU, but not how much they hold.".into(),
+            );
+        }
+        let none_is_ours = !held.keys().any(|pid| self.known.contains_key(pid));
+        none_is_ours.then(|| {
+            "The processes on the GPU run outside of this container and cannot be told apart."
+                .into()
+        })
     }
 
     /// Plimsoll is this process, those of its name, and all that they started.
