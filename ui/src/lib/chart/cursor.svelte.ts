@@ -6,6 +6,11 @@ class CursorState {
   at = $state<number | null>(null);
   #frame: { from: number; to: number; width: number } | null = null;
 
+  /** The moment, if it lies within what is shown. */
+  within(from: number, to: number): number | null {
+    return this.at !== null && this.at >= from && this.at <= to ? this.at : null;
+  }
+
   /** Told by the charts whenever their axis changes. */
   frame(from: number, to: number, width: number): void {
     this.#frame = { from, to, width };

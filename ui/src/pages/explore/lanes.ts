@@ -1,0 +1,177 @@
+// What Explore shows: which lanes, under which names, to which end. Pure.
+
+import type { AlertRule, Mark, SeriesInfo, SeriesKey, SourceStatus, SubjectKind, Unit } from '../../lib/bindings';
+import { keyOf } from '../../lib/chart/feed.svelte';
+import { span } from '../../lib/format';
+import { lineOf, type Line } from '../../lib/load';
+import type { Span } from '../../lib/range';
+
+/** More traces than series colours say nothing any more. */
+export const PER_LANE = 8;
+/** A bound for what one page draws. */
+export const MAX_CHOSEN = 48;
+
+export interface Item {
+  info: SeriesInfo;
+  /** Its name within the lane. */
+  name: string;
+  color: string;
+}
+
+export interface Lane {
+  id: string;
+  title: string;
+  unit: Unit;
+  items: Item[];
+}
+
+const PREFIX: Record<SubjectKind, string> = {
+  machine: '',
+  core: 'Core',
+  disk: 'Disk',
+  mount: 'Mount',
+  interface: 'Network',
+  sensor: '',
+  gpu: 'GPU',
+  process: 'Process',
+  plimsoll: 'Plimsoll',
+};
+
+/** `Busy` of a core is `Core busy`; `VRAM used` needs no `GPU` before it. */
+export function titleOf(info: Pick<SeriesInfo, 'label' | 'subject_kind'>): string {
+  const { label, subject_kind } = info;
+  const prefix = PREFIX[subject_kind];
+  if (!prefix || (subject_kind === 'gpu' && /^(VRAM|PCIe)\b/.test(label))) return label;
+  const acronym = /^[A-Z]{2}|^[A-Z]\//.test(label);
+  return `${prefix} ${acronym ? label : label.charAt(0).toLowerCase() + label.slice(1)}`;
+}
+
+/** The subject as a person says it; empty where there is only one. */
+export function subjectOf(info: Pick<SeriesInfo, 'key' | 'subject_kind'>): string {
+  switch (info.subject_kind) {
+    case 'machine':
+    case 'plimsoll':
+    case 'gpu':
+      return '';
+    case 'core':
+      return `core ${info.key.subject}`;
+    default:
+      return info.key.subject;
+  }
+}
+
+/** Rate counters answer in units per second. */
+export function unitOf(info: Pick<SeriesInfo, 'kind' | 'unit'>): Unit {
+  if (info.kind !== 'counter') return info.unit;
+  return info.unit === 'bytes' ? 'bytes_per_second' : info.unit === 'joules' ? 'watts' : info.unit;
+}
+
+/** One lane a metric, in the order of the choice; subjects of one metric share it. */
+export function lanesOf(chosen: readonly SeriesKey[], series: readonly SeriesInfo[]): Lane[] {
+  const known = new Map(series.map((s) => [keyOf(s.key), s]));
+  const lanes: Lane[] = [];
+  for (const key of chosen) {
+    const info = known.get(keyOf(key));
+    if (!info) continue;
+    let lane = lanes.findLast((l) => l.items[0]?.info.key.metric === key.metric);
+    if (!lane || lane.items.length >= PER_LANE) {
+      const part = lanes.filter((l) => l.items[0]?.info.key.metric === key.metric).length;
+      lane = { id: `${key.metric}${part || ''}`, title: titleOf(info), unit: unitOf(info), items: [] };
+      lanes.push(lane);
+    }
+    lane.items.push({ info, name: subjectOf(info), color: `--s${lane.items.length + 1}` });
+  }
+  return lanes;
+}
+
+export interface Section {
+  id: SubjectKind;
+  title: string;
+  rows: SeriesInfo[];
+}
+
+const SECTIONS: [SubjectKind, string][] = [
+  ['gpu', 'GPU'],
+  ['machine', 'Machine'],
+  ['mount', 'Mounts'],
+  ['disk', 'Disks'],
+  ['interface', 'Network'],
+  ['core', 'Cores'],
+  ['sensor', 'Sensors'],
+  ['process', 'Processes'],
+  ['plimsoll', 'Plimsoll itself'],
+];
+
+/** The searchable list, by subject. Every word of the search must be found somewhere in the row. */
+export function sectionsOf(series: readonly SeriesInfo[], search: string): Section[] {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  const fits = (s: SeriesInfo, title: string) => {
+    const text = `${title} ${titleOf(s)} ${s.key.metric} ${s.subject_kind === 'gpu' ? '' : s.key.subject}`.toLowerCase();
+    return words.every((word) => text.includes(word));
+  };
+  return SECTIONS.map(([id, title]) => ({
+    id,
+    title,
+    rows: series.filter((s) => s.subject_kind === id && fits(s, title)),
+  })).filter((section) => section.rows.length > 0);
+}
+
+type Read = (metric: string, subject: string) => number | null;
+
+/** The metric whose value is the physical end of another's axis. */
+const WHOLE: Record<string, string> = {
+  'gpu.vram.used': 'gpu.vram.total',
+  'gpu.vram.free': 'gpu.vram.total',
+  'memory.used': 'memory.total',
+  'memory.available': 'memory.total',
+  'mount.used': 'mount.total',
+  'mount.available': 'mount.total',
+  'swap.used': 'swap.total',
+};
+
+/** Where a lane's axis ends physically; `null` where nothing bounds it. */
+export function endOf(lane: Lane, read: Read): number | null {
+  const first = lane.items[0]?.info;
+  if (!first) return null;
+  if (lane.unit === 'percent') {
+    // 100 is one core: several cores, and a process on them, may well exceed it.
+    return /^(process\.cpu|self\.cpu)$/.test(first.key.metric) ? null : 100;
+  }
+  if (lane.unit === 'flag') return 1;
+  const whole = WHOLE[first.key.metric];
+  if (!whole) return null;
+  const ends = lane.items.map((item) => read(whole, item.info.key.subject));
+  return ends.some((e) => e === null) ? null : Math.max(...(ends as number[]));
+}
+
+/** The load line of a lane; several subjects with shares of different wholes have none. */
+export function loadOf(lane: Lane, rules: readonly AlertRule[], end: number | null): Line | null {
+  const first = lane.items[0]?.info;
+  if (!first) return null;
+  const shares = lane.unit === 'bytes';
+  if (shares && lane.items.length > 1) return null;
+  return lineOf(first.key.metric, lane.unit, rules, end);
+}
+
+/** Why there is a gap: a mark at its edge says it, or the source that is silent. */
+export function gapReason(gap: Span, marks: readonly Mark[], source: SourceStatus | undefined, now: number): string {
+  const long = `no data for ${span(gap.to - gap.from)}`;
+  const slack = Math.max(5000, (gap.to - gap.from) * 0.1);
+  const mark = marks.find(
+    (m) =>
+      (m.kind === 'clock' || m.kind === 'history' || m.kind === 'restart') &&
+      m.at_ms >= gap.from - slack &&
+      m.at_ms <= gap.to + slack,
+  );
+  if (mark) return `${long}: ${mark.title.charAt(0).toLowerCase()}${mark.title.slice(1)}`;
+  if (source && source.state !== 'healthy' && source.reason && gap.to >= now - 60_000) return `${long}: ${source.reason}`;
+  return long;
+}
+
+/** Name of the source that gives a metric. */
+export function sourceOf(metric: string): string {
+  if (metric.startsWith('gpu.')) return 'gpu';
+  if (metric.startsWith('process')) return 'process';
+  if (metric.startsWith('self.')) return 'self';
+  return 'system';
+}
