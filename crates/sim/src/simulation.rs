@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use plimsoll_core::{
     clock::Instant3,
-    device::MachineInfo,
+    device::{GpuInfo, MachineInfo},
     mark::Mark,
     process::{ProcessTable, TRACE_POINTS},
 };
@@ -156,6 +156,11 @@ impl Simulation {
             memory_bytes,
             container: None,
         }
+    }
+
+    /// The card as its driver describes it at the start.
+    pub fn gpu(&self) -> GpuInfo {
+        gpu_info(&World::new(self.plan.clone(), self.plan.start_s))
     }
 
     /// The machine as sources. What Plimsoll itself costs is not simulated: the
