@@ -56,8 +56,28 @@ fn set(text: &str, key: &str, value: &SettingValue) -> Result<String, EditError>
             table.insert(last, Item::Value(value));
         }
     }
-    let edited = document.to_string();
-    Ok(if text.trim().is_empty() { edited.trim_start().to_string() } else { edited })
+    Ok(appended_last(text, &mut document).unwrap_or_else(|| document.to_string()))
+}
+
+/// Where something was only added at the end, it goes behind the comments that
+/// stand there: toml_edit would put it before them.
+fn appended_last(text: &str, edited: &mut DocumentMut) -> Option<String> {
+    let mut before = parsed(text).ok()?;
+    if before.trailing().as_str().is_some_and(|t| t.trim().is_empty()) && !before.is_empty() {
+        return None;
+    }
+    let trailing = edited.trailing().clone();
+    before.set_trailing("");
+    edited.set_trailing("");
+    let (old, new) = (before.to_string(), edited.to_string());
+    edited.set_trailing(trailing);
+    let added = new.strip_prefix(&old)?;
+    let kept = text.trim_end();
+    if kept.is_empty() {
+        return Some(added.trim_start().to_string());
+    }
+    let space = if added.trim_start().starts_with('[') { "\n\n" } else { "\n" };
+    Some(format!("{kept}{space}{}", added.trim_start()))
 }
 
 /// Takes a key's line out; a comment on that line stays as a line of its own.
@@ -154,6 +174,22 @@ keep.raw_hours = 24
         assert_eq!(
             with("history = { max_mib = 64 }", "history.checkpoint_s", 3),
             "history = { max_mib = 64 , checkpoint_s = 3 }\n"
+        );
+    }
+
+    #[test]
+    fn comments_at_the_end_stay_before_what_is_added() {
+        assert_eq!(
+            with("# mine\n", "history.keep.raw_hours", 6),
+            "# mine\n\n[history.keep]\nraw_hours = 6\n"
+        );
+        assert_eq!(
+            with("[log]\nfiles = 2\n# that is all\n", "log.file_mib", 6),
+            "[log]\nfiles = 2\n# that is all\nfile_mib = 6\n"
+        );
+        assert_eq!(
+            with("[history]\nmax_mib = 64\n\n[log]\n# later\n", "history.checkpoint_s", 6),
+            "[history]\nmax_mib = 64\ncheckpoint_s = 6\n\n[log]\n# later\n"
         );
     }
 
