@@ -118,8 +118,9 @@ catalogue! {
     GpuThrottlePower = "gpu.throttle.power", "Power throttling", Gpu, Gauge, Flag, 1.0, Tick;
     GpuPcieGeneration = "gpu.pcie.generation", "PCIe generation", Gpu, Gauge, Count, 1.0, Tick;
     GpuPcieWidth = "gpu.pcie.width", "PCIe lanes", Gpu, Gauge, Count, 1.0, Tick;
-    GpuPcieReceived = "gpu.pcie.received", "PCIe received", Gpu, Gauge, BytesPerSecond, 1024.0, Tick;
-    GpuPcieSent = "gpu.pcie.sent", "PCIe sent", Gpu, Gauge, BytesPerSecond, 1024.0, Tick;
+    // Measuring them blocks the driver for 20 ms each.
+    GpuPcieReceived = "gpu.pcie.received", "PCIe received", Gpu, Gauge, BytesPerSecond, 1024.0, Processes;
+    GpuPcieSent = "gpu.pcie.sent", "PCIe sent", Gpu, Gauge, BytesPerSecond, 1024.0, Processes;
     GpuEncoder = "gpu.encoder.busy", "Encoder busy", Gpu, Gauge, Percent, 1.0, Tick;
     GpuDecoder = "gpu.decoder.busy", "Decoder busy", Gpu, Gauge, Percent, 1.0, Tick;
 

@@ -144,10 +144,13 @@ impl Source for Gpu {
             }
         }
         let Some(open) = &mut self.open else { return Ok(()) };
-        let slow_every_ms = i64::from(self.options.borrow().processes_ms);
-        let slow = open
-            .slow_ms
-            .is_none_or(|at| now.monotonic_ms - at + slow_every_ms / 4 >= slow_every_ms);
+        // Half an interval of tolerance, as the sampler has it.
+        let (slow_every_ms, tolerance_ms) = {
+            let options = self.options.borrow();
+            (i64::from(options.processes_ms), i64::from(options.interval_ms) / 2)
+        };
+        let slow =
+            open.slow_ms.is_none_or(|at| now.monotonic_ms - at + tolerance_ms >= slow_every_ms);
         if slow {
             open.slow_ms = Some(now.monotonic_ms);
         }
