@@ -195,6 +195,19 @@ pub struct AlertRule {
     pub below: bool,
     /// Subjects for which it holds now.
     pub active: Vec<String>,
+    /// What charts draw: one line a subject, also where each has a height of its own.
+    pub lines: Vec<LoadLine>,
+}
+
+/// A threshold as a line on the chart of one series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct LoadLine {
+    pub metric: String,
+    pub subject: String,
+    /// In the metric's unit.
+    pub value: f64,
+    /// True where being below the line is what alerts.
+    pub below: bool,
 }
 
 /// Changes to single settings, or a whole new text: exactly one of the two.

@@ -1,0 +1,269 @@
+//! Alerts: what is past its limit, since when, how far, and who has been told.
+//!
+//! [`Engine`] decides and does nothing else. [`Alerts`] feeds it and carries out
+//! what it decides: rows and marks into the history, notifications to the
+//! desktop, answers to the store, the list to whoever watches.
+
+mod engine;
+mod facts;
+mod store;
+mod watch;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use plimsoll_core::{alert::Alert, clock::Clock, config::Config, device::GpuInfo, record::Record};
+use plimsoll_sense::Pulse;
+use tokio::{
+    sync::{mpsc, watch as channel},
+    task::JoinHandle,
+    time::{Duration, Instant, interval_at},
+};
+
+pub use self::{
+    engine::{Answer, Engine, Event, HOLD_MS, Notice, Restored},
+    facts::{Inputs, Recording},
+    store::{AlertStore, restored},
+};
+use crate::api::{AlertRule, Done, Fault, FaultCode};
+
+/// Where no tick comes any more, that is a reason to look, too.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Answers that wait to be stored; a person gives them one by one.
+const ANSWERS: usize = 256;
+/// A week.
+const MAX_SNOOZE_MIN: u32 = 10_080;
+
+/// Shows a notification on the desktop. Must return at once.
+pub trait Notifier: Send + Sync + 'static {
+    fn notify(&self, notice: &Notice);
+}
+
+/// What alerts need.
+pub struct Parts {
+    pub pulse: channel::Receiver<Arc<Pulse>>,
+    pub gpu: channel::Receiver<Option<Arc<GpuInfo>>>,
+    pub recording: channel::Receiver<Recording>,
+    pub config: channel::Receiver<Arc<Config>>,
+    pub clock: Arc<dyn Clock>,
+    pub record: Arc<dyn Record>,
+    pub store: Arc<dyn AlertStore>,
+    pub notifier: Arc<dyn Notifier>,
+    pub restored: Restored,
+}
+
+/// The alerts, running. Clones share them.
+#[derive(Clone)]
+pub struct Alerts {
+    shared: Arc<Shared>,
+    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    stop: channel::Sender<bool>,
+}
+
+struct Shared {
+    engine: Mutex<Engine>,
+    clock: Arc<dyn Clock>,
+    record: Arc<dyn Record>,
+    notifier: Arc<dyn Notifier>,
+    answers: mpsc::Sender<Answer>,
+    /// Goes up whenever the list is another one.
+    changed: channel::Sender<u64>,
+}
+
+// === impl Alerts ===
+
+impl Alerts {
+    /// Starts to watch. Call it on a runtime.
+    pub fn start(parts: Parts) -> Self {
+        let Parts { pulse, gpu, recording, config, clock, record, store, notifier, restored } =
+            parts;
+        let (answers, to_store) = mpsc::channel(ANSWERS);
+        let now = clock.now();
+        let mut engine = Engine::new(config.borrow().clone());
+        let events = engine.restore(now, restored);
+        let shared = Arc::new(Shared {
+            engine: Mutex::new(engine),
+            clock,
+            record,
+            notifier,
+            answers,
+            changed: channel::Sender::new(0),
+        });
+        shared.carry_out(events);
+        let (stop, stopped) = channel::channel(false);
+        let watching = Watching { pulse, gpu, recording, config, stopped: stopped.clone() };
+        let tasks = vec![
+            tokio::spawn(watching.run(shared.clone())),
+            tokio::spawn(store_answers(store, to_store, stopped)),
+        ];
+        Self { shared, tasks: Arc::new(Mutex::new(tasks)), stop }
+    }
+
+    /// Active alerts first, then those that ended within the last day.
+    pub fn list(&self) -> Vec<Alert> {
+        let now = self.shared.clock.now();
+        self.shared.engine().list(now)
+    }
+
+    /// How many hold now.
+    pub fn active(&self) -> u32 {
+        u32::try_from(self.shared.engine().active()).unwrap_or(u32::MAX)
+    }
+
+    /// The rules in force, with their load lines.
+    pub fn rules(&self) -> Vec<AlertRule> {
+        self.shared.engine().rules()
+    }
+
+    /// Changes whenever alerts began, ended or were answered.
+    pub fn changed(&self) -> channel::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+
+    pub fn acknowledge(&self, id: &str) -> Result<Done, Fault> {
+        let now = self.shared.clock.now();
+        let events = self.shared.engine().acknowledge(now, id).map_err(|_| no_such(id))?;
+        self.shared.carry_out(events);
+        Ok(Done { message: "Acknowledged: it stays in the list and does not notify again.".into() })
+    }
+
+    /// Silences the rule about this subject for so many minutes; 0 ends that.
+    pub fn snooze(&self, id: &str, minutes: u32) -> Result<Done, Fault> {
+        if minutes > MAX_SNOOZE_MIN {
+            return Err(Fault::new(
+                FaultCode::Invalid,
+                format!(
+                    "A snooze takes 1 to {MAX_SNOOZE_MIN} minutes (a week), or 0 to end it. Found {minutes}."
+                ),
+            ));
+        }
+        let now = self.shared.clock.now();
+        let events = self.shared.engine().snooze(now, id, minutes).map_err(|_| no_such(id))?;
+        self.shared.carry_out(events);
+        let message = if minutes == 0 {
+            "It notifies again.".into()
+        } else {
+            format!("Silent for {}.", words::span(f64::from(minutes) * 60.0))
+        };
+        Ok(Done { message })
+    }
+
+    /// Stops watching; answers that wait are stored before it returns. Alerts
+    /// that are open stay open in the history: the next start goes on with them.
+    pub async fn stop(&self) {
+        let _ = self.stop.send(true);
+        let tasks = std::mem::take(&mut *lock(&self.tasks));
+        for task in tasks {
+            let _ = task.await;
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn engine(&self) -> MutexGuard<'_, Engine> {
+        lock(&self.engine)
+    }
+
+    fn carry_out(&self, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::Row(row) => self.record.alert(row),
+                Event::Mark(mark) => self.record.mark(mark),
+                Event::Notify(notice) => {
+                    tracing::warn!(rule = %notice.rule, subject = %notice.subject, "{}", notice.title);
+                    self.notifier.notify(&notice);
+                }
+                Event::Answer(answer) => {
+                    if self.answers.try_send(answer).is_err() {
+                        tracing::warn!(
+                            "an answer to an alert is not kept over a restart: too many wait"
+                        );
+                    }
+                }
+                Event::Changed => self.changed.send_modify(|n| *n += 1),
+            }
+        }
+    }
+}
+
+// === the tasks ===
+
+struct Watching {
+    pulse: channel::Receiver<Arc<Pulse>>,
+    gpu: channel::Receiver<Option<Arc<GpuInfo>>>,
+    recording: channel::Receiver<Recording>,
+    config: channel::Receiver<Arc<Config>>,
+    stopped: channel::Receiver<bool>,
+}
+
+impl Watching {
+    async fn run(mut self, shared: Arc<Shared>) {
+        let mut again = interval_at(Instant::now() + LOOK_AGAIN, LOOK_AGAIN);
+        let (mut pulse_live, mut config_live) = (true, true);
+        loop {
+            let fresh = tokio::select! {
+                biased;
+                _ = self.stopped.wait_for(|&stop| stop) => break,
+                changed = self.config.changed(), if config_live => {
+                    config_live = changed.is_ok();
+                    let config = self.config.borrow_and_update().clone();
+                    let events = shared.engine().set_config(shared.clock.now(), config);
+                    shared.carry_out(events);
+                    continue;
+                }
+                changed = self.pulse.changed(), if pulse_live => {
+                    pulse_live = changed.is_ok();
+                    pulse_live
+                }
+                _ = again.tick() => false,
+            };
+            if fresh {
+                again.reset();
+            }
+            let pulse = self.pulse.borrow_and_update().clone();
+            let gpu = self.gpu.borrow().clone();
+            let recording = self.recording.borrow().clone();
+            let inputs = Inputs {
+                tick: fresh.then_some(&*pulse.tick),
+                rates: &pulse.rates,
+                sources: &pulse.sources,
+                gpu: gpu.as_deref(),
+                recording: &recording,
+            };
+            let events = shared.engine().observe(shared.clock.now(), &inputs);
+            shared.carry_out(events);
+        }
+    }
+}
+
+async fn store_answers(
+    store: Arc<dyn AlertStore>,
+    mut answers: mpsc::Receiver<Answer>,
+    mut stopped: channel::Receiver<bool>,
+) {
+    loop {
+        let answer = tokio::select! {
+            biased;
+            answer = answers.recv() => answer,
+            _ = stopped.wait_for(|&stop| stop) => answers.try_recv().ok(),
+        };
+        let Some(answer) = answer else { break };
+        if let Err(error) = store.save(answer).await {
+            tracing::warn!(%error, "an answer to an alert could not be stored");
+        }
+    }
+}
+
+fn no_such(id: &str) -> Fault {
+    Fault::new(FaultCode::NotFound, format!("There is no alert {id:?} in the list."))
+        .hint("Alerts leave the list a day after they ended; `alerts.history` still has them.")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,103 @@
+//! Numbers as people read them, in the sentences of alerts.
+
+use plimsoll_core::unit::Unit;
+
+/// `3.20 GiB`: binary units, three significant digits.
+pub fn bytes(value: f64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut unit = 0;
+    let mut shown = value.abs();
+    // 1023.6 MiB reads as 1.00 GiB, not as 1024 MiB.
+    while shown >= 1023.5 && unit + 1 < UNITS.len() {
+        shown /= 1024.0;
+        unit += 1;
+    }
+    let sign = if value < 0.0 { "−" } else { "" };
+    if unit == 0 {
+        return format!("{sign}{shown:.0} B");
+    }
+    format!("{sign}{} {}", three_digits(shown), UNITS[unit])
+}
+
+/// `6 %`, and below 1 with one decimal: `0.4 %`.
+pub fn percent(value: f64) -> String {
+    if value != 0.0 && value.abs() < 0.95 {
+        format!("{value:.1} %")
+    } else {
+        format!("{value:.0} %")
+    }
+}
+
+/// Without decimals that say nothing: `90`, `2.5`, `0.31`.
+pub fn number(value: f64) -> String {
+    let text = if value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") };
+    match text.split_once('.') {
+        Some((whole, decimals)) => match decimals.trim_end_matches('0') {
+            "" => whole.into(),
+            decimals => format!("{whole}.{decimals}"),
+        },
+        None => text,
+    }
+}
+
+/// A span in seconds: `45 s`, `5 min`, `2 h`.
+pub fn span(seconds: f64) -> String {
+    if seconds < 119.5 {
+        format!("{seconds:.0} s")
+    } else if seconds < 7170.0 {
+        format!("{:.0} min", seconds / 60.0)
+    } else {
+        format!("{} h", number((seconds / 360.0).round() / 10.0))
+    }
+}
+
+/// A value with its unit.
+pub fn of_unit(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Bytes => bytes(value),
+        Unit::BytesPerSecond => format!("{}/s", bytes(value)),
+        Unit::Percent => percent(value),
+        Unit::Celsius => format!("{} °C", number(value)),
+        Unit::Watts => format!("{} W", number(value)),
+        Unit::Joules => format!("{} J", number(value)),
+        Unit::Megahertz => format!("{} MHz", number(value)),
+        Unit::Milliseconds => format!("{} ms", number(value)),
+        Unit::Count | Unit::Flag => number(value),
+    }
+}
+
+fn three_digits(value: f64) -> String {
+    if value >= 99.95 {
+        format!("{value:.0}")
+    } else if value >= 9.995 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits_and_round_honestly() {
+        let gib = 1_073_741_824.0;
+        let shown =
+            [0.0, 999.0, 65_536.0, 3.2 * gib, 23.99 * gib, 465.8 * gib, gib - 300_000.0].map(bytes);
+        assert_eq!(
+            shown,
+            ["0 B", "999 B", "64.0 KiB", "3.20 GiB", "24.0 GiB", "466 GiB", "1.00 GiB"]
+        );
+    }
+
+    #[test]
+    fn shares_spans_and_numbers_say_no_more_than_is_known() {
+        assert_eq!([0.0, 0.44, 6.4, 99.6].map(percent), ["0 %", "0.4 %", "6 %", "100 %"]);
+        assert_eq!(
+            [0.0, 45.0, 300.0, 5400.0, 9000.0].map(span),
+            ["0 s", "45 s", "5 min", "90 min", "2.5 h"]
+        );
+        assert_eq!([90.0, 2.5, 0.3149, 1234.5].map(number), ["90", "2.5", "0.31", "1234"]);
+    }
+}
