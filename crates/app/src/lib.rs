@@ -2,8 +2,30 @@
 //! person can give. The window, the socket, the loopback page and the terminal
 //! are four doors to the same dispatch.
 
+pub mod alerts;
 pub mod api;
+mod app;
+pub mod config_handle;
+pub mod demo;
+mod dispatch;
+pub mod doctor;
 pub mod door;
+mod energy;
+mod engine;
+pub mod export;
+mod faults;
 pub mod folder;
 pub mod hub;
+pub mod jobs;
+pub mod logging;
+mod news;
+pub mod offline;
 pub mod places;
+mod project;
+pub mod sample;
+pub mod session;
+mod sources;
+pub mod storage;
+
+pub use app::App;
+pub use engine::Engine;

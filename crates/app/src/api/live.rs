@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plimsoll_core::{mark::Mark, series::SeriesKey, source::SourceStatus};
+use plimsoll_core::{alert::Severity, mark::Mark, series::SeriesKey, source::SourceStatus};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -31,19 +31,44 @@ pub struct LiveValue {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Live {
     /// A tick; series that are silent are left out.
-    Tick { at_ms: i64, values: Vec<LiveValue> },
+    Tick {
+        at_ms: i64,
+        values: Vec<LiveValue>,
+    },
     /// Sources changed their state; all of them are listed.
-    Sources { sources: Vec<SourceStatus> },
+    Sources {
+        sources: Vec<SourceStatus>,
+    },
     /// The process table was read again: ask for it if it is shown.
-    Processes { at_ms: i64 },
+    Processes {
+        at_ms: i64,
+    },
     /// Alerts began, ended, were acknowledged or snoozed: ask again.
     Alerts,
+    /// An alert is worth a notification of the desktop; not more often than `alerts.notify_gap_min`.
+    Notice {
+        rule: String,
+        subject: String,
+        severity: Severity,
+        /// One sentence.
+        title: String,
+        /// What to do.
+        advice: String,
+    },
     /// The configuration, or the file it comes from, changed: ask again.
-    Config { revision: i64 },
-    Mark { mark: Arc<Mark> },
-    Job { job: JobProgress },
+    Config {
+        revision: i64,
+    },
+    Mark {
+        mark: Arc<Mark>,
+    },
+    Job {
+        job: JobProgress,
+    },
     /// Some messages were missed: ask for everything that is shown.
-    Missed { messages: u64 },
+    Missed {
+        messages: u64,
+    },
     /// Plimsoll is stopping.
     Stopping,
 }

@@ -112,6 +112,8 @@ commands! {
     /// Deletes the history up to a moment, or all of it.
     "storage.delete" StorageDelete(DeleteRequest) -> Done;
 
+    /// Jobs that run, and the last ones that ended; the newest first.
+    "jobs" Jobs(Nothing) -> Vec<JobProgress>;
     "jobs.cancel" JobCancel(JobId) -> Done;
     "log" Log(LogRequest) -> Vec<LogEntry>;
     "doctor" Doctor(Nothing) -> DoctorReport;

@@ -140,10 +140,17 @@ impl Client {
         Ok(heard)
     }
 
-    /// Listens no more: the owner need not send what nobody shows.
-    pub async fn unsubscribe(&self) -> Result<(), Fault> {
-        self.shared.state().listener = None;
-        self.ask(|id| Ok(format!("{{\"id\":{id},\"subscribe\":null}}"))).await.map(drop)
+    /// Listens no more, unless somebody else listens by now: the owner need not send what nobody
+    /// shows.
+    pub async fn unsubscribe_if_unheard(&self) {
+        {
+            let mut state = self.shared.state();
+            if state.listener.as_ref().is_some_and(|listener| !listener.is_closed()) {
+                return;
+            }
+            state.listener = None;
+        }
+        let _ = self.ask(|id| Ok(format!("{{\"id\":{id},\"subscribe\":null}}"))).await;
     }
 
     async fn ask(

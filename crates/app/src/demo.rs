@@ -1,0 +1,171 @@
+//! The demo's past: a new demo opens on a day of history, made by the same
+//! simulation and written through the real recorder.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use plimsoll_core::{alert::AlertRow, log::LogEntry, mark::Mark, reading::Tick, record::Record};
+use plimsoll_sim::Simulation;
+
+use crate::{
+    jobs::{Job, Stopped},
+    sources::PAST_MS,
+};
+
+/// Ticks that may wait to be written; far below what the recorder itself would give up.
+const AHEAD: usize = 512;
+/// Ticks made between two looks at the queue.
+const BATCH: usize = 128;
+/// Live ticks held back meanwhile: ten minutes.
+const HELD: usize = 600;
+
+/// Holds live ticks back while the past is written: a history takes time in order,
+/// and a tick from now between two from yesterday would be a clock that jumps.
+pub struct HoldBack {
+    inner: Arc<dyn Record>,
+    held: Mutex<Option<VecDeque<Arc<Tick>>>>,
+}
+
+// === impl HoldBack ===
+
+impl HoldBack {
+    pub fn new(inner: Arc<dyn Record>) -> Self {
+        Self { inner, held: Mutex::new(Some(VecDeque::new())) }
+    }
+
+    /// From now on ticks pass; those that were held go first.
+    pub fn let_go(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        for tick in held.take().into_iter().flatten() {
+            self.inner.tick(tick);
+        }
+    }
+}
+
+impl Record for HoldBack {
+    fn tick(&self, tick: Arc<Tick>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *held {
+            Some(held) => {
+                held.push_back(tick);
+                if held.len() > HELD {
+                    held.pop_front();
+                }
+            }
+            None => self.inner.tick(tick),
+        }
+    }
+
+    fn mark(&self, mark: Mark) {
+        self.inner.mark(mark);
+    }
+
+    fn alert(&self, alert: AlertRow) {
+        self.inner.alert(alert);
+    }
+
+    fn log(&self, entries: Vec<LogEntry>) {
+        self.inner.log(entries);
+    }
+
+    fn queue_len(&self) -> usize {
+        self.inner.queue_len()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.inner.dropped()
+    }
+}
+
+/// Writes the day before `now_ms`, as fast as the history takes it.
+pub async fn fill(
+    job: Job,
+    simulation: Simulation,
+    record: Arc<dyn Record>,
+    now_ms: i64,
+) -> Result<String, Stopped> {
+    let from_ms = now_ms - PAST_MS;
+    for mark in simulation.marks(from_ms, now_ms) {
+        record.mark(mark);
+    }
+    let mut past = simulation.past(from_ms, now_ms, 1000);
+    let mut written = 0u64;
+    loop {
+        // A simulated day is work for a processor, not for the runtime that serves requests.
+        let (rest, ticks) = tokio::task::spawn_blocking(move || {
+            let ticks: Vec<Tick> = past.by_ref().take(BATCH).collect();
+            (past, ticks)
+        })
+        .await
+        .map_err(|error| {
+            Stopped::Failed(crate::api::Fault::new(
+                crate::api::FaultCode::Internal,
+                format!("The simulated past broke off: {error}."),
+            ))
+        })?;
+        past = rest;
+        let Some(last) = ticks.last() else { break };
+        #[expect(clippy::cast_precision_loss, reason = "a share of a day")]
+        let share = (last.at.wall_ms - from_ms) as f64 / PAST_MS as f64;
+        for tick in ticks {
+            written += 1;
+            record.tick(Arc::new(tick));
+        }
+        job.progress(share)?;
+        while record.queue_len() > AHEAD {
+            job.check()?;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    Ok(format!("{written} simulated seconds were written."))
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_core::clock::Instant3;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Ticks(Mutex<Vec<i64>>);
+
+    impl Record for Ticks {
+        fn tick(&self, tick: Arc<Tick>) {
+            self.0.lock().unwrap().push(tick.at.wall_ms);
+        }
+        fn mark(&self, _: Mark) {}
+        fn alert(&self, _: AlertRow) {}
+        fn log(&self, _: Vec<LogEntry>) {}
+        fn queue_len(&self) -> usize {
+            0
+        }
+        fn dropped(&self) -> u64 {
+            0
+        }
+    }
+
+    fn tick(at_ms: i64) -> Arc<Tick> {
+        let at = Instant3 { wall_ms: at_ms, monotonic_ms: at_ms, boottime_ms: at_ms };
+        Arc::new(Tick { at, readings: Vec::new() })
+    }
+
+    #[test]
+    fn live_ticks_follow_the_past_in_order_and_the_oldest_of_too_many_go() {
+        let written = Arc::new(Ticks::default());
+        let gate = HoldBack::new(written.clone());
+        let far = 1_000_000;
+        for n in 0..700 {
+            gate.tick(tick(far + n));
+        }
+        written.tick(tick(1));
+        gate.let_go();
+        gate.tick(tick(far + 700));
+        let written = written.0.lock().unwrap();
+        assert_eq!(written.len(), 1 + HELD + 1);
+        assert_eq!((written[0], written[1]), (1, far + 100));
+        assert!(written.is_sorted());
+    }
+}

@@ -1,0 +1,80 @@
+//! The commands. Each is written once, here; every door leads to [`App::call`].
+
+mod history;
+mod machine;
+
+use plimsoll_core::{config::schema, metric::CATALOGUE};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::{
+    api::{Command, Done, Fault, FaultCode, Subscription},
+    app::App,
+    door::{Health, Host},
+    hub::Listener,
+};
+
+impl Host for App {
+    async fn call(&self, command: Command) -> Result<Box<RawValue>, Fault> {
+        use Command as C;
+        match command {
+            C::About(_) => answer(self.about()),
+            C::Status(_) => answer(self.status()),
+            C::Metrics(_) => answer(CATALOGUE),
+            C::Series(_) => answer(self.reader.series().await?),
+
+            C::HistoryQuery(query) => answer(self.reader.query(&query).await?),
+            C::HistoryStats(_) => answer(self.history_stats().await?),
+            C::HistoryExport(request) => answer(self.export(request)?),
+            C::Marks(range) => answer(self.marks(range).await?),
+            C::Energy(range) => answer(self.energy(range).await?),
+
+            C::Processes(_) => answer(self.processes.borrow().clone()),
+            C::ProcessDetail(process) => answer(self.process_detail(process).await?),
+            C::ProcessEnd(request) => answer(self.process_end(request).await?),
+
+            C::ConfigSchema(_) => answer(schema()),
+            C::Config(_) => answer(self.config.view()),
+            C::ConfigPreview(edit) => answer(self.config.preview(&edit).await?),
+            C::ConfigApply(edit) => answer(self.config.apply(&edit).await?),
+            C::ConfigRevisions(_) => answer(self.config.revisions().await?),
+            C::ConfigRollback(request) => answer(self.config.rollback(&request).await?),
+
+            C::Jobs(_) => answer(self.jobs.all()),
+            C::JobCancel(job) => answer(self.jobs.cancel(job.job)?),
+            C::Remember(remembered) => answer(self.remember(remembered).await?),
+            C::Recall(key) => answer(self.recall(&key.key).await?),
+            _ => Err(Fault::new(FaultCode::Unavailable, "Not yet.")),
+        }
+    }
+
+    fn listen(&self, subscription: &Subscription) -> Listener {
+        self.hub.listen(subscription)
+    }
+
+    fn health(&self) -> Health {
+        self.how_it_is()
+    }
+}
+
+/// An answer as JSON text.
+fn answer(value: impl Serialize) -> Result<Box<RawValue>, Fault> {
+    to_raw_value(&value).map_err(|error| {
+        Fault::new(FaultCode::Internal, format!("An answer has no JSON: {error}."))
+    })
+}
+
+fn done(message: impl Into<String>) -> Done {
+    Done { message: message.into() }
+}
+
+/// Runs what blocks where blocking is allowed (MV18).
+pub(crate) async fn blocking<T, F>(work: F) -> Result<T, Fault>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Fault::new(FaultCode::Internal, format!("It broke off: {error}.")))
+}

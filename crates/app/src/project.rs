@@ -1,0 +1,90 @@
+//! From the whole configuration to the part that one of the others wants.
+
+use std::sync::Arc;
+
+use plimsoll_core::config::Config;
+use plimsoll_history::{Keep, Options as HistoryOptions};
+use plimsoll_sense::Options as SenseOptions;
+use tokio::sync::watch;
+
+/// Follows the configuration and publishes what `part` makes of it, when that changed.
+/// Ends with the configuration, or when nobody reads any more.
+pub fn project<T, F>(mut config: watch::Receiver<Arc<Config>>, part: F) -> watch::Receiver<T>
+where
+    T: PartialEq + Send + Sync + 'static,
+    F: Fn(&Config) -> T + Send + 'static,
+{
+    let (publish, read) = watch::channel(part(&config.borrow_and_update()));
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = publish.closed() => return,
+                changed = config.changed() => if changed.is_err() { return },
+            }
+            let fresh = part(&config.borrow_and_update());
+            publish.send_if_modified(|now| {
+                let changed = *now != fresh;
+                *now = fresh;
+                changed
+            });
+        }
+    });
+    read
+}
+
+pub fn sense_options(config: &Config) -> SenseOptions {
+    SenseOptions {
+        interval_ms: config.sampling.interval_ms,
+        processes_ms: config.sampling.processes_ms,
+        disk_space_ms: config.sampling.disk_space_ms,
+        gpu_enabled: config.gpu.enabled,
+        nvml_path: config.gpu.nvml_path.clone(),
+    }
+}
+
+pub fn history_options(config: &Config) -> HistoryOptions {
+    const HOUR: i64 = 3_600_000;
+    const DAY: i64 = 24 * HOUR;
+    let history = &config.history;
+    let keep = &history.keep;
+    HistoryOptions {
+        enabled: history.enabled,
+        max_bytes: history.max_mib << 20,
+        max_series: config.sampling.max_series,
+        keep: Keep {
+            raw_ms: i64::from(keep.raw_hours) * HOUR,
+            s10_ms: i64::from(keep.s10_days) * DAY,
+            m1_ms: i64::from(keep.m1_days) * DAY,
+            m15_ms: i64::from(keep.m15_days) * DAY,
+            h1_ms: i64::from(keep.h1_days) * DAY,
+            marks_ms: i64::from(keep.marks_days) * DAY,
+            log_ms: i64::from(keep.log_days) * DAY,
+        },
+        checkpoint_ms: u64::from(history.checkpoint_s) * 1000,
+        tick_ms: config.sampling.interval_ms,
+        processes_ms: config.sampling.processes_ms,
+        space_ms: config.sampling.disk_space_ms,
+        ..HistoryOptions::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_change_of_its_own_part_is_told() {
+        let (tell, config) = watch::channel(Arc::new(Config::default()));
+        let mut options = project(config, sense_options);
+        assert_eq!(options.borrow_and_update().interval_ms, 1000);
+        let mut other = Config::default();
+        other.power.price_per_kwh = 1.0;
+        tell.send_replace(Arc::new(other.clone()));
+        other.sampling.interval_ms = 2000;
+        tell.send_replace(Arc::new(other));
+        options.changed().await.unwrap();
+        assert_eq!(options.borrow_and_update().interval_ms, 2000);
+        drop(tell);
+        assert!(options.changed().await.is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! What is read: this machine, or a simulated one.
+
+use std::sync::Arc;
+
+use plimsoll_core::clock::Clock;
+use plimsoll_sense::{Options, Sources, real_sources};
+use plimsoll_sim::{DEMO, DEMO_SEED, Simulation};
+use tokio::sync::watch;
+
+use crate::api::{Fault, FaultCode};
+
+/// How much past a new demo has.
+pub const PAST_MS: i64 = 86_400_000;
+
+/// The sources, and the simulation behind them where there is one.
+pub struct Choice {
+    pub sources: Sources,
+    pub simulation: Option<Simulation>,
+}
+
+// === impl Choice ===
+
+impl Choice {
+    pub fn make(
+        simulated: bool,
+        options: watch::Receiver<Options>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, Fault> {
+        if !simulated {
+            let sources = real_sources(options, clock.clone());
+            return Ok(Self { sources, simulation: None });
+        }
+        let now = clock.now();
+        let offset = jiff::tz::TimeZone::system()
+            .to_offset(jiff::Timestamp::from_millisecond(now.wall_ms).unwrap_or_default())
+            .seconds();
+        let simulation = Simulation::new(DEMO, DEMO_SEED, 1.0, now)
+            .map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))?
+            .since(now.wall_ms - PAST_MS)
+            .by_the_clock(i64::from(offset));
+        Ok(Self { sources: simulation.sources(options), simulation: Some(simulation) })
+    }
+}

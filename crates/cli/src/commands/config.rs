@@ -1,0 +1,301 @@
+//! `config`: settings, through the running Plimsoll where there is one.
+
+use std::path::Path;
+
+use plimsoll_app::{
+    api::{Command, ConfigEdit, Fault, FaultCode, Nothing, RollbackRequest},
+    offline::{self, Offline},
+};
+use plimsoll_core::config::{
+    check::{allowed, check},
+    environment::{plain, value_of},
+    parse::judge_key,
+    render,
+    table::setting_of,
+    wire::{Change, ConfigView, Origin, Problem, Revision, SettingSpec, SettingState},
+};
+use serde_json::json;
+
+use crate::{
+    args::{Config, Global},
+    commands::{attach, options},
+    out::{self, Failure, Outcome},
+    words,
+};
+
+pub async fn run(global: &Global, command: Config) -> Outcome {
+    match command {
+        Config::Show { key } => show(global, key.as_deref()).await,
+        Config::Get { key } => get(global, &key).await,
+        Config::Set { changes } => set(global, &changes).await,
+        Config::Validate { file } => validate(global, file.as_deref()).await,
+        Config::Schema { json_schema, defaults } => self::schema(global, json_schema, defaults),
+        Config::Revisions { limit } => revisions(global, limit).await,
+        Config::Rollback { revision } => rollback(global, revision).await,
+    }
+}
+
+/// What is in force, or would be: settings and what is wrong.
+async fn settings(global: &Global) -> Result<(Vec<SettingState>, Vec<Problem>), Failure> {
+    if let Some(session) = attach(global).await? {
+        let view: ConfigView = session.call(Command::Config(Nothing {})).await?;
+        return Ok((view.settings, view.problems));
+    }
+    let places = options(global).places()?;
+    let loaded = offline::configuration(&places.config).await?;
+    Ok((loaded.settings, loaded.problems))
+}
+
+async fn show(global: &Global, key: Option<&str>) -> Outcome {
+    let (settings, problems) = settings(global).await?;
+    let wanted = |state: &&SettingState| {
+        key.is_none_or(|key| {
+            state.key.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    };
+    let shown: Vec<&SettingState> = settings.iter().filter(wanted).collect();
+    if let (Some(key), true) = (key, shown.is_empty()) {
+        return Err(unknown(key));
+    }
+    if global.json {
+        return out::json(&json!({ "settings": shown, "problems": problems }));
+    }
+    let rows: Vec<Vec<String>> = shown
+        .iter()
+        .map(|state| {
+            let origin = match &state.origin {
+                Origin::Default => "default".into(),
+                Origin::File { line } => format!("line {line}"),
+                Origin::Environment { variable } => variable.clone(),
+            };
+            vec![state.key.clone(), shown_value(&plain(&state.value)), origin]
+        })
+        .collect();
+    out::table(&rows)?;
+    complain(&problems);
+    Ok(())
+}
+
+fn shown_value(text: &str) -> String {
+    if text.is_empty() { "\"\"".into() } else { text.to_owned() }
+}
+
+async fn get(global: &Global, key: &str) -> Outcome {
+    let (settings, problems) = settings(global).await?;
+    let Some(state) = settings.iter().find(|state| state.key == key) else {
+        return Err(unknown(key));
+    };
+    if global.json {
+        return out::json(state);
+    }
+    out::line(plain(&state.value))?;
+    complain(&problems);
+    Ok(())
+}
+
+async fn set(global: &Global, changes: &[String]) -> Outcome {
+    let changes = changes.iter().map(|text| change(text)).collect::<Result<Vec<_>, _>>()?;
+    let edit = |base: &str| ConfigEdit {
+        base: Some(base.to_owned()),
+        changes: changes.clone(),
+        text: None,
+        by: "terminal".into(),
+    };
+    let revision: Revision = match attach(global).await? {
+        Some(session) => {
+            let view: ConfigView = session.call(Command::Config(Nothing {})).await?;
+            session.call(Command::ConfigApply(edit(&view.digest))).await?
+        }
+        None => {
+            let offline = Offline::open(&options(global)).await?;
+            let digest = offline.config.view().digest.clone();
+            offline.config.apply(&edit(&digest)).await?
+        }
+    };
+    tell(global, &revision)
+}
+
+fn tell(global: &Global, revision: &Revision) -> Outcome {
+    if global.json {
+        return out::json(revision);
+    }
+    out::line(format_args!("Revision {} is in force.", revision.number))?;
+    for changed in &revision.changed {
+        let (old, new) = (plain(&changed.old), plain(&changed.new));
+        let waits = setting_of(&changed.key).is_some_and(|setting| !setting.live);
+        let when = if waits { "  (after a restart)" } else { "" };
+        out::line(format_args!(
+            "  {}: {} → {}{when}",
+            changed.key,
+            shown_value(&old),
+            shown_value(&new)
+        ))?;
+    }
+    Ok(())
+}
+
+/// `KEY=VALUE`, checked here already: wrong usage is told before anything is touched.
+fn change(text: &str) -> Result<Change, Failure> {
+    let Some((key, value)) = text.split_once('=') else {
+        return Err(Failure::Usage(format!(
+            "{text:?} is no change. A change is KEY=VALUE, e.g. sampling.interval_ms=2000."
+        )));
+    };
+    let (key, value) = (key.trim(), value.trim());
+    if value.is_empty() {
+        return Ok(Change { key: key.into(), value: None });
+    }
+    if judge_key(key).is_some() {
+        return Err(unknown(key));
+    }
+    let Some(setting) = setting_of(key) else { return Err(unknown(key)) };
+    let Some(typed) = value_of(setting, value) else {
+        return Err(Fault::new(
+            FaultCode::Invalid,
+            format!("{key} is {}. Found {value:?}.", allowed(setting)),
+        )
+        .into());
+    };
+    match check(setting, typed) {
+        Ok(value) => Ok(Change { key: key.into(), value: Some(value) }),
+        Err(refusal) => {
+            let mut fault = Fault::new(FaultCode::Invalid, format!("{key} {}", refusal.message));
+            fault.hint = refusal.hint;
+            Err(fault.into())
+        }
+    }
+}
+
+async fn validate(global: &Global, file: Option<&Path>) -> Outcome {
+    let path = match file {
+        Some(file) => std::path::absolute(file)?,
+        None => options(global).places()?.config,
+    };
+    if file.is_some() && !path.exists() {
+        return Err(Fault::new(
+            FaultCode::NotFound,
+            format!("There is no file {}.", path.display()),
+        )
+        .into());
+    }
+    let loaded = offline::configuration(&path).await?;
+    let valid = loaded.problems.is_empty();
+    if global.json {
+        out::json(&json!({ "path": path, "valid": valid, "problems": loaded.problems }))?;
+    } else if valid {
+        out::line(format_args!("{} is in order.", path.display()))?;
+    }
+    if valid {
+        return Ok(());
+    }
+    let count = loaded.problems.len();
+    let things = if count == 1 { "One thing is" } else { "Some things are" };
+    let mut message = format!("{things} wrong with {}.", path.display());
+    if !global.json {
+        for problem in &loaded.problems {
+            message.push_str("\n  ");
+            message.push_str(&sentence(problem));
+        }
+    }
+    Err(Fault::new(FaultCode::Invalid, message).into())
+}
+
+fn sentence(problem: &Problem) -> String {
+    let mut text = match (problem.line, problem.column) {
+        (Some(line), Some(column)) => format!("line {line}, column {column}: "),
+        (Some(line), None) => format!("line {line}: "),
+        _ => String::new(),
+    };
+    text.push_str(&problem.message);
+    if let Some(hint) = &problem.hint {
+        text.push(' ');
+        text.push_str(hint);
+    }
+    text
+}
+
+/// Said beside an answer that stands all the same.
+fn complain(problems: &[Problem]) {
+    use std::io::Write;
+    let mut err = std::io::stderr().lock();
+    for problem in problems {
+        let _ = writeln!(err, "plimsoll: {}", sentence(problem));
+    }
+}
+
+fn schema(global: &Global, json_schema: bool, defaults: bool) -> Outcome {
+    if json_schema {
+        return out::json(&render::json_schema());
+    }
+    if defaults {
+        return out::line(render::defaults_toml().trim_end());
+    }
+    let specs: Vec<SettingSpec> = plimsoll_core::config::schema();
+    if global.json {
+        return out::json(&specs);
+    }
+    for spec in &specs {
+        let range = setting_of(&spec.key).map(allowed).unwrap_or_default();
+        out::line(format_args!("{} = {}", spec.key, shown_value(&plain(&spec.default))))?;
+        out::line(format_args!("    {}: {}", spec.label, spec.meaning))?;
+        let live = if spec.live { "" } else { " Needs a restart." };
+        if !range.is_empty() {
+            out::line(format_args!("    Allowed: {range}.{live}"))?;
+        }
+    }
+    Ok(())
+}
+
+async fn revisions(global: &Global, limit: usize) -> Outcome {
+    let mut revisions: Vec<Revision> = match attach(global).await? {
+        Some(session) => session.call(Command::ConfigRevisions(Nothing {})).await?,
+        None => Offline::open(&options(global)).await?.config.revisions().await?,
+    };
+    revisions.truncate(limit);
+    if global.json {
+        return out::json(&revisions);
+    }
+    if revisions.is_empty() {
+        return out::line("No change was applied yet.");
+    }
+    let rows: Vec<Vec<String>> = revisions
+        .iter()
+        .map(|revision| {
+            let changes: Vec<String> = revision
+                .changed
+                .iter()
+                .map(|c| {
+                    let (old, new) = (plain(&c.old), plain(&c.new));
+                    format!("{}: {} → {}", c.key, shown_value(&old), shown_value(&new))
+                })
+                .collect();
+            let mut what = changes.join(", ");
+            if let Some(to) = revision.rolled_back_to {
+                what = format!("back to {to}: {what}");
+            }
+            let number = revision.number.to_string();
+            vec![number, words::moment(revision.at_ms), revision.by.clone(), what]
+        })
+        .collect();
+    out::table(&rows)
+}
+
+async fn rollback(global: &Global, revision: i64) -> Outcome {
+    let request = RollbackRequest { revision, by: "terminal".into() };
+    let revision: Revision = match attach(global).await? {
+        Some(session) => session.call(Command::ConfigRollback(request)).await?,
+        None => Offline::open(&options(global)).await?.config.rollback(&request).await?,
+    };
+    tell(global, &revision)
+}
+
+fn unknown(key: &str) -> Failure {
+    match judge_key(key) {
+        Some(problem) => {
+            let mut fault = Fault::new(FaultCode::NotFound, problem.message);
+            fault.hint = problem.hint;
+            fault.into()
+        }
+        None => Fault::new(FaultCode::NotFound, format!("There is no setting {key}.")).into(),
+    }
+}

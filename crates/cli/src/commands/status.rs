@@ -1,0 +1,80 @@
+//! `status`: how the running Plimsoll is doing.
+
+use plimsoll_app::api::{About, Command, Nothing, RecordingState, Status};
+use plimsoll_core::source::SourceState;
+
+use crate::{
+    args::Global,
+    commands::running,
+    out::{self, Outcome},
+    words,
+};
+
+pub async fn run(global: &Global) -> Outcome {
+    let session = running(global).await?;
+    let status: Status = session.call(Command::Status(Nothing {})).await?;
+    if global.json {
+        return out::json(&status);
+    }
+    let about: About = session.call(Command::About(Nothing {})).await?;
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
+    row("running", format!("process {}, version {}", about.pid, about.version));
+    row("since", words::moment(about.started_ms));
+    if about.simulated {
+        row("simulated", "yes: nothing here is measured".into());
+    }
+    row("machine", format!("{}, {}", about.machine.hostname, about.machine.cpu_model));
+    if let Some(gpu) = &about.gpu {
+        row("GPU", gpu.name.clone());
+    }
+    row("data", about.data_dir);
+    row(
+        "recording",
+        match (status.recording, status.recording_reason) {
+            (RecordingState::Recording, _) => "yes".into(),
+            (RecordingState::Off, _) => "switched off".into(),
+            (RecordingState::Paused, reason) => format!("paused: {}", reason.unwrap_or_default()),
+        },
+    );
+    row("series", format!("{} of at most {}", status.series, status.series_limit));
+    row(
+        "history",
+        format!(
+            "{} of at most {}{}",
+            words::whole_bytes(status.history_bytes),
+            words::whole_bytes(status.history_limit_bytes),
+            status
+                .oldest_ms
+                .map_or_else(String::new, |at| format!(", since {}", words::moment(at)))
+        ),
+    );
+    let unknown = || "not known yet".to_owned();
+    let cost = match (status.self_cpu_percent, status.self_rss_bytes) {
+        (None, None) => unknown(),
+        (cpu, rss) => format!(
+            "{} of one core, {}",
+            cpu.map_or_else(unknown, |cpu| format!("{cpu:.1} %")),
+            rss.map_or_else(unknown, words::whole_bytes)
+        ),
+    };
+    row("costs", cost);
+    row("alerts", format!("{} active", status.active_alerts));
+    if let Some(ui) = about.ui {
+        row("window", ui);
+    }
+    for source in status.sources {
+        let state = match source.state {
+            SourceState::Starting => "not read yet",
+            SourceState::Healthy => "is read",
+            SourceState::Absent => "absent",
+            SourceState::Lost => "lost",
+            SourceState::Failed => "fails",
+            SourceState::Late => "late",
+        };
+        let reason =
+            if source.reason.is_empty() { String::new() } else { format!(": {}", source.reason) };
+        row(&format!("source {}", source.name), format!("{state}{reason}"));
+    }
+    out::table(&rows)
+}

@@ -1,0 +1,88 @@
+//! `up` and `demo`: host the engine until told to end.
+
+use plimsoll_app::{
+    api::{Fault, FaultCode},
+    session::Session,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    args::{Global, Up},
+    commands::options,
+    out::{self, Outcome},
+};
+
+/// SIGINT and SIGTERM; caught before anything starts, so that none is lost.
+struct Ends {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+// === impl Ends ===
+
+impl Ends {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+pub async fn run(global: &Global, args: Up, demo: bool) -> Outcome {
+    let mut ends = Ends::catch().map_err(|error| {
+        Fault::new(FaultCode::Internal, format!("Signals cannot be caught: {error}."))
+    })?;
+    let mut options = options(global);
+    options.demo = demo;
+    options.ui = args.ui;
+    let session = tokio::select! {
+        session = Session::start(options) => session?,
+        () = ends.next() => return Ok(()),
+    };
+    // Whether or not somebody reads this, it records.
+    let _ = if global.json { ready_line(&session) } else { ready_words(&session, demo) };
+    ends.next().await;
+    tokio::select! {
+        () = session.stop() => {}
+        // Asked twice: what is not written by now is not waited for.
+        () = ends.next() => {}
+    }
+    Ok(())
+}
+
+fn ready_line(session: &Session) -> Outcome {
+    let about = session.about();
+    out::json(&serde_json::json!({
+        "ready": true,
+        "pid": about.pid,
+        "data_dir": about.data_dir,
+        "socket": about.socket,
+        "ui": session.page_link(),
+        "gateway": null,
+    }))
+}
+
+fn ready_words(session: &Session, demo: bool) -> Outcome {
+    let about = session.about();
+    out::line(if demo {
+        "Plimsoll runs a simulated workstation: nothing here is measured."
+    } else {
+        "Plimsoll records this machine."
+    })?;
+    out::line(format_args!("  data           {}", about.data_dir))?;
+    out::line(format_args!("  configuration  {}", about.config_path))?;
+    out::line(format_args!("  socket         {}", about.socket))?;
+    if let Some(link) = session.page_link() {
+        out::line(format_args!("  window         {link}"))?;
+        out::line("                 (this link opens one browser, once)")?;
+    }
+    out::line("Ctrl-C ends it.")
+}

@@ -1,0 +1,102 @@
+//! Printing. Whoever reads our output may stop reading at any time (`| head`);
+//! that ends the program quietly and is no error.
+
+use std::io::{self, Write};
+
+use plimsoll_app::api::{Fault, FaultCode};
+
+/// Why the program ends other than well.
+#[derive(Debug)]
+pub enum Failure {
+    /// Said on standard error, exit code 1.
+    Fault(Fault),
+    /// Wrong usage, exit code 2.
+    Usage(String),
+    /// Nobody reads any more: exit code 0 and no word.
+    Closed,
+}
+
+pub type Outcome = Result<(), Failure>;
+
+// === impl Failure ===
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Fault(Fault::new(
+                FaultCode::Unavailable,
+                format!("The output cannot be written: {error}."),
+            )),
+        }
+    }
+}
+
+impl Failure {
+    /// Says it, and answers the exit code.
+    pub fn report(&self, json: bool) -> u8 {
+        let mut err = io::stderr().lock();
+        match self {
+            Self::Closed => 0,
+            Self::Usage(message) => {
+                let _ = writeln!(err, "plimsoll: {message}\nTry `plimsoll --help`.");
+                2
+            }
+            Self::Fault(fault) => {
+                let _ = if json {
+                    writeln!(err, "{}", serde_json::json!({ "fault": fault }))
+                } else {
+                    match &fault.hint {
+                        Some(hint) => writeln!(err, "plimsoll: {}\n  {hint}", fault.message),
+                        None => writeln!(err, "plimsoll: {}", fault.message),
+                    }
+                };
+                1
+            }
+        }
+    }
+}
+
+/// A line, at once: who follows a pipe sees it now.
+pub fn line(text: impl std::fmt::Display) -> Outcome {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}
+
+pub fn json(value: &impl serde::Serialize) -> Outcome {
+    let text = serde_json::to_string(value).map_err(|error| {
+        Fault::new(FaultCode::Internal, format!("An answer has no JSON: {error}."))
+    })?;
+    line(text)
+}
+
+/// Columns as wide as their widest cell; the last one is left as it is.
+pub fn table(rows: &[Vec<String>]) -> Outcome {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut out = io::stdout().lock();
+    for row in rows {
+        let mut text = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            text.push_str(cell);
+            if column + 1 < row.len() {
+                let gap = widths[column] - cell.chars().count() + 2;
+                text.extend(std::iter::repeat_n(' ', gap));
+            }
+        }
+        writeln!(out, "{}", text.trim_end())?;
+    }
+    out.flush()?;
+    Ok(())
+}
