@@ -1,0 +1,247 @@
+// What is about to change and is not in force yet: either staged values or an
+// edited text, never both. It outlives the page, so that a look at another page
+// loses nothing; it never writes over a file that changed since it began.
+
+import type { Change, ConfigEdit, Fault, Preview, Problem, SettingSpec, SettingValue } from '../../lib/bindings';
+import { call, host, toFault } from '../../lib/host';
+import { live } from '../../lib/state/live.svelte';
+import { session } from '../../lib/state/session.svelte';
+import { toasts } from '../../lib/state/toasts.svelte';
+import { stage, type Item, type Staged, itemsOf } from './values';
+
+/** After the last key that is pressed, before the text is checked. */
+const CHECK_AFTER_MS = 200;
+const UNDO_SECONDS = 10;
+
+/** Who asks, as revisions name it. */
+export const asker = (): string => (host().kind === 'browser' ? 'browser' : 'window');
+
+class Draft {
+  specs = $state.raw<SettingSpec[]>([]);
+  staged = $state.raw<Staged>(new Map());
+  /** The text of the file as it is being edited; `null` while nobody edits it. */
+  text = $state.raw<string | null>(null);
+  /** Digest of the text that the draft started from. */
+  base = $state.raw<string | null>(null);
+  preview = $state.raw<Preview | null>(null);
+  /** Why the preview or the last apply failed. */
+  fault = $state.raw<Fault | null>(null);
+  busy = $state(false);
+  /** The draft changed, and what it does is not known yet. */
+  checking = $state(false);
+  /** Revision to go back to, while it is offered. */
+  undoTo = $state<number | null>(null);
+
+  config = $derived(session.config);
+  items = $derived(itemsOf(this.specs, session.config?.settings ?? []));
+  byKey = $derived(new Map(this.items.map((item) => [item.key, item])));
+  /** Nothing staged and nothing edited. */
+  clean = $derived(this.staged.size === 0 && this.text === null);
+  /** The file is another one than when the draft began. */
+  conflict = $derived(!this.clean && this.base !== null && this.config !== null && this.base !== this.config.digest);
+  /** What is wrong with the draft; without one, with the file itself. */
+  problems = $derived<Problem[]>(this.clean ? (this.config?.problems ?? []) : (this.preview?.problems ?? []));
+  count = $derived(this.text !== null ? 1 : this.staged.size);
+  ready = $derived(!this.clean && !this.conflict && !this.busy && !this.checking && this.preview !== null && this.problems.length === 0);
+
+  #asked = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #dropUndo: (() => void) | null = null;
+
+  /** Loads the schema and follows changes of the file; answers how to stop. */
+  start(): () => void {
+    if (this.specs.length === 0) void this.#schema();
+    return live.on((event) => {
+      // A staged value may be in force by now, or the file another one: look again.
+      if (event.event === 'config' && !this.clean) this.#check(0);
+    });
+  }
+
+  async #schema() {
+    try {
+      this.specs = await call('config.schema', {});
+      this.fault = null;
+    } catch (thrown) {
+      this.fault = toFault(thrown);
+    }
+  }
+
+  reload(): void {
+    void this.#schema();
+    void session.reload();
+  }
+
+  /** Stages a value; `null` goes back to the default. */
+  set(item: Item, value: SettingValue | null): void {
+    if (this.text !== null) return;
+    this.#replace(stage(this.staged, item, value));
+  }
+
+  unset(key: string): void {
+    const next = new Map(this.staged);
+    next.delete(key);
+    this.#replace(next);
+  }
+
+  /** Several at once, also for keys that are not settings yet: a rule of one's own. */
+  setAll(changes: readonly (readonly [string, SettingValue | null])[]): void {
+    if (this.text !== null) return;
+    this.#replace(new Map([...this.staged, ...changes]));
+  }
+
+  unsetAll(keys: readonly string[]): void {
+    const next = new Map(this.staged);
+    for (const key of keys) next.delete(key);
+    this.#replace(next);
+  }
+
+  /** The text as it was edited. What was staged is part of it by then. */
+  edit(text: string): void {
+    if (this.clean) this.base = this.config?.digest ?? null;
+    this.staged = new Map();
+    this.text = text === this.config?.text ? null : text;
+    this.#changed(CHECK_AFTER_MS);
+  }
+
+  discard(): void {
+    this.staged = new Map();
+    this.text = null;
+    this.#changed(0);
+  }
+
+  /** After a look at what changed in the file: the draft stands on the file as it is now. */
+  rebase(): void {
+    this.base = this.config?.digest ?? null;
+    this.#check(0);
+  }
+
+  #replace(next: Staged) {
+    if (this.clean) this.base = this.config?.digest ?? null;
+    this.staged = next;
+    this.#changed(60);
+  }
+
+  #changed(wait: number) {
+    this.fault = null;
+    if (this.clean) {
+      this.base = null;
+      this.preview = null;
+      this.checking = false;
+      this.#asked += 1;
+      clearTimeout(this.#timer);
+    } else this.#check(wait);
+  }
+
+  #check(wait: number) {
+    clearTimeout(this.#timer);
+    const run = ++this.#asked;
+    this.checking = true;
+    this.#timer = setTimeout(() => void this.#ask(run), wait);
+  }
+
+  async #ask(run: number) {
+    try {
+      const preview = await call('config.preview', this.#request(null));
+      if (run !== this.#asked) return;
+      this.preview = preview;
+      this.checking = false;
+      this.fault = null;
+    } catch (thrown) {
+      if (run !== this.#asked) return;
+      this.preview = null;
+      this.checking = false;
+      this.fault = toFault(thrown);
+    }
+  }
+
+  #request(base: string | null): ConfigEdit {
+    const changes: Change[] = this.text === null ? [...this.staged].map(([key, value]) => ({ key, value })) : [];
+    return { base, changes, text: this.text, by: asker() };
+  }
+
+  async apply(): Promise<boolean> {
+    if (!this.ready) return false;
+    const before = this.config?.revision ?? null;
+    this.busy = true;
+    try {
+      const revision = await call('config.apply', this.#request(this.base));
+      this.discard();
+      await session.reload();
+      this.#offerUndo(`Applied as revision ${revision.number}`, before);
+      return true;
+    } catch (thrown) {
+      this.fault = toFault(thrown);
+      // The file may be another one by now: show it, and what it does to the draft.
+      if (this.fault.code === 'conflict') await session.reload();
+      return false;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** One change at once, without staging: from the command palette. */
+  async applyNow(changes: Change[], said: string): Promise<void> {
+    const before = this.config?.revision ?? null;
+    try {
+      await call('config.apply', { base: this.config?.digest ?? null, changes, text: null, by: asker() });
+      await session.reload();
+      this.#offerUndo(said, before);
+    } catch (thrown) {
+      this.fault = toFault(thrown);
+      toasts.show(`Not changed: ${this.fault.message}`);
+    }
+  }
+
+  async rollback(revision: number): Promise<boolean> {
+    const before = this.config?.revision ?? null;
+    this.busy = true;
+    try {
+      const made = await call('config.rollback', { revision, by: asker() });
+      await session.reload();
+      this.fault = null;
+      if (!this.clean) this.rebase();
+      this.#offerUndo(`Went back to revision ${revision}, as revision ${made.number}`, before);
+      return true;
+    } catch (thrown) {
+      this.fault = toFault(thrown);
+      return false;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  async undo(): Promise<void> {
+    const to = this.undoTo;
+    if (to === null) return;
+    this.undoTo = null;
+    this.#dropUndo?.();
+    try {
+      const made = await call('config.rollback', { revision: to, by: asker() });
+      await session.reload();
+      toasts.show(`Undone, as revision ${made.number}`);
+    } catch (thrown) {
+      this.fault = toFault(thrown);
+    }
+  }
+
+  #offerUndo(text: string, to: number | null) {
+    this.#dropUndo?.();
+    if (to === null || to < 1) {
+      toasts.show(text);
+      return;
+    }
+    this.undoTo = to;
+    const drop = toasts.show(text, {
+      seconds: UNDO_SECONDS,
+      action: { label: 'Undo', keys: 'Ctrl Z', run: () => void this.undo() },
+    });
+    const over = setTimeout(() => (this.undoTo = null), UNDO_SECONDS * 1000);
+    this.#dropUndo = () => {
+      clearTimeout(over);
+      drop();
+      this.#dropUndo = null;
+    };
+  }
+}
+
+export const draft = new Draft();

@@ -1,0 +1,189 @@
+// Settings as a person reads and writes them. Pure: the schema says everything
+// that is said of a setting anywhere.
+
+import type { SettingSpec, SettingState, SettingValue } from '../../lib/bindings';
+
+/** A staged value; `null` takes the line out of the file, back to the default. */
+export type Staged = ReadonlyMap<string, SettingValue | null>;
+
+export interface Item {
+  key: string;
+  spec: SettingSpec;
+  state: SettingState;
+}
+
+export function slug(section: string): string {
+  return section.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');
+}
+
+export function same(a: SettingValue, b: SettingValue): boolean {
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((part, i) => part === b[i]);
+  return a === b;
+}
+
+/** A value in words: `on`, `4096`, `empty`. */
+export function write(value: SettingValue): string {
+  if (typeof value === 'boolean') return value ? 'on' : 'off';
+  if (typeof value === 'number') return String(value);
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join(', ');
+  return value === '' ? 'empty' : value;
+}
+
+/** As it stands in a text field. */
+export function asText(value: SettingValue): string {
+  if (Array.isArray(value)) return value.join(', ');
+  return String(value);
+}
+
+export type Parsed = { value: SettingValue; problem: null } | { value: null; problem: string };
+
+const refuse = (problem: string): Parsed => ({ value: null, problem });
+const accept = (value: SettingValue): Parsed => ({ value, problem: null });
+
+/** What was typed, as a value, or what is wrong with it and what is allowed. */
+export function parse(spec: SettingSpec, text: string): Parsed {
+  const typed = text.trim();
+  const { accepts } = spec;
+  switch (accepts.type) {
+    case 'switch':
+      return typed === 'true' || typed === 'on'
+        ? accept(true)
+        : typed === 'false' || typed === 'off'
+          ? accept(false)
+          : refuse('It is on or off.');
+    case 'integer':
+    case 'number': {
+      const whole = accepts.type === 'integer';
+      // A comma is how half of Europe writes the point; a space how it writes thousands.
+      const plain = typed.replace(/[\s\u2009]/g, '').replace(',', '.').replace('\u2212', '-');
+      const form = whole ? /^[+-]?\d+$/ : /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+      const kind = whole ? 'a whole number' : 'a number';
+      const allowed = `${kind}, ${rangeOf(spec)}`;
+      if (!form.test(plain)) return refuse(`It is ${allowed}.`);
+      const value = Number(plain);
+      if (value < accepts.min || value > accepts.max) return refuse(`It is ${allowed}.`);
+      return accept(value);
+    }
+    case 'text':
+      return typed.length > accepts.max_length
+        ? refuse(`It has at most ${accepts.max_length} characters.`)
+        : accept(typed);
+    case 'path':
+      return typed !== '' && !typed.startsWith('/') && !typed.startsWith('~')
+        ? refuse('It is an absolute path: it begins with /.')
+        : accept(typed);
+    case 'choice':
+      return accepts.options.includes(typed) ? accept(typed) : refuse(`It is one of ${accepts.options.join(', ')}.`);
+    case 'list': {
+      const parts = typed
+        .split(/[,\n]/)
+        .map((part) => part.trim())
+        .filter((part) => part !== '');
+      return parts.length > accepts.max_items ? refuse(`It has at most ${accepts.max_items} parts.`) : accept(parts);
+    }
+  }
+}
+
+const FAR = 1e15;
+
+/** `64–1048576`, `on or off`; with words where an end is no real limit. */
+export function rangeOf(spec: SettingSpec): string {
+  const { accepts } = spec;
+  switch (accepts.type) {
+    case 'switch':
+      return 'on or off';
+    case 'integer':
+    case 'number': {
+      const low = accepts.min <= -FAR;
+      const high = accepts.max >= FAR;
+      if (low && high) return 'any';
+      if (high) return `${accepts.min} or more`;
+      if (low) return `${accepts.max} or less`;
+      return `${accepts.min}–${accepts.max}`;
+    }
+    case 'text':
+      return `at most ${accepts.max_length} characters`;
+    case 'choice':
+      return accepts.options.join(', ');
+    case 'path':
+      return 'a path, or empty';
+    case 'list':
+      return `at most ${accepts.max_items}, with commas between`;
+  }
+}
+
+export interface Preset {
+  letter: 'C' | 'B' | 'A';
+  name: string;
+  value: SettingValue;
+}
+
+/** Conservative, balanced (the default), aggressive: only where there is something to choose from. */
+export function presets({ spec, state }: Item): Preset[] {
+  const { conservative, aggressive } = spec;
+  if (conservative === null && aggressive === null) return [];
+  const list: Preset[] = [];
+  if (conservative !== null) list.push({ letter: 'C', name: 'Conservative', value: conservative });
+  list.push({ letter: 'B', name: 'Balanced', value: state.default });
+  if (aggressive !== null) list.push({ letter: 'A', name: 'Aggressive', value: aggressive });
+  return list;
+}
+
+/** Staging what is in force already takes the stage away; going back to the default takes the line out. */
+export function stage(staged: Staged, { key, state }: Item, value: SettingValue | null): Staged {
+  const next = new Map(staged);
+  const inFile = state.origin.from === 'file';
+  const target = value === null || same(value, state.default) ? null : value;
+  if (target === null ? same(state.value, state.default) && !inFile : same(target, state.value)) next.delete(key);
+  // A line that says the default is left alone, unless a person asks for the default.
+  else if (target === null && value !== null && same(value, state.value)) next.delete(key);
+  else next.set(key, target);
+  return next;
+}
+
+/** What a setting will be after Apply. */
+export function after({ key, state }: Item, staged: Staged): SettingValue {
+  if (!staged.has(key)) return state.value;
+  return staged.get(key) ?? state.default;
+}
+
+export const isChanged = (state: SettingState): boolean => !same(state.value, state.default);
+export const isLocked = (state: SettingState): boolean => state.origin.from === 'environment';
+
+/** Settings with what is said of them, in the schema's order. */
+export function itemsOf(specs: readonly SettingSpec[], states: readonly SettingState[]): Item[] {
+  const byKey = new Map(specs.map((spec, at) => [spec.key, { spec, at }]));
+  return states
+    .flatMap((state) => {
+      const found = byKey.get(state.spec);
+      return found ? [{ item: { key: state.key, spec: found.spec, state }, at: found.at }] : [];
+    })
+    .sort((a, b) => a.at - b.at || a.item.key.localeCompare(b.item.key))
+    .map(({ item }) => item);
+}
+
+/** Whether every word of a search is in name, key, meaning or section. */
+export function finds({ key, spec }: Item, text: string): boolean {
+  const hay = `${spec.label} ${key} ${spec.meaning} ${spec.section}`.toLowerCase();
+  return text
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => hay.includes(word));
+}
+
+/** The id of an alert rule, where a key belongs to one. */
+export function ruleOf(key: string): { id: string; field: string } | null {
+  const match = /^alerts\.rules\.([a-z0-9-]{1,32})\.([a-z_]+)$/.exec(key);
+  return match?.[1] && match[2] ? { id: match[1], field: match[2] } : null;
+}
+
+/** `disk-space: Threshold` for a rule's settings, the label for the others. */
+export function titleOf({ key, spec }: Item): string {
+  const rule = ruleOf(key);
+  return rule ? `${rule.id}: ${spec.label}` : spec.label;
+}
+
+/** The variable that would lock a key, as in the documentation. */
+export function variableOf(key: string): string {
+  return `PLIMSOLL_${key.toUpperCase().replaceAll('.', '__').replaceAll('-', '_')}`;
+}
