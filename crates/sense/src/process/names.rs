@@ -144,6 +144,7 @@ mod tests {
         assert_eq!(scan(&mut names), ["cc1"]);
     }
 
+    // MV13
     #[test]
     fn names_stay_within_the_bound_however_many_come() {
         let mut names = Names::default();

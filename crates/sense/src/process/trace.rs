@@ -34,6 +34,7 @@ impl Trace {
 mod tests {
     use super::*;
 
+    // MV13
     #[test]
     fn a_trace_forgets_what_is_older_than_its_points() {
         let mut trace = Trace::default();

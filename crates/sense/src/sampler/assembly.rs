@@ -110,6 +110,7 @@ impl Assembly {
     /// Closes the tick that was opened at `at`.
     pub fn finish(&mut self, at: Instant3) -> Pulse {
         let mut readings = Vec::new();
+        let mut rates = Vec::new();
         for slot in &mut self.slots {
             let patience = slot.cadence_ms.max(self.interval_ms) * LATE_TENTHS / 10;
             let waited = at.monotonic_ms - slot.asked_ms.unwrap_or(at.monotonic_ms);
@@ -120,12 +121,11 @@ impl Assembly {
             if let Some((asked, mut fresh)) = slot.pending.take()
                 && at.monotonic_ms - asked <= patience
             {
+                self.rates.add(&fresh, asked, patience, &mut rates);
                 readings.append(&mut fresh);
             }
         }
-        let longest = self.slots.iter().map(|s| s.cadence_ms).max().unwrap_or(0);
-        let gap_ms = longest.max(self.interval_ms) * LATE_TENTHS / 10;
-        let rates = self.rates.of(&readings, at, gap_ms);
+        self.rates.forget(at.monotonic_ms);
         Pulse { tick: Arc::new(Tick { at, readings }), sources: self.statuses(), rates }
     }
 }

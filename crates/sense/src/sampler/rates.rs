@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use plimsoll_core::{
-    clock::Instant3,
     metric::Metric,
     reading::{Reading, Value},
 };
@@ -32,96 +31,90 @@ pub struct Rates {
 // === impl Rates ===
 
 impl Rates {
-    /// The rates of the counters among `readings`, which were read at `now`.
+    /// Appends the rates of the counters among `readings`, which were read at
+    /// `now_ms` on the monotonic clock.
     ///
     /// `gap_ms` is the longest silence that a rate may span. A total that is
     /// smaller than before has begun again at zero, so what it shows has come since.
-    pub fn of(&mut self, readings: &[Reading], now: Instant3, gap_ms: i64) -> Vec<Rate> {
-        let mut rates = Vec::new();
+    pub fn add(&mut self, readings: &[Reading], now_ms: i64, gap_ms: i64, out: &mut Vec<Rate>) {
         for reading in readings {
             let Value::Counter(total) = reading.value else { continue };
             let key = (reading.metric, reading.subject.clone());
             if self.last.len() >= MAX_COUNTERS && !self.last.contains_key(&key) {
                 continue;
             }
-            let Some((before, at)) = self.last.insert(key, (total, now.monotonic_ms)) else {
-                continue;
-            };
-            let elapsed = now.monotonic_ms - at;
+            let Some((before, at)) = self.last.insert(key, (total, now_ms)) else { continue };
+            let elapsed = now_ms - at;
             if elapsed <= 0 || elapsed > gap_ms {
                 continue;
             }
             let increase = if total >= before { total - before } else { total };
+            let units = reading.metric.spec().resolution;
             #[expect(clippy::cast_precision_loss, reason = "shown, not stored")]
-            let per_second =
-                increase as f64 * reading.metric.spec().resolution * 1000.0 / elapsed as f64;
-            rates.push(Rate {
-                metric: reading.metric,
-                subject: reading.subject.clone(),
-                per_second,
-            });
+            let per_second = increase as f64 * units * 1000.0 / elapsed as f64;
+            let (metric, subject) = (reading.metric, reading.subject.clone());
+            out.push(Rate { metric, subject, per_second });
         }
-        if now.monotonic_ms - self.swept_ms > FORGET_MS {
-            self.swept_ms = now.monotonic_ms;
-            self.last.retain(|_, &mut (_, at)| now.monotonic_ms - at <= FORGET_MS);
+    }
+
+    /// Drops counters that have been silent for long, now and then.
+    pub fn forget(&mut self, now_ms: i64) {
+        if now_ms - self.swept_ms > FORGET_MS {
+            self.swept_ms = now_ms;
+            self.last.retain(|_, &mut (_, at)| now_ms - at <= FORGET_MS);
         }
-        rates
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_core::clock::{Clock, ManualClock};
-
     use super::*;
 
-    fn disk(total: u64) -> Vec<Reading> {
-        vec![Reading::counter(Metric::DiskRead, &"vda".into(), total)]
+    const GAP_MS: i64 = 2500;
+
+    fn disk(total: u64) -> Reading {
+        Reading::counter(Metric::DiskRead, &"vda".into(), total)
     }
 
-    fn only(rates: &[Rate]) -> Option<f64> {
-        assert!(rates.len() <= 1);
-        rates.first().map(|r| r.per_second)
+    fn rate(rates: &mut Rates, reading: Reading, now_ms: i64) -> Option<f64> {
+        let mut out = Vec::new();
+        rates.add(&[reading], now_ms, GAP_MS, &mut out);
+        out.first().map(|rate| rate.per_second)
     }
 
     #[test]
     fn a_counter_has_no_rate_at_first_sight_nor_after_a_gap() {
-        let clock = ManualClock::at(0);
         let mut rates = Rates::default();
-        assert_eq!(only(&rates.of(&disk(1000), clock.now(), 2500)), None);
-        clock.advance_ms(2000);
-        assert_eq!(only(&rates.of(&disk(5000), clock.now(), 2500)), Some(2000.0));
-        clock.advance_ms(3000);
-        assert_eq!(only(&rates.of(&disk(9000), clock.now(), 2500)), None);
+        assert_eq!(rate(&mut rates, disk(1000), 0), None);
+        assert_eq!(rate(&mut rates, disk(5000), 2000), Some(2000.0));
+        assert_eq!(rate(&mut rates, disk(9000), 5000), None);
+        assert_eq!(rate(&mut rates, disk(9000), 5000), None, "no time has passed");
     }
 
     #[test]
     fn a_counter_that_began_again_counts_from_zero() {
-        let clock = ManualClock::at(0);
         let mut rates = Rates::default();
-        rates.of(&disk(1_000_000), clock.now(), 2500);
-        clock.advance_ms(1000);
-        assert_eq!(only(&rates.of(&disk(300), clock.now(), 2500)), Some(300.0));
+        rate(&mut rates, disk(1_000_000), 0);
+        assert_eq!(rate(&mut rates, disk(300), 1000), Some(300.0));
     }
 
     #[test]
     fn energy_in_millijoules_is_a_rate_in_watts() {
-        let clock = ManualClock::at(0);
         let mut rates = Rates::default();
-        let energy = |mj| vec![Reading::counter(Metric::GpuEnergy, &"GPU-1".into(), mj)];
-        rates.of(&energy(5_000_000), clock.now(), 2500);
-        clock.advance_ms(1000);
-        let watts = only(&rates.of(&energy(5_312_500), clock.now(), 2500)).unwrap();
+        let energy = |mj| Reading::counter(Metric::GpuEnergy, &"GPU-1".into(), mj);
+        rate(&mut rates, energy(5_000_000), 0);
+        let watts = rate(&mut rates, energy(5_312_500), 1000).unwrap();
         assert!((watts - 312.5).abs() < 1e-9);
     }
 
+    // MV13
     #[test]
-    fn a_clock_set_back_by_a_person_changes_no_rate() {
-        let clock = ManualClock::at(1_000_000_000);
+    fn counters_that_fell_silent_are_forgotten() {
         let mut rates = Rates::default();
-        rates.of(&disk(0), clock.now(), 2500);
-        clock.advance_ms(1000);
-        clock.step_wall_ms(-3_600_000);
-        assert_eq!(only(&rates.of(&disk(700), clock.now(), 2500)), Some(700.0));
+        rate(&mut rates, disk(1), 0);
+        rates.forget(FORGET_MS);
+        assert_eq!(rates.last.len(), 1);
+        rates.forget(FORGET_MS + 1);
+        assert!(rates.last.is_empty());
     }
 }
