@@ -172,7 +172,8 @@ mod tests {
     use super::*;
     use crate::config::{BUILT_IN, Values};
 
-    #[test] // AR9: every limit can be set by environment
+    // AR9: every limit can be set by environment
+    #[test]
     fn every_setting_has_a_variable_that_sets_it() {
         for (key, setting) in Values::default().keys() {
             let value = Values::default().get(&key).unwrap();

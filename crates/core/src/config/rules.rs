@@ -256,7 +256,8 @@ mod tests {
         }
     }
 
-    #[test] // AR7 (Plimsoll itself), MA6 (the machine's memory)
+    // AR7 (Plimsoll itself), MA6 (the machine's memory)
+    #[test]
     fn the_asked_for_limits_are_the_defaults() {
         let limit = |id| built_in(id).unwrap().limits.unwrap().0;
         assert_eq!(limit("self-cpu"), 90.0);

@@ -1,0 +1,487 @@
+//! The configuration in force: read from the file, kept as numbered revisions,
+//! changed on the revision it started from, and followed when the file changes.
+//!
+//! A file that is broken never stops the program. The last good text stays in
+//! force, also over a restart (it is the newest revision), and the problems are
+//! shown beside it until the file is mended.
+
+mod follow;
+mod revisions;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+};
+
+use plimsoll_core::{
+    clock::Clock,
+    config::{
+        Config, Environment, Loaded, WriteError, changed_between,
+        diff::{as_text, diff},
+        environment::plain,
+        file, load,
+        load::needs_restart,
+        wire::{Changed, ConfigView, Preview, Problem, Revision},
+    },
+    mark::{Mark, MarkKind},
+    record::Record,
+};
+use tokio::sync::{Mutex, watch};
+
+pub use follow::FileWatch;
+pub use revisions::{KeptRevision, Revisions};
+
+use crate::api::{ConfigEdit, Fault, FaultCode, RollbackRequest};
+
+/// Revisions that are listed at once.
+const LISTED: u32 = 200;
+/// Marks that wait for the history to open; it opens within a second of the start.
+const WAITING_MARKS: usize = 16;
+
+/// The one holder of the configuration. Clones are the same handle.
+#[derive(Clone)]
+pub struct ConfigHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    environment: Environment,
+    revisions: Arc<dyn Revisions>,
+    clock: Arc<dyn Clock>,
+    config: watch::Sender<Arc<Config>>,
+    view: watch::Sender<Arc<ConfigView>>,
+    marks: StdMutex<Marks>,
+    /// Held while something is applied or read again: one change at a time.
+    standing: Mutex<Standing>,
+}
+
+enum Marks {
+    Waiting(Vec<Mark>),
+    Into(Arc<dyn Record>),
+}
+
+struct Standing {
+    /// In force.
+    good: Loaded,
+    /// As the file was when it was last read; the same as `good` unless it is broken.
+    disk: Loaded,
+    /// Revision in force; 0 where revisions cannot be kept.
+    revision: i64,
+}
+
+// === impl ConfigHandle ===
+
+impl ConfigHandle {
+    /// Reads the file. Whatever is wrong with it, there is a configuration in
+    /// force afterwards: the file's, the newest revision's, or the defaults.
+    pub async fn load(
+        path: PathBuf,
+        environment: Environment,
+        revisions: Arc<dyn Revisions>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let disk = read(&path, &environment).await;
+        let newest = match revisions.newest().await {
+            Ok(newest) => newest,
+            Err(fault) => {
+                tracing::warn!(error = %fault, "the configuration's revisions cannot be read");
+                None
+            }
+        };
+        let defaults = Loaded::of(String::new(), &environment);
+        let (good, number) = match newest {
+            Some(kept) => {
+                let last = Loaded::of(kept.text, &environment);
+                // A newer Plimsoll may have kept a text that this one does not know.
+                if last.sound { (last, kept.revision.number) } else { (defaults, 0) }
+            }
+            None => (defaults, 0),
+        };
+        let (config, view) = (
+            watch::Sender::new(good.config.clone()),
+            watch::Sender::new(Arc::new(view_of(&path, &good, &disk, number))),
+        );
+        let sound = disk.sound;
+        let known = number != 0 && disk.text == good.text;
+        let standing = Standing { good, disk: disk.clone(), revision: number };
+        let handle = Self {
+            inner: Arc::new(Inner {
+                path,
+                environment,
+                revisions,
+                clock,
+                config,
+                view,
+                marks: StdMutex::new(Marks::Waiting(Vec::new())),
+                standing: Mutex::new(standing),
+            }),
+        };
+        if !sound {
+            handle.tell_problems(&disk.problems);
+        } else if !known {
+            // The first start, or the file was changed while nobody looked.
+            let mut standing = handle.inner.standing.lock().await;
+            let by = if number == 0 { "start" } else { "file" };
+            if let Err(fault) = handle.adopt(&mut standing, disk, by, None).await {
+                tracing::warn!(error = %fault, "the configuration's revision could not be kept");
+            }
+        }
+        handle
+    }
+
+    /// Marks go there from now on, those that wait first.
+    pub fn mark_into(&self, record: Arc<dyn Record>) {
+        let mut marks = self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Marks::Waiting(waiting) = &mut *marks {
+            for mark in waiting.drain(..) {
+                record.mark(mark);
+            }
+        }
+        *marks = Marks::Into(record);
+    }
+
+    pub fn config(&self) -> Arc<Config> {
+        self.inner.config.borrow().clone()
+    }
+
+    /// The configuration in force, now and whenever it changes.
+    pub fn watch(&self) -> watch::Receiver<Arc<Config>> {
+        self.inner.config.subscribe()
+    }
+
+    pub fn view(&self) -> Arc<ConfigView> {
+        self.inner.view.borrow().clone()
+    }
+
+    /// The view, now and whenever the file or what is in force changes.
+    pub fn watch_view(&self) -> watch::Receiver<Arc<ConfigView>> {
+        self.inner.view.subscribe()
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Follows the file until the guard is dropped.
+    pub fn follow(&self) -> FileWatch {
+        follow::follow(self, follow::Pace::default())
+    }
+
+    /// What an edit would do to the file as it is now.
+    ///
+    /// # Errors
+    /// When the edit is neither changes nor a text, or both.
+    pub async fn preview(&self, edit: &ConfigEdit) -> Result<Preview, Fault> {
+        one_of_two(edit)?;
+        let standing = self.inner.standing.lock().await;
+        let disk = read(&self.inner.path, &self.inner.environment).await;
+        Ok(self.preview_on(&standing.good, &disk, edit))
+    }
+
+    /// Writes the edit into the file and puts it in force as a new revision.
+    ///
+    /// # Errors
+    /// `Conflict` where the file is not the one the edit started from, `Invalid`
+    /// where the result would not be a sound configuration, `Denied` or
+    /// `Unavailable` where the file cannot be written. Nothing has changed then.
+    pub async fn apply(&self, edit: &ConfigEdit) -> Result<Revision, Fault> {
+        one_of_two(edit)?;
+        let Some(base) = &edit.base else {
+            return Err(Fault::new(
+                FaultCode::Invalid,
+                "A change needs the digest of the text it started from.",
+            )
+            .hint("Ask for `config` first and pass its digest as `base`."));
+        };
+        let by = who(&edit.by)?;
+        let mut standing = self.inner.standing.lock().await;
+        self.catch_up(&mut standing).await;
+        if *base != standing.disk.digest {
+            return Err(self.conflict());
+        }
+        let preview = self.preview_on(&standing.good, &standing.disk, edit);
+        if !preview.problems.is_empty() {
+            return Err(refused(&preview.problems));
+        }
+        self.replace(&mut standing, preview.text, by, None).await
+    }
+
+    /// Puts the text of an earlier revision in force, as a new revision.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such revision, else as for [`Self::apply`].
+    pub async fn rollback(&self, request: &RollbackRequest) -> Result<Revision, Fault> {
+        let by = who(&request.by)?;
+        let kept = self.inner.revisions.get(request.revision).await?.ok_or_else(|| {
+            Fault::new(FaultCode::NotFound, format!("There is no revision {}.", request.revision))
+                .hint("`plimsoll config revisions` lists them.")
+        })?;
+        let mut standing = self.inner.standing.lock().await;
+        // A sound change of the file becomes a revision first, so that nothing is lost.
+        self.catch_up(&mut standing).await;
+        let next = Loaded::of(kept.text, &self.inner.environment);
+        if !next.sound {
+            return Err(refused(&next.problems));
+        }
+        if !standing.disk.sound {
+            self.set_aside(&standing.disk.text).await;
+        }
+        self.replace(&mut standing, next.text, by, Some(request.revision)).await
+    }
+
+    /// The newest revisions, newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn revisions(&self) -> Result<Vec<Revision>, Fault> {
+        self.inner.revisions.list(LISTED).await
+    }
+
+    /// Reads the file again, and puts it in force if it is sound and differs.
+    pub async fn reload(&self) {
+        let mut standing = self.inner.standing.lock().await;
+        self.catch_up(&mut standing).await;
+    }
+
+    async fn catch_up(&self, standing: &mut Standing) {
+        let disk = read(&self.inner.path, &self.inner.environment).await;
+        if disk.digest == standing.disk.digest && disk.problems == standing.disk.problems {
+            return;
+        }
+        if disk.sound {
+            let mended = !standing.disk.sound;
+            if disk.text == standing.good.text {
+                // Mended back to what is in force, or a comment less: nothing to keep.
+                standing.disk = disk;
+                self.publish(standing);
+            } else if let Err(fault) = self.adopt(standing, disk, "file", None).await {
+                tracing::warn!(error = %fault, "the configuration's revision could not be kept");
+            }
+            if mended {
+                tracing::info!("the configuration file is sound again");
+            }
+        } else {
+            self.tell_problems(&disk.problems);
+            standing.disk = disk;
+            self.publish(standing);
+        }
+    }
+
+    fn preview_on(&self, good: &Loaded, disk: &Loaded, edit: &ConfigEdit) -> Preview {
+        let environment = &self.inner.environment;
+        let mut preview = match &edit.text {
+            Some(text) => disk.preview_text(text.clone(), environment),
+            None => disk.preview_changes(&edit.changes, environment),
+        };
+        if preview.problems.is_empty() {
+            // Against what runs, which differs from the file where that is broken.
+            let next = Loaded::of(preview.text.clone(), environment);
+            preview.restart = needs_restart(&changed_between(&good.settings, &next.settings));
+        }
+        preview
+    }
+
+    /// Writes a sound text over the file as it was last read, and puts it in force.
+    async fn replace(
+        &self,
+        standing: &mut Standing,
+        text: String,
+        by: &str,
+        rolled_back_to: Option<i64>,
+    ) -> Result<Revision, Fault> {
+        if text == standing.disk.text
+            && standing.disk.sound
+            && let Some(kept) = self.inner.revisions.get(standing.revision).await?
+        {
+            // Nothing would change: what is asked for is already so.
+            return Ok(kept.revision);
+        }
+        let (path, base) = (self.inner.path.clone(), standing.disk.digest.clone());
+        let environment = self.inner.environment.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            file::write(&path, &base, &text).map(|()| Loaded::of(text, &environment))
+        })
+        .await
+        .map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))?;
+        match written {
+            Ok(next) => self.adopt(standing, next, by, rolled_back_to).await,
+            Err(WriteError::Conflict { .. }) => {
+                self.catch_up(standing).await;
+                Err(self.conflict())
+            }
+            Err(WriteError::Io { path, source }) => Err(Fault::new(
+                match source.kind() {
+                    std::io::ErrorKind::PermissionDenied
+                    | std::io::ErrorKind::ReadOnlyFilesystem => FaultCode::Denied,
+                    _ => FaultCode::Unavailable,
+                },
+                format!("{} could not be written: {source}.", path.display()),
+            )
+            .hint("Nothing was changed. Look at the file's owner, mode and disk space.")),
+        }
+    }
+
+    /// Puts a sound text in force. It is in force even where its revision
+    /// cannot be kept: the file says so, and the program follows the file.
+    async fn adopt(
+        &self,
+        standing: &mut Standing,
+        next: Loaded,
+        by: &str,
+        rolled_back_to: Option<i64>,
+    ) -> Result<Revision, Fault> {
+        let changed = changed_between(&standing.good.settings, &next.settings);
+        let mut revision = Revision {
+            number: 0,
+            at_ms: self.inner.clock.now().wall_ms,
+            by: by.into(),
+            rolled_back_to,
+            diff: diff(&standing.good.text, &next.text),
+            changed,
+        };
+        let kept = KeptRevision { revision: revision.clone(), text: next.text.clone() };
+        let number = self.inner.revisions.add(kept).await;
+        if let Ok(number) = number {
+            revision.number = number;
+            standing.revision = number;
+        }
+        standing.good = next.clone();
+        standing.disk = next;
+        self.publish(standing);
+        // What the first start found is no change of anything.
+        if !revision.changed.is_empty() && by != "start" {
+            self.mark(&revision);
+        }
+        match number {
+            Ok(_) => Ok(revision),
+            Err(fault) => Err(Fault::new(
+                FaultCode::Unavailable,
+                format!("The change is in force, but was not kept as a revision: {fault}"),
+            )),
+        }
+    }
+
+    fn publish(&self, standing: &Standing) {
+        let config = &standing.good.config;
+        self.inner.config.send_if_modified(|now| {
+            let differs = *now != *config;
+            if differs {
+                *now = config.clone();
+            }
+            differs
+        });
+        let view = view_of(&self.inner.path, &standing.good, &standing.disk, standing.revision);
+        self.inner.view.send_replace(Arc::new(view));
+    }
+
+    fn mark(&self, revision: &Revision) {
+        let mut mark = Mark::new(revision.at_ms, MarkKind::Change, title(revision));
+        mark.detail = as_text(&revision.diff);
+        mark.reference = (revision.number > 0).then(|| format!("revision:{}", revision.number));
+        tracing::info!(revision = revision.number, by = %revision.by, "{}", mark.title);
+        match &mut *self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner) {
+            Marks::Into(record) => record.mark(mark),
+            Marks::Waiting(waiting) if waiting.len() < WAITING_MARKS => waiting.push(mark),
+            Marks::Waiting(_) => {}
+        }
+    }
+
+    fn conflict(&self) -> Fault {
+        Fault::new(
+            FaultCode::Conflict,
+            format!(
+                "{} was changed since you opened it; nothing was written.",
+                self.inner.path.display()
+            ),
+        )
+        .hint("Look at the file as it is now, and make the change again.")
+    }
+
+    fn tell_problems(&self, problems: &[Problem]) {
+        for problem in problems.iter().take(10) {
+            tracing::warn!(
+                file = %self.inner.path.display(),
+                line = problem.line,
+                "the configuration file is not in force: {}", problem.message
+            );
+        }
+    }
+
+    /// Keeps a broken text that a rollback is about to replace.
+    async fn set_aside(&self, text: &str) {
+        let mut name = self.inner.path.clone().into_os_string();
+        name.push(".broken");
+        let (name, text) = (PathBuf::from(name), text.to_string());
+        let done = tokio::task::spawn_blocking(move || std::fs::write(&name, text)).await;
+        if !matches!(done, Ok(Ok(()))) {
+            tracing::warn!("the broken configuration file could not be kept beside the new one");
+        }
+    }
+}
+
+async fn read(path: &Path, environment: &Environment) -> Loaded {
+    let (path, environment) = (path.to_path_buf(), environment.clone());
+    let fallback = environment.clone();
+    let read = tokio::task::spawn_blocking(move || load(&path, &environment)).await;
+    // Only a runtime that is being shut down gives no answer.
+    read.unwrap_or_else(|_| Loaded { sound: false, ..Loaded::of(String::new(), &fallback) })
+}
+
+fn view_of(path: &Path, good: &Loaded, disk: &Loaded, revision: i64) -> ConfigView {
+    ConfigView {
+        path: path.display().to_string(),
+        text: disk.text.clone(),
+        revision,
+        digest: disk.digest.clone(),
+        settings: good.settings.clone(),
+        problems: disk.problems.clone(),
+    }
+}
+
+fn one_of_two(edit: &ConfigEdit) -> Result<(), Fault> {
+    if edit.changes.is_empty() == edit.text.is_none() {
+        return Err(Fault::new(
+            FaultCode::Invalid,
+            "An edit is either changes or a whole text: exactly one of the two.",
+        ));
+    }
+    Ok(())
+}
+
+fn who(by: &str) -> Result<&str, Fault> {
+    match by {
+        "" => Ok("terminal"),
+        "window" | "browser" | "terminal" => Ok(by),
+        _ => Err(Fault::new(FaultCode::Invalid, "`by` is window, browser or terminal.")),
+    }
+}
+
+fn refused(problems: &[Problem]) -> Fault {
+    let line = |p: &Problem| match p.line {
+        Some(line) => format!("line {line}: {}", p.message),
+        None => p.message.clone(),
+    };
+    let mut message = problems.iter().take(5).map(line).collect::<Vec<_>>().join("\n");
+    if problems.len() > 5 {
+        message.push_str(&format!("\n… and {} more.", problems.len() - 5));
+    }
+    let hint = problems.iter().find_map(|p| p.hint.clone());
+    Fault { code: FaultCode::Invalid, message, hint }
+}
+
+/// `history.keep.raw_hours 48 → 24`, with at most three settings named.
+fn title(revision: &Revision) -> String {
+    let one = |c: &Changed| format!("{} {} → {}", c.key, plain(&c.old), plain(&c.new));
+    let mut text = revision.changed.iter().take(3).map(one).collect::<Vec<_>>().join(", ");
+    if revision.changed.len() > 3 {
+        text.push_str(&format!(" and {} more", revision.changed.len() - 3));
+    }
+    match revision.rolled_back_to {
+        Some(to) => format!("Back to revision {to}: {text}"),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests;
