@@ -5,7 +5,6 @@ use std::sync::Arc;
 use plimsoll_core::{
     metric::{Kind, Metric, SubjectKind},
     reading::{Reading, Value},
-    series::SeriesKey,
     unit::Unit,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -89,8 +88,8 @@ impl Catalog {
         self.by_name[metric as usize].get(subject).copied()
     }
 
-    pub(crate) fn find_key(&self, key: &SeriesKey) -> Option<u32> {
-        self.find(Metric::named(&key.metric)?, &key.subject)
+    pub(crate) fn cadence_ms(&self, series: u32) -> u32 {
+        self.entries.get(&series).map_or(1000, |entry| entry.cadence_ms)
     }
 
     /// Series that the cap turned away in this run.

@@ -92,7 +92,7 @@ impl History {
             tokio::spawn(writer.run(inbox)),
             checkpoint::start(shared.clone(), options, stopped),
         ];
-        let reader = Reader::beside(shared.clone(), queue.clone());
+        let reader = Reader::beside(shared.clone(), Some(queue.clone()));
         Ok(Self { shared, queue, reader, requests, status, stop_checkpoints, tasks })
     }
 

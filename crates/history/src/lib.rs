@@ -6,28 +6,37 @@
 //! from the chunks and takes what is not sealed yet from the finer levels, so
 //! that no seam shows.
 
+mod answers;
 mod catalog;
 mod checkpoint;
 mod codec;
 mod db;
+mod desk;
 mod error;
 mod events;
+mod export;
 mod faults;
 mod history;
 mod lane;
 mod options;
+mod query;
 mod reader;
 mod recorder;
+mod retention;
+mod rollup;
+mod seal;
 mod state;
 mod status;
+mod tail;
 mod timeline;
 mod writer;
 
+pub use answers::{ExportRow, Increase, RawPage, RawValue, Stats, Stored, StoredKind};
 pub use catalog::OTHER;
 pub use error::{OpenError, ReadError};
 pub use history::History;
 pub use options::{Keep, Options};
-pub use reader::{ExportRow, Increase, RawPage, RawValue, Reader, Stats, Stored, StoredKind};
+pub use reader::Reader;
 pub use recorder::Recorder;
 pub use state::{AcceptedService, AlertState, State, StoredRevision};
 pub use status::{Recording, RecordingStatus};

@@ -1,132 +1,161 @@
 //! Questions about the history. Nothing here writes.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
-use crate::{
-    error::{OpenError, ReadError},
-    history::Shared,
-    recorder::Queue,
-};
 use futures::stream::BoxStream;
 use plimsoll_core::{
     alert::AlertRow,
     log::{LogEntry, LogLevel},
     mark::Mark,
-    series::{Answer, Query, SeriesInfo, SeriesKey},
+    metric::{Kind, Metric},
+    series::{
+        Answer, Level, MAX_SERIES_PER_QUERY, MAX_WIDTH_PX, Points as Drawn, Query, SeriesAnswer,
+        SeriesInfo, SeriesKey,
+    },
     unit::Unit,
 };
+use sqlx::Row as _;
+use tokio::sync::Mutex;
+
+use crate::{
+    answers::{ExportRow, Increase, RawPage, RawValue, Stats, Stored, StoredKind},
+    codec::{Sample, chunk::Columns},
+    db::{self, Found, HISTORY},
+    desk::Desk,
+    error::{OpenError, ReadError},
+    events,
+    history::Shared,
+    query::{Wanted, draw, grown},
+    recorder::Queue,
+    retention::table_bytes,
+    rollup::{Points, Values},
+    seal::off_the_runtime,
+};
+
+/// Points over which the increase of a counter is summed: its edges are exact
+/// to a two-thousandth of the range.
+const INCREASE_PX: u32 = 2000;
+/// Values that an export reads at once: those of one raw chunk.
+const EXPORT_MS: i64 = 600_000;
 
 /// Answers from the database; cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
-    shared: Arc<Shared>,
-    queue: Option<Arc<Queue>>,
+    /// For charts.
+    desk: Arc<Mutex<Desk>>,
+    /// For lists, exports and figures, which must not keep a chart waiting.
+    side: Arc<Mutex<Desk>>,
 }
 
-/// How much the history holds.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Stats {
-    /// Size of the database and its write-ahead log.
-    pub bytes: u64,
-    /// Raw samples held, sealed and not.
-    pub samples: u64,
-    /// Of sealed raw chunks; `None` before the first is sealed.
-    pub bytes_per_sample: Option<f64>,
-    pub series: u32,
-    pub oldest_ms: Option<i64>,
-    pub newest_ms: Option<i64>,
-    pub epochs: u32,
-}
-
-/// A measured value of one series.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RawValue {
-    pub at_ms: i64,
-    /// In the metric's unit; a counter's total, a histogram's number of observations.
-    pub value: f64,
-}
-
-/// A page of measured values.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RawPage {
-    pub values: Vec<RawValue>,
-    /// Give it back for the next page; `None` at the end.
-    pub next: Option<i64>,
-}
-
-/// A row of an export.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExportRow {
-    pub at_ms: i64,
-    pub key: SeriesKey,
-    pub unit: Unit,
-    pub value: f64,
-}
-
-/// Kinds of stored data, as a person chooses how long to keep them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StoredKind {
-    Raw,
-    S10,
-    M1,
-    M15,
-    H1,
-    /// Marks and alerts.
-    Marks,
-    Log,
-}
-
-/// What one kind of data takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
-    pub kind: StoredKind,
-    pub bytes: u64,
-    pub oldest_ms: Option<i64>,
-}
-
-/// By how much a counter grew.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Increase {
-    /// In the metric's unit.
-    pub increase: f64,
-    /// Share of the range that was measured, 0 to 1.
-    pub covered: f64,
-}
+// === impl Reader ===
 
 impl Reader {
-    pub(crate) fn beside(shared: Arc<Shared>, queue: Arc<Queue>) -> Self {
-        Self { shared, queue: Some(queue) }
+    pub(crate) fn beside(shared: Arc<Shared>, queue: Option<Arc<Queue>>) -> Self {
+        let desk = || Arc::new(Mutex::new(Desk::new(shared.clone(), queue.clone())));
+        Self { desk: desk(), side: desk() }
     }
 
     /// For a process that does not own the folder: reads beside a running owner.
     pub async fn open_readonly(folder: &Path) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared::new(folder));
-        if !shared.path.exists() {
-            return Err(OpenError::Missing { path: folder.to_owned() });
+        let path = shared.path.clone();
+        match HISTORY.look_at(&path) {
+            Ok(Found::Nothing) => return Err(OpenError::Missing { path: folder.to_owned() }),
+            Ok(_) => {}
+            Err(e) => return Err(OpenError::Unusable { path, reason: e.to_string() }),
         }
-        Ok(Self { shared, queue: None })
+        let reader = Self::beside(shared, None);
+        match reader.desk.lock().await.ready().await {
+            Ok(()) => {}
+            Err(ReadError::Open(error)) => return Err(error),
+            Err(error) => return Err(OpenError::Unusable { path, reason: error.to_string() }),
+        }
+        Ok(reader)
     }
 
-    pub(crate) async fn close(&self) {}
+    pub(crate) async fn close(&self) {
+        self.desk.lock().await.close().await;
+        self.side.lock().await.close().await;
+    }
 
+    /// Series over a range at the width of a chart: the coarsest level that fills
+    /// it, with minimum and maximum kept, and `None` where there was silence.
     pub async fn query(&self, query: &Query) -> Result<Answer, ReadError> {
-        Err(ReadError::Closed)
+        check(query)?;
+        let mut desk = self.desk.lock().await;
+        let outcome = ask(&mut desk, query).await;
+        if let Err(error) = &outcome {
+            desk.failed(error).await;
+        }
+        let (found, material) = outcome?;
+        drop(desk);
+        let (keys, width) = (query.series.clone(), query.width_px);
+        // Decoding takes up to milliseconds: not on a thread that serves others.
+        let answer = off_the_runtime(move || {
+            let series = keys.into_iter().zip(found);
+            Some(Answer {
+                from_ms: material.from_ms,
+                to_ms: material.to_ms,
+                series: series
+                    .map(|(key, wanted)| match wanted {
+                        Some(wanted) => {
+                            let (points, cadence) = material.collect(&wanted, Columns::Chart);
+                            let spec = wanted.metric.spec();
+                            let step = material.level.step_ms();
+                            let (from, to) = (material.from_ms, material.to_ms);
+                            let (points, step_ms) =
+                                draw(points, spec, cadence, step, from, to, width);
+                            SeriesAnswer {
+                                key,
+                                unit: drawn_unit(wanted.metric),
+                                kind: spec.kind,
+                                level: material.level,
+                                step_ms,
+                                points,
+                            }
+                        }
+                        None => unknown(key, material.level),
+                    })
+                    .collect(),
+            })
+        });
+        answer.await.ok_or(ReadError::Closed)
     }
+
+    /// Every series the history holds, with its newest value.
     pub async fn series(&self) -> Result<Vec<SeriesInfo>, ReadError> {
-        Err(ReadError::Closed)
+        let mut desk = self.desk.lock().await;
+        let outcome = list(&mut desk).await;
+        if let Err(error) = &outcome {
+            desk.failed(error).await;
+        }
+        outcome
     }
+
     pub async fn stats(&self) -> Result<Stats, ReadError> {
-        Err(ReadError::Closed)
+        let mut desk = self.side.lock().await;
+        let outcome = stats(&mut desk).await;
+        if let Err(error) = &outcome {
+            desk.failed(error).await;
+        }
+        outcome
     }
+
+    /// Marks that touch the range, in order of time; at most 10,000.
     pub async fn marks(&self, from_ms: i64, to_ms: i64) -> Result<Vec<Mark>, ReadError> {
-        Err(ReadError::Closed)
+        let mut desk = self.side.lock().await;
+        desk.ready().await?;
+        settle(events::marks(desk.connection()?, from_ms, to_ms).await, &mut desk).await
     }
+
+    /// Alerts that held at some moment of the range, in order of their start.
     pub async fn alerts(&self, from_ms: i64, to_ms: i64) -> Result<Vec<AlertRow>, ReadError> {
-        Err(ReadError::Closed)
+        let mut desk = self.side.lock().await;
+        desk.ready().await?;
+        settle(events::alerts(desk.connection()?, from_ms, to_ms).await, &mut desk).await
     }
+
+    /// Newest first: entries of that level and more severe ones.
     pub async fn log(
         &self,
         level: LogLevel,
@@ -134,8 +163,13 @@ impl Reader {
         before_ms: Option<i64>,
         limit: u32,
     ) -> Result<Vec<LogEntry>, ReadError> {
-        Err(ReadError::Closed)
+        let mut desk = self.side.lock().await;
+        desk.ready().await?;
+        let entries = events::log(desk.connection()?, level, contains, before_ms, limit).await;
+        settle(entries, &mut desk).await
     }
+
+    /// Measured values in order of time; give `next` back for the following page.
     pub async fn raw_page(
         &self,
         key: &SeriesKey,
@@ -144,39 +178,436 @@ impl Reader {
         cursor: Option<i64>,
         limit: u32,
     ) -> Result<RawPage, ReadError> {
-        Err(ReadError::Closed)
+        let limit = limit.clamp(1, 10_000) as usize;
+        let mut page = RawPage::default();
+        let mut from = cursor.unwrap_or(from_ms);
+        let Some((first, last)) = self.extent().await? else { return Ok(page) };
+        from = from.max(first);
+        let end = to_ms.min(last.saturating_add(1));
+        while from < end {
+            // Not past the end of a raw slot: no more than one chunk is held.
+            let slot_end = from - from.rem_euclid(EXPORT_MS) + EXPORT_MS;
+            let values = self.values(key, from, end.min(slot_end)).await?;
+            for value in values {
+                if page.values.len() == limit {
+                    page.next = Some(value.at_ms);
+                    return Ok(page);
+                }
+                page.values.push(value);
+            }
+            from = self.next_value_after(slot_end).await?;
+        }
+        Ok(page)
     }
-    /// Empty `series`: every one. Series after series, each in order of time.
+
+    /// Measured values, series after series, each in order of time; holds no
+    /// more than one chunk and pins no old state of the database. Empty
+    /// `series`: every one. Where raw values are no longer kept, the points of
+    /// the finest level that is (means; a counter's last total).
     pub fn export(
         &self,
         series: Vec<SeriesKey>,
         from_ms: i64,
         to_ms: i64,
     ) -> BoxStream<'static, Result<ExportRow, ReadError>> {
-        Box::pin(futures::stream::empty())
+        Box::pin(crate::export::stream(self.clone(), series, from_ms, to_ms))
     }
+
+    /// What each kind of data takes.
     pub async fn storage(&self) -> Result<Vec<Stored>, ReadError> {
-        Err(ReadError::Closed)
+        let mut desk = self.side.lock().await;
+        let outcome = storage(&mut desk).await;
+        if let Err(error) = &outcome {
+            desk.failed(error).await;
+        }
+        outcome
     }
+
     /// Bytes that keeping only the newest `keep_ms` of that kind would free.
     pub async fn effect_of_keeping(
         &self,
         kind: StoredKind,
         keep_ms: i64,
     ) -> Result<u64, ReadError> {
-        Err(ReadError::Closed)
+        let Some((_, newest)) = self.extent().await? else { return Ok(0) };
+        let before = newest.saturating_sub(keep_ms);
+        let mut desk = self.side.lock().await;
+        desk.ready().await?;
+        let connection = desk.connection()?;
+        let bytes: Result<i64, sqlx::Error> = match kind.level() {
+            Some(level) => {
+                sqlx::query_scalar(
+                    "SELECT coalesce(sum(bytes + chunks * 16), 0) FROM slot
+                     WHERE level = ?1 AND state = 1 AND from_ms + ?2 <= ?3",
+                )
+                .bind(level as u8)
+                .bind(level.chunk_ms())
+                .bind(before)
+                .fetch_one(connection)
+                .await
+            }
+            None if kind == StoredKind::Log => {
+                sqlx::query_scalar(
+                    "SELECT coalesce(sum(length(module) + length(message) + length(fields) + 24), 0)
+                     FROM log WHERE at_ms < ?1",
+                )
+                .bind(before)
+                .fetch_one(connection)
+                .await
+            }
+            None => {
+                sqlx::query_scalar(
+                    "SELECT coalesce((SELECT sum(length(title) + length(detail) + 48) FROM mark WHERE at_ms < ?1), 0)
+                          + coalesce((SELECT sum(length(id) * 2 + length(title) + 64) FROM alert
+                                      WHERE start_ms < ?1 AND end_ms IS NOT NULL), 0)",
+                )
+                .bind(before)
+                .fetch_one(connection)
+                .await
+            }
+        };
+        Ok(settle(bytes, &mut desk).await?.max(0).unsigned_abs())
     }
-    /// `None` for a series that is no counter or is not known.
+
+    /// By how much a counter grew; `None` for a series that is none or is not known.
+    /// What happened during gaps is not counted, and says so in `covered`.
     pub async fn counter_increase(
         &self,
         key: &SeriesKey,
         from_ms: i64,
         to_ms: i64,
     ) -> Result<Option<Increase>, ReadError> {
-        Err(ReadError::Closed)
+        if to_ms <= from_ms {
+            return Err(ReadError::Invalid("The range ends before it begins.".into()));
+        }
+        let mut desk = self.desk.lock().await;
+        let outcome = growth(&mut desk, key, from_ms, to_ms).await;
+        if let Err(error) = &outcome {
+            desk.failed(error).await;
+        }
+        let Some((wanted, material)) = outcome? else { return Ok(None) };
+        drop(desk);
+        let spec = wanted.metric.spec();
+        let sum =
+            off_the_runtime(move || grown(&material.collect(&wanted, Columns::Chart).0, spec))
+                .await;
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        Ok(sum.map(|(increase, covered)| Increase {
+            increase,
+            covered: (covered as f64 / (to_ms - from_ms) as f64).min(1.0),
+        }))
     }
-    #[allow(dead_code)]
-    fn unused(&self) -> (&Option<Arc<Queue>>, PathBuf) {
-        (&self.queue, self.shared.path.clone())
+
+    /// Oldest and newest time of anything measured.
+    pub(crate) async fn extent(&self) -> Result<Option<(i64, i64)>, ReadError> {
+        let mut desk = self.side.lock().await;
+        desk.ready().await?;
+        let outcome = extent(&mut desk).await;
+        if let Err(error) = &outcome {
+            desk.failed(error).await;
+        }
+        outcome
+    }
+
+    pub(crate) async fn values(
+        &self,
+        key: &SeriesKey,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<RawValue>, ReadError> {
+        let mut desk = self.side.lock().await;
+        let outcome = raw(&mut desk, key, from_ms, to_ms).await;
+        if let Err(error) = &outcome {
+            desk.failed(error).await;
+        }
+        let Some((wanted, material)) = outcome? else { return Ok(Vec::new()) };
+        drop(desk);
+        Ok(off_the_runtime(move || numbers(&material.collect_values(&wanted), wanted.metric)).await)
+    }
+
+    /// Where the next raw slot or tick at or after a moment begins: silence is skipped.
+    pub(crate) async fn next_value_after(&self, at_ms: i64) -> Result<i64, ReadError> {
+        let mut desk = self.side.lock().await;
+        desk.ready().await?;
+        let next: Result<Option<i64>, sqlx::Error> = sqlx::query_scalar(
+            "SELECT min(a) FROM (
+               SELECT min(from_ms) AS a FROM slot WHERE level = 0 AND state = 1 AND from_ms >= ?1
+               UNION ALL SELECT min(at_ms) FROM tick WHERE at_ms >= ?1)",
+        )
+        .bind(at_ms)
+        .fetch_one(desk.connection()?)
+        .await;
+        Ok(settle(next, &mut desk).await?.unwrap_or(i64::MAX))
+    }
+
+    pub(crate) async fn side(&self) -> tokio::sync::MutexGuard<'_, Desk> {
+        self.side.lock().await
+    }
+}
+
+async fn settle<T>(outcome: Result<T, sqlx::Error>, desk: &mut Desk) -> Result<T, ReadError> {
+    match outcome {
+        Ok(done) => Ok(done),
+        Err(error) => {
+            let error = ReadError::from(error);
+            desk.failed(&error).await;
+            Err(error)
+        }
+    }
+}
+
+fn check(query: &Query) -> Result<(), ReadError> {
+    let wrong = |text: String| Err(ReadError::Invalid(text));
+    if query.to_ms <= query.from_ms {
+        return wrong("The range ends before it begins.".into());
+    }
+    if query.to_ms.checked_sub(query.from_ms).is_none()
+        || query.from_ms.checked_sub(1 << 40).is_none()
+    {
+        return wrong("The range is longer than time.".into());
+    }
+    if !(1..=MAX_SERIES_PER_QUERY).contains(&query.series.len()) {
+        return wrong(format!(
+            "A query asks for 1 to {MAX_SERIES_PER_QUERY} series; this one for {}.",
+            query.series.len()
+        ));
+    }
+    if !(1..=MAX_WIDTH_PX).contains(&query.width_px) {
+        return wrong(format!(
+            "A chart is 1 to {MAX_WIDTH_PX} pixels wide; this one {}.",
+            query.width_px
+        ));
+    }
+    Ok(())
+}
+
+type Asked = (Vec<Option<Wanted>>, crate::query::Material);
+
+async fn ask(desk: &mut Desk, query: &Query) -> Result<Asked, ReadError> {
+    desk.ready().await?;
+    desk.begin().await?;
+    let mut found = Vec::with_capacity(query.series.len());
+    for key in &query.series {
+        found.push(desk.find(key).await?);
+    }
+    let wanted: Vec<Wanted> = found.iter().flatten().cloned().collect();
+    let material = desk.material(&wanted, query.from_ms, query.to_ms, query.width_px, None).await?;
+    desk.end().await?;
+    Ok((found, material))
+}
+
+async fn raw(
+    desk: &mut Desk,
+    key: &SeriesKey,
+    from_ms: i64,
+    to_ms: i64,
+) -> Result<Option<(Wanted, crate::query::Material)>, ReadError> {
+    desk.ready().await?;
+    desk.begin().await?;
+    let wanted = desk.find(key).await?;
+    let material = match &wanted {
+        Some(wanted) => {
+            let one = std::slice::from_ref(wanted);
+            Some(desk.material(one, from_ms, to_ms, 1, Some(Level::Raw)).await?)
+        }
+        None => None,
+    };
+    desk.end().await?;
+    Ok(wanted.zip(material))
+}
+
+async fn growth(
+    desk: &mut Desk,
+    key: &SeriesKey,
+    from_ms: i64,
+    to_ms: i64,
+) -> Result<Option<(Wanted, crate::query::Material)>, ReadError> {
+    desk.ready().await?;
+    desk.begin().await?;
+    let wanted = desk.find(key).await?.filter(|w| w.metric.spec().kind == Kind::Counter);
+    let material = match &wanted {
+        Some(wanted) => {
+            let one = std::slice::from_ref(wanted);
+            Some(desk.material(one, from_ms, to_ms, INCREASE_PX, None).await?)
+        }
+        None => None,
+    };
+    desk.end().await?;
+    Ok(wanted.zip(material))
+}
+
+async fn list(desk: &mut Desk) -> Result<Vec<SeriesInfo>, ReadError> {
+    desk.ready().await?;
+    desk.begin().await?;
+    desk.lanes().await?;
+    let rows = sqlx::query("SELECT id, metric, subject, cadence_ms FROM series ORDER BY id")
+        .fetch_all(desk.connection()?)
+        .await?;
+    desk.end().await?;
+    let mut infos = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let id: u32 = row.try_get(0)?;
+        let Some(metric) = Metric::named(row.try_get(1)?) else { continue };
+        let spec = metric.spec();
+        let latest = desk.tail.latest.get(&id);
+        infos.push((
+            metric,
+            SeriesInfo {
+                key: SeriesKey::new(spec.name, row.try_get::<String, _>(2)?),
+                label: spec.label.into(),
+                subject_kind: spec.subject,
+                kind: spec.kind,
+                unit: spec.unit,
+                cadence_ms: row.try_get(3)?,
+                last_ms: latest.map(|(at, _)| *at),
+                last: latest.map(|(_, sample)| number(sample, metric)),
+            },
+        ));
+    }
+    infos.sort_by(|a, b| (a.0, &a.1.key.subject).cmp(&(b.0, &b.1.key.subject)));
+    Ok(infos.into_iter().map(|(_, info)| info).collect())
+}
+
+async fn extent(desk: &mut Desk) -> Result<Option<(i64, i64)>, ReadError> {
+    let row = sqlx::query(
+        "SELECT (SELECT min(a) FROM (SELECT min(first_ms) AS a FROM slot WHERE state = 1
+                                     UNION ALL SELECT min(at_ms) FROM tick)),
+                (SELECT max(a) FROM (SELECT max(last_ms) AS a FROM slot WHERE state = 1 AND level = 0
+                                     UNION ALL SELECT max(last_ms) FROM lane
+                                     UNION ALL SELECT max(at_ms) FROM tick))",
+    )
+    .fetch_one(desk.connection()?)
+    .await?;
+    let (oldest, newest): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(oldest.zip(newest))
+}
+
+async fn stats(desk: &mut Desk) -> Result<Stats, ReadError> {
+    desk.ready().await?;
+    desk.begin().await?;
+    desk.lanes().await?;
+    let extent = extent(desk).await?;
+    let unsealed = desk.tail.samples();
+    let row = sqlx::query(
+        "SELECT coalesce(sum(samples), 0), coalesce(sum(bytes), 0),
+                (SELECT count(*) FROM series), (SELECT count(*) FROM epoch)
+         FROM slot WHERE level = 0 AND state = 1",
+    )
+    .fetch_one(desk.connection()?)
+    .await?;
+    let (samples, bytes): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    desk.end().await?;
+    #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+    let bytes_per_sample = (samples > 0).then(|| bytes as f64 / samples as f64);
+    Ok(Stats {
+        bytes: db::bytes_on_disk(&desk.shared.path),
+        samples: samples.max(0).unsigned_abs() + unsealed,
+        bytes_per_sample,
+        series: row.try_get(2)?,
+        oldest_ms: extent.map(|e| e.0),
+        newest_ms: extent.map(|e| e.1),
+        epochs: row.try_get(3)?,
+    })
+}
+
+async fn storage(desk: &mut Desk) -> Result<Vec<Stored>, ReadError> {
+    desk.ready().await?;
+    let connection = desk.connection()?;
+    let mut kinds = Vec::with_capacity(7);
+    for kind in [StoredKind::Raw, StoredKind::S10, StoredKind::M1, StoredKind::M15, StoredKind::H1]
+    {
+        let level = kind.level().unwrap_or(Level::Raw);
+        // 16 bytes: what a row of the table and one of its index take beside the chunk.
+        let row = sqlx::query(
+            "SELECT coalesce(sum(bytes + chunks * 16), 0), min(first_ms) FROM slot
+             WHERE level = ?1 AND state = 1",
+        )
+        .bind(level as u8)
+        .fetch_one(&mut *connection)
+        .await?;
+        let mut bytes = row.try_get::<i64, _>(0)?.max(0).unsigned_abs();
+        let mut oldest: Option<i64> = row.try_get(1)?;
+        if kind == StoredKind::Raw {
+            bytes += table_bytes(connection, "tick").await?;
+            let first: Option<i64> = sqlx::query_scalar("SELECT min(at_ms) FROM tick")
+                .fetch_one(&mut *connection)
+                .await?;
+            oldest = oldest.into_iter().chain(first).min();
+        }
+        kinds.push(Stored { kind, bytes, oldest_ms: oldest });
+    }
+    let marks = table_bytes(connection, "mark").await? + table_bytes(connection, "alert").await?;
+    let oldest_ms: Option<i64> = sqlx::query_scalar(
+        "SELECT min(a) FROM (SELECT min(at_ms) AS a FROM mark UNION ALL SELECT min(start_ms) FROM alert)",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    kinds.push(Stored { kind: StoredKind::Marks, bytes: marks, oldest_ms });
+    let log = table_bytes(connection, "log").await?;
+    let oldest_ms: Option<i64> =
+        sqlx::query_scalar("SELECT min(at_ms) FROM log").fetch_one(connection).await?;
+    kinds.push(Stored { kind: StoredKind::Log, bytes: log, oldest_ms });
+    Ok(kinds)
+}
+
+/// Unit of a chart: a counter is drawn as a rate.
+fn drawn_unit(metric: Metric) -> Unit {
+    let spec = metric.spec();
+    if spec.kind == Kind::Counter { spec.unit.per_second() } else { spec.unit }
+}
+
+fn unknown(key: SeriesKey, level: Level) -> SeriesAnswer {
+    let metric = Metric::named(&key.metric);
+    SeriesAnswer {
+        key,
+        unit: metric.map_or(Unit::Count, drawn_unit),
+        kind: metric.map_or(Kind::Gauge, |m| m.spec().kind),
+        level,
+        step_ms: level.step_ms().unwrap_or(1000),
+        points: Drawn::default(),
+    }
+}
+
+/// A stored value as a number in the metric's unit.
+#[expect(clippy::cast_precision_loss, reason = "shown, not stored")]
+pub(crate) fn number(sample: &Sample, metric: Metric) -> f64 {
+    let resolution = metric.spec().resolution;
+    match sample {
+        Sample::Gauge(v) => *v as f64 * resolution,
+        Sample::Counter(v) => *v as f64 * resolution,
+        Sample::Histogram(hist) => hist.histogram.count() as f64,
+    }
+}
+
+fn numbers(values: &Values, metric: Metric) -> Vec<RawValue> {
+    let row = |at_ms: i64, sample: Sample| RawValue { at_ms, value: number(&sample, metric) };
+    match values {
+        Values::Gauge(v) => v.iter().map(|&(at, v)| row(at, Sample::Gauge(v))).collect(),
+        Values::Counter(v) => v.iter().map(|&(at, v)| row(at, Sample::Counter(v))).collect(),
+        Values::Histogram(v) => {
+            v.iter().map(|(at, v)| row(*at, Sample::Histogram(v.clone()))).collect()
+        }
+    }
+}
+
+/// Points of a level as an export gives them: means, a counter's last total.
+#[expect(clippy::cast_precision_loss, reason = "shown, not stored")]
+pub(crate) fn point_numbers(points: &Points, metric: Metric) -> Vec<RawValue> {
+    let unit = metric.spec().resolution;
+    match points {
+        Points::Gauge(v) => v
+            .iter()
+            .map(|&(at_ms, p)| RawValue {
+                at_ms,
+                value: p.sum as f64 / p.count.max(1) as f64 * unit,
+            })
+            .collect(),
+        Points::Counter(v) => {
+            v.iter().map(|&(at_ms, p)| RawValue { at_ms, value: p.last as f64 * unit }).collect()
+        }
+        Points::Histogram(v) => v
+            .iter()
+            .map(|(at_ms, p)| RawValue { at_ms: *at_ms, value: p.histogram.count() as f64 })
+            .collect(),
     }
 }

@@ -27,8 +27,10 @@ use crate::{
     lane::Lane,
     options::Options,
     recorder::Queue,
+    retention::Round,
+    seal::Job,
     status::{Recording, RecordingStatus},
-    timeline::{Place, Timeline},
+    timeline::{Cause, Place, Timeline},
 };
 
 /// While paused, writing is tried again so often.
@@ -36,6 +38,10 @@ const RETRY_MS: i64 = 2000;
 /// Log entries wait this long for company.
 const LOG_MS: u64 = 5000;
 const LOG_BATCH: usize = 100;
+/// A clock that leaps further than this is not trusted to make data old...
+const LEAP_MS: i64 = 86_400_000;
+/// ...until it has stood for so long.
+const HOLD_MS: i64 = 86_400_000;
 /// Commits between two looks at the size of the database.
 const SIZE_EVERY: u32 = 16;
 
@@ -69,6 +75,18 @@ pub(crate) struct Writer {
 
     paused: Option<(String, i64)>,
     retry_at_ms: i64,
+
+    /// The slot that is being sealed.
+    pub(crate) job: Option<Job>,
+    /// Ticks up to this number are sealed and can go.
+    pub(crate) spent_ticks: Option<i64>,
+    /// What is left of a round of purging.
+    pub(crate) round: Option<Round>,
+    /// Monotonic times at which sealing and purging are looked at again.
+    seal_at_ms: i64,
+    purge_at_ms: i64,
+    /// After a clock that leapt forward, age is not believed for a while.
+    pub(crate) hold_purge_until_ms: i64,
 }
 
 // === impl Writer ===
@@ -103,6 +121,12 @@ impl Writer {
             samples: Vec::new(),
             paused: None,
             retry_at_ms: 0,
+            job: None,
+            spent_ticks: None,
+            round: None,
+            seal_at_ms: i64::MIN,
+            purge_at_ms: i64::MIN,
+            hold_purge_until_ms: i64::MIN,
         };
         match writer.attach().await {
             Ok(()) => {}
@@ -147,6 +171,9 @@ impl Writer {
 
     async fn load(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         self.catalog = Catalog::load(connection).await?;
+        self.job = None;
+        // What was half sealed is made again.
+        sqlx::query("UPDATE slot SET state = 2 WHERE state = 0").execute(&mut *connection).await?;
         self.lanes = Lane::load_all(connection).await?;
         let row = sqlx::query(
             "SELECT coalesce((SELECT max(seq) FROM tick), 0),
@@ -162,6 +189,13 @@ impl Writer {
         if let Some(lane) = self.lanes.last_mut() {
             lane.last_ms = lane.last_ms.max(newest.unwrap_or(i64::MIN));
         }
+        // Ticks of the last lane that is not sealed to its end mark where spent ones end.
+        self.spent_ticks = self
+            .lanes
+            .iter()
+            .find(|lane| !lane.exhausted(plimsoll_core::series::Level::Raw))
+            .map(|lane| lane.sealed_seq);
+        self.round = Some(Round::Rows);
         self.timeline.resume(self.lanes.last().map(|lane| lane.last_ms));
         Ok(())
     }
@@ -210,6 +244,11 @@ impl Writer {
                     }
                     Some(Request::Settle(reply)) => {
                         self.drain(true).await;
+                        if self.paused.is_none()
+                            && let Err(error) = self.catch_up().await
+                        {
+                            self.fail(error).await;
+                        }
                         let _ = reply.send(self.paused.is_none());
                     }
                     Some(Request::Delete { before_ms, reply }) => {
@@ -276,10 +315,38 @@ impl Writer {
                 Err(error) => return self.fail(error).await,
             }
             self.committed();
+            if let Err(error) = self.upkeep(tick.at.monotonic_ms).await {
+                return self.fail(error).await;
+            }
         }
     }
 
-    fn committed(&mut self) {
+    /// A little sealing and purging between two ticks: at most one step of each.
+    async fn upkeep(&mut self, now_ms: i64) -> Result<(), sqlx::Error> {
+        if (self.job.is_some() || now_ms >= self.seal_at_ms) && !self.seal_step().await? {
+            self.seal_at_ms = now_ms.saturating_add(self.options.seal_ms);
+        }
+        self.delete_spent_ticks().await?;
+        if self.round.is_none() && now_ms >= self.purge_at_ms {
+            self.purge_at_ms = now_ms.saturating_add(self.options.purge_ms);
+            self.round = Some(Round::Age);
+        }
+        self.purge_step().await?;
+        Ok(())
+    }
+
+    /// All that is due, at once: before an answer that must not depend on it.
+    async fn catch_up(&mut self) -> Result<(), sqlx::Error> {
+        while self.seal_step().await? {}
+        while self.delete_spent_ticks().await? {}
+        if self.round.is_none() {
+            self.round = Some(Round::Age);
+        }
+        while self.purge_step().await? {}
+        Ok(())
+    }
+
+    pub(crate) fn committed(&mut self) {
         self.shared.dirty.store(true, Ordering::Relaxed);
         self.commits += 1;
         if self.commits.is_multiple_of(SIZE_EVERY) || self.bytes == 0 {
@@ -344,6 +411,11 @@ impl Writer {
             let outcome = self.write_first_of_its_kind(place, payload).await;
             let Some(connection) = self.connection.as_mut() else { return Ok(()) };
             db::or_rollback(outcome, connection).await?;
+        }
+        if let Some(Cause::Forward { ms }) = place.epoch
+            && ms > LEAP_MS
+        {
+            self.hold_purge_until_ms = tick.at.monotonic_ms + HOLD_MS;
         }
         self.seq += 1;
         self.timeline.accept(tick.at, place);

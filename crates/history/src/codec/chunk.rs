@@ -1,1 +1,485 @@
+//! A chunk: what one series has in one slot, in compressed columns.
+//!
+//! Layout: version, kind, cadence, presence, columns, checksum. *Presence* says
+//! at which places of the slot the series has something: for raw chunks the
+//! numbers of the slot's ticks (whose times stand once for all series), for the
+//! coarse levels the numbers of its points. Regular runs take three bytes, so a
+//! series of every fifth tick costs no more than one of each. A column of equal
+//! numbers is that number; a short one is written out; the rest is left to pco.
 
+use pco::{ChunkConfig, standalone};
+
+use super::{
+    Hist,
+    varint::{checksum, put, put_signed, take, take_signed, verified},
+};
+use crate::rollup::{At, Counter, Gauge, Points, Values};
+use plimsoll_core::histogram::Histogram;
+
+const VERSION: u8 = 1;
+const KIND_TIMES: u8 = 0;
+const KIND_RAW_GAUGE: u8 = 1;
+const KIND_RAW_COUNTER: u8 = 2;
+const KIND_RAW_HISTOGRAM: u8 = 3;
+const KIND_GAUGE: u8 = 4;
+const KIND_COUNTER: u8 = 5;
+const KIND_HISTOGRAM: u8 = 6;
+
+const EQUAL: u8 = 0;
+const PLAIN: u8 = 1;
+const PCO: u8 = 2;
+/// Below so many numbers pco's own head outweighs what it saves.
+const SHORT: usize = 24;
+/// No chunk holds more places than that: the bound of what decoding allocates.
+const MAX_PLACES: usize = 1 << 20;
+
+/// Which columns of a rollup are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Columns {
+    /// What a further rollup needs.
+    All,
+    /// What a chart needs: the last value is left out (0).
+    Chart,
+}
+
+/// The times of a slot's ticks.
+pub(crate) fn encode_times(from_ms: i64, times: &[i64]) -> Vec<u8> {
+    let mut out = vec![VERSION, KIND_TIMES];
+    put(&mut out, times.len() as u64);
+    let offsets: Vec<i64> = times.iter().map(|at| at - from_ms).collect();
+    put_column(&mut out, &offsets);
+    close(out)
+}
+
+pub(crate) fn decode_times(data: &[u8], from_ms: i64) -> Option<Vec<i64>> {
+    let mut data = open(data, KIND_TIMES)?;
+    let n = take_len(&mut data)?;
+    let mut times = take_column(&mut data, n)?;
+    for at in &mut times {
+        *at = at.checked_add(from_ms)?;
+    }
+    Some(times)
+}
+
+/// Values at the numbers `places` of the slot's ticks.
+pub(crate) fn encode_raw(places: &[u32], values: &RawColumn, cadence_ms: u32) -> Vec<u8> {
+    let kind = match values {
+        RawColumn::Gauge(_) => KIND_RAW_GAUGE,
+        RawColumn::Counter(_) => KIND_RAW_COUNTER,
+        RawColumn::Histogram(_) => KIND_RAW_HISTOGRAM,
+    };
+    let mut out = vec![VERSION, kind];
+    put(&mut out, u64::from(cadence_ms));
+    put_places(&mut out, places);
+    match values {
+        RawColumn::Gauge(v) => put_column(&mut out, v),
+        RawColumn::Counter(v) => put_column(&mut out, &signed(v)),
+        RawColumn::Histogram(v) => put_histograms(&mut out, v.iter()),
+    }
+    close(out)
+}
+
+/// The values of a raw chunk before they are laid beside their times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RawColumn {
+    Gauge(Vec<i64>),
+    Counter(Vec<u64>),
+    Histogram(Vec<Hist>),
+}
+
+/// Values with their times, and the cadence at which they were taken.
+pub(crate) fn decode_raw(data: &[u8], times: &[i64]) -> Option<(Values, u32)> {
+    let body = verified(data)?;
+    let (&[version, kind], mut data) = body.split_first_chunk::<2>()?;
+    if version != VERSION {
+        return None;
+    }
+    let cadence_ms = u32::try_from(take(&mut data)?).ok()?;
+    let places = take_places(&mut data)?;
+    let at = |i: usize| times.get(places[i] as usize).copied();
+    let n = places.len();
+    let values = match kind {
+        KIND_RAW_GAUGE => {
+            let column = take_column(&mut data, n)?;
+            Values::Gauge(zip(column, at)?)
+        }
+        KIND_RAW_COUNTER => {
+            let column = take_column(&mut data, n)?;
+            Values::Counter(zip(column.into_iter().map(i64::cast_unsigned).collect(), at)?)
+        }
+        KIND_RAW_HISTOGRAM => Values::Histogram(zip(take_histograms(&mut data, n)?, at)?),
+        _ => return None,
+    };
+    Some((values, cadence_ms))
+}
+
+/// Points of `step_ms` within the slot that begins at `from_ms`.
+pub(crate) fn encode_points(
+    points: &Points,
+    from_ms: i64,
+    step_ms: i64,
+    cadence_ms: u32,
+) -> Vec<u8> {
+    let kind = match points {
+        Points::Gauge(_) => KIND_GAUGE,
+        Points::Counter(_) => KIND_COUNTER,
+        Points::Histogram(_) => KIND_HISTOGRAM,
+    };
+    let mut out = vec![VERSION, kind];
+    put(&mut out, u64::from(cadence_ms));
+    let places: Vec<u32> =
+        points.times().iter().map(|at| ((at - from_ms) / step_ms) as u32).collect();
+    put_places(&mut out, &places);
+    match points {
+        // Differences from the minimum are small and never negative.
+        Points::Gauge(v) => {
+            put_sized(&mut out, v, |p| p.min);
+            put_sized(&mut out, v, |p| p.max.wrapping_sub(p.min));
+            put_sized(&mut out, v, |p| p.count);
+            put_sized(&mut out, v, |p| p.sum.wrapping_sub(p.min.wrapping_mul(p.count)));
+            put_sized(&mut out, v, |p| p.last.wrapping_sub(p.min));
+        }
+        Points::Counter(v) => {
+            put_sized(&mut out, v, |p| p.increase.cast_signed());
+            put_sized(&mut out, v, |p| p.covered_ms);
+            put_sized(&mut out, v, |p| p.min_rate.cast_signed());
+            put_sized(&mut out, v, |p| p.max_rate.wrapping_sub(p.min_rate).cast_signed());
+            put_sized(&mut out, v, |p| p.last.cast_signed());
+        }
+        Points::Histogram(v) => put_histograms(&mut out, v.iter().map(|(_, hist)| hist)),
+    }
+    close(out)
+}
+
+pub(crate) fn decode_points(
+    data: &[u8],
+    from_ms: i64,
+    step_ms: i64,
+    columns: Columns,
+) -> Option<(Points, u32)> {
+    let body = verified(data)?;
+    let (&[version, kind], mut data) = body.split_first_chunk::<2>()?;
+    if version != VERSION {
+        return None;
+    }
+    let cadence_ms = u32::try_from(take(&mut data)?).ok()?;
+    let places = take_places(&mut data)?;
+    let n = places.len();
+    let at = |i: usize| Some(from_ms + i64::from(places[i]) * step_ms);
+    let points = match kind {
+        KIND_GAUGE => {
+            let mut next = || take_sized(&mut data, n);
+            let (min, max, count, sum) = (next()?, next()?, next()?, next()?);
+            let last = if columns == Columns::All { next()? } else { Vec::new() };
+            let points = (0..n)
+                .map(|i| Gauge {
+                    count: count[i],
+                    sum: sum[i].wrapping_add(min[i].wrapping_mul(count[i])),
+                    min: min[i],
+                    max: max[i].wrapping_add(min[i]),
+                    last: last.get(i).map_or(0, |v| v.wrapping_add(min[i])),
+                })
+                .collect();
+            Points::Gauge(zip(points, at)?)
+        }
+        KIND_COUNTER => {
+            let mut next = || take_sized(&mut data, n);
+            let (increase, covered, min, max) = (next()?, next()?, next()?, next()?);
+            let last = if columns == Columns::All { next()? } else { Vec::new() };
+            let points = (0..n)
+                .map(|i| Counter {
+                    increase: increase[i].cast_unsigned(),
+                    covered_ms: covered[i],
+                    min_rate: min[i].cast_unsigned(),
+                    max_rate: max[i].wrapping_add(min[i]).cast_unsigned(),
+                    last: last.get(i).map_or(0, |v| v.cast_unsigned()),
+                })
+                .collect();
+            Points::Counter(zip(points, at)?)
+        }
+        KIND_HISTOGRAM => Points::Histogram(zip(take_histograms(&mut data, n)?, at)?),
+        _ => return None,
+    };
+    Some((points, cadence_ms))
+}
+
+fn zip<T>(values: Vec<T>, at: impl Fn(usize) -> Option<i64>) -> Option<Vec<At<T>>> {
+    values.into_iter().enumerate().map(|(i, v)| Some((at(i)?, v))).collect()
+}
+
+fn signed(values: &[u64]) -> Vec<i64> {
+    values.iter().map(|v| v.cast_signed()).collect()
+}
+
+// --- frame ---
+
+fn close(mut out: Vec<u8>) -> Vec<u8> {
+    let sum = checksum(&out);
+    out.extend(sum);
+    out
+}
+
+fn open(data: &[u8], kind: u8) -> Option<&[u8]> {
+    let (head, rest) = verified(data)?.split_first_chunk::<2>()?;
+    (*head == [VERSION, kind]).then_some(rest)
+}
+
+fn take_len(data: &mut &[u8]) -> Option<usize> {
+    let n = usize::try_from(take(data)?).ok()?;
+    (n <= MAX_PLACES).then_some(n)
+}
+
+// --- presence ---
+
+/// Ascending numbers as runs of first, stride and count.
+fn put_places(out: &mut Vec<u8>, places: &[u32]) {
+    let mut runs: Vec<(u32, u32, u32)> = Vec::new();
+    let mut i = 0;
+    while i < places.len() {
+        let first = places[i];
+        let stride = places.get(i + 1).map_or(1, |next| next - first);
+        let mut n = 1;
+        while places.get(i + n).is_some_and(|&p| p == first + stride * n as u32) {
+            n += 1;
+        }
+        runs.push((first, stride, n as u32));
+        i += n;
+    }
+    put(out, runs.len() as u64);
+    let mut before = 0;
+    for (first, stride, n) in runs {
+        put(out, u64::from(first - before));
+        put(out, u64::from(stride));
+        put(out, u64::from(n));
+        before = first + stride * (n - 1);
+    }
+}
+
+fn take_places(data: &mut &[u8]) -> Option<Vec<u32>> {
+    let runs = take_len(data)?;
+    let mut places: Vec<u32> = Vec::new();
+    let mut before = 0u64;
+    for _ in 0..runs {
+        let first = before.checked_add(take(data)?)?;
+        let stride = take(data)?;
+        let n = take_len(data)?;
+        if n == 0 || places.len() + n > MAX_PLACES {
+            return None;
+        }
+        let last = first.checked_add(stride.checked_mul(n as u64 - 1)?)?;
+        u32::try_from(last).ok()?;
+        places.extend((0..n as u64).map(|i| (first + stride * i) as u32));
+        before = last;
+    }
+    Some(places)
+}
+
+// --- columns ---
+
+fn put_column(out: &mut Vec<u8>, values: &[i64]) {
+    match values {
+        [] => {}
+        [first, rest @ ..] if rest.iter().all(|v| v == first) => {
+            out.push(EQUAL);
+            put_signed(out, *first);
+        }
+        _ if values.len() < SHORT => {
+            out.push(PLAIN);
+            let mut before = 0i64;
+            for &v in values {
+                put_signed(out, v.wrapping_sub(before));
+                before = v;
+            }
+        }
+        _ => match standalone::simple_compress(values, &ChunkConfig::default()) {
+            Ok(packed) => {
+                out.push(PCO);
+                put(out, packed.len() as u64);
+                out.extend(packed);
+            }
+            // It refuses no numbers under its default configuration; should it
+            // ever, they are still kept.
+            Err(_) => {
+                out.push(PLAIN);
+                let mut before = 0i64;
+                for &v in values {
+                    put_signed(out, v.wrapping_sub(before));
+                    before = v;
+                }
+            }
+        },
+    }
+}
+
+fn take_column(data: &mut &[u8], n: usize) -> Option<Vec<i64>> {
+    if n == 0 {
+        return Some(Vec::new());
+    }
+    let (&how, rest) = data.split_first()?;
+    *data = rest;
+    match how {
+        EQUAL => Some(vec![take_signed(data)?; n]),
+        PLAIN => {
+            let mut before = 0i64;
+            (0..n)
+                .map(|_| {
+                    before = before.wrapping_add(take_signed(data)?);
+                    Some(before)
+                })
+                .collect()
+        }
+        PCO => {
+            let packed = take_len(data)?;
+            let (packed, rest) = data.split_at_checked(packed)?;
+            *data = rest;
+            let mut values = vec![0i64; n];
+            let progress = standalone::simple_decompress_into(packed, &mut values).ok()?;
+            (progress.n_processed == n).then_some(values)
+        }
+        _ => None,
+    }
+}
+
+fn put_sized<T>(out: &mut Vec<u8>, points: &[At<T>], of: impl Fn(&T) -> i64) {
+    let column: Vec<i64> = points.iter().map(|(_, p)| of(p)).collect();
+    put_column(out, &column);
+}
+
+fn take_sized(data: &mut &[u8], n: usize) -> Option<Vec<i64>> {
+    take_column(data, n)
+}
+
+fn put_histograms<'a>(out: &mut Vec<u8>, hists: impl Iterator<Item = &'a Hist>) {
+    let (mut layouts, mut lengths, mut buckets, mut counts) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for hist in hists {
+        layouts.push(i64::from(hist.layout));
+        lengths.push(hist.histogram.buckets().len() as i64);
+        for &(bucket, count) in hist.histogram.buckets() {
+            buckets.push(i64::from(bucket));
+            counts.push(count.cast_signed());
+        }
+    }
+    put(out, buckets.len() as u64);
+    for column in [layouts, lengths, buckets, counts] {
+        put_column(out, &column);
+    }
+}
+
+fn take_histograms(data: &mut &[u8], n: usize) -> Option<Vec<Hist>> {
+    let total = take_len(data)?;
+    let layouts = take_column(data, n)?;
+    let lengths = take_column(data, n)?;
+    let buckets = take_column(data, total)?;
+    let counts = take_column(data, total)?;
+    let mut at = 0usize;
+    layouts
+        .into_iter()
+        .zip(lengths)
+        .map(|(layout, length)| {
+            let end = at.checked_add(usize::try_from(length).ok()?)?;
+            let pairs = buckets.get(at..end)?.iter().zip(counts.get(at..end)?);
+            at = end;
+            let pairs: Option<Vec<(u16, u64)>> =
+                pairs.map(|(&b, &c)| Some((u16::try_from(b).ok()?, c.cast_unsigned()))).collect();
+            Some(Hist {
+                layout: u16::try_from(layout).ok()?,
+                histogram: Histogram::from_buckets(pairs?),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn places() -> impl Strategy<Value = Vec<u32>> {
+        prop_oneof![
+            (0u32..50, 1u32..8, 0usize..700)
+                .prop_map(|(first, stride, n)| (0..n as u32).map(|i| first + i * stride).collect()),
+            prop::collection::btree_set(0u32..2000, 0..120).prop_map(|s| s.into_iter().collect()),
+        ]
+    }
+
+    fn hist() -> impl Strategy<Value = Hist> {
+        prop::collection::vec((0u16..900, 1u64..100), 0..5)
+            .prop_map(|b| Hist { layout: 1, histogram: Histogram::from_buckets(b) })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn raw_values_come_back(places in places(), seed in any::<i64>(), wild in any::<bool>()) {
+            let times: Vec<i64> = (0..6000).map(|i| 1_000_000 + i * 1000 + i % 3).collect();
+            let value = |p: u32| if wild { seed.wrapping_mul(i64::from(p) + 7) } else { i64::from(p / 9) };
+            let column = RawColumn::Gauge(places.iter().map(|&p| value(p)).collect());
+            let (back, cadence) = decode_raw(&encode_raw(&places, &column, 1000), &times).unwrap();
+            let expected = places.iter().map(|&p| (times[p as usize], value(p))).collect();
+            prop_assert_eq!((back, cadence), (Values::Gauge(expected), 1000));
+            let column = RawColumn::Counter(places.iter().map(|&p| value(p).cast_unsigned()).collect());
+            let (back, _) = decode_raw(&encode_raw(&places, &column, 5000), &times).unwrap();
+            let expected = places.iter().map(|&p| (times[p as usize], value(p).cast_unsigned())).collect();
+            prop_assert_eq!(back, Values::Counter(expected));
+        }
+
+        #[test]
+        fn points_come_back(
+            places in places(), values in prop::collection::vec(any::<(i64, i64, i64, u64, u64)>(), 8),
+        ) {
+            let (from, step) = (7_200_000, 10_000);
+            let pick = |p: u32| values[p as usize % values.len()];
+            let gauges = Points::Gauge(places.iter().map(|&p| {
+                let (a, b, c, d, _) = pick(p);
+                (from + i64::from(p) * step, Gauge { count: (d % 9 + 1) as i64, sum: c, min: a, max: b, last: c })
+            }).collect());
+            let counters = Points::Counter(places.iter().map(|&p| {
+                let (a, _, _, d, e) = pick(p);
+                (from + i64::from(p) * step, Counter { increase: d, covered_ms: a, min_rate: e, max_rate: d, last: e })
+            }).collect());
+            for points in [gauges, counters] {
+                let data = encode_points(&points, from, step, 1000);
+                let (back, _) = decode_points(&data, from, step, Columns::All).unwrap();
+                prop_assert_eq!(&back, &points);
+                let (chart, _) = decode_points(&data, from, step, Columns::Chart).unwrap();
+                prop_assert_eq!(chart.times(), points.times());
+            }
+        }
+
+        #[test]
+        fn histograms_come_back(hists in prop::collection::vec(hist(), 0..40)) {
+            let points = Points::Histogram(
+                hists.into_iter().enumerate().map(|(i, h)| (i as i64 * 60_000, h)).collect(),
+            );
+            let data = encode_points(&points, 0, 60_000, 1000);
+            prop_assert_eq!(decode_points(&data, 0, 60_000, Columns::All).unwrap().0, points);
+        }
+
+        #[test]
+        fn damage_is_noticed_and_never_a_panic(
+            mut data in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..8,
+        ) {
+            if data.len() > 1 {
+                data[0] = VERSION;
+                data[1] = kind;
+            }
+            let data = close(data);
+            let _ = decode_raw(&data, &[1, 2, 3]);
+            let _ = decode_points(&data, 0, 1000, Columns::All);
+            let _ = decode_times(&data, 0);
+        }
+    }
+
+    #[test]
+    fn a_value_that_never_changes_takes_a_few_bytes() {
+        let places: Vec<u32> = (0..600).collect();
+        let data = encode_raw(&places, &RawColumn::Gauge(vec![123_456; 600]), 1000);
+        assert!(data.len() <= 20, "{} bytes", data.len());
+        let every_fifth: Vec<u32> = (0..120).map(|i| i * 5).collect();
+        let data = encode_raw(&every_fifth, &RawColumn::Gauge(vec![7; 120]), 5000);
+        assert!(data.len() <= 20, "{} bytes", data.len());
+    }
+}
