@@ -203,6 +203,32 @@ impl Engine {
         events
     }
 
+    /// Takes alerts that have ended into the list; they are in the history already.
+    pub fn remember(&mut self, now: Instant3, rows: Vec<AlertRow>) -> Vec<Event> {
+        for row in rows.into_iter().filter(|row| row.end_ms.is_some()) {
+            if !self.ended.iter().any(|ended| ended.row.id == row.id) {
+                self.keep_ended(now, Ended { row, acknowledged_ms: None });
+            }
+        }
+        vec![Event::Changed]
+    }
+
+    /// Ends every alert: nothing is measured after this.
+    pub fn end_all(&mut self, now: Instant3) -> Vec<Event> {
+        let mut events = Vec::new();
+        for open in self
+            .slots
+            .values_mut()
+            .flat_map(HashMap::values_mut)
+            .filter_map(|s| s.open.take())
+            .collect::<Vec<_>>()
+        {
+            let end_ms = open.measured.wall_ms;
+            self.close(now, open, Why::NotMeasured, end_ms, &mut events);
+        }
+        events
+    }
+
     /// Another configuration is in force: every rule is looked at anew.
     pub fn set_config(&mut self, now: Instant3, config: Arc<Config>) -> Vec<Event> {
         let mut events = Vec::new();

@@ -6,6 +6,7 @@
 
 mod engine;
 mod facts;
+mod rehearsal;
 mod store;
 mod watch;
 mod words;
@@ -15,7 +16,13 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use plimsoll_core::{alert::Alert, clock::Clock, config::Config, device::GpuInfo, record::Record};
+use plimsoll_core::{
+    alert::{Alert, AlertRow},
+    clock::Clock,
+    config::Config,
+    device::GpuInfo,
+    record::Record,
+};
 use plimsoll_sense::Pulse;
 use tokio::{
     sync::{mpsc, watch as channel},
@@ -26,6 +33,7 @@ use tokio::{
 pub use self::{
     engine::{Answer, Engine, Event, HOLD_MS, Notice, Restored},
     facts::{Inputs, Recording},
+    rehearsal::Rehearsal,
     store::{AlertStore, restored},
 };
 use crate::api::{AlertRule, Done, Fault, FaultCode};
@@ -106,6 +114,13 @@ impl Alerts {
     pub fn list(&self) -> Vec<Alert> {
         let now = self.shared.clock.now();
         self.shared.engine().list(now)
+    }
+
+    /// Takes rows of alerts that ended before this start into the list.
+    pub fn remember(&self, rows: Vec<AlertRow>) {
+        let now = self.shared.clock.now();
+        let events = self.shared.engine().remember(now, rows);
+        self.shared.carry_out(events);
     }
 
     /// How many hold now.

@@ -90,7 +90,7 @@ impl Kept {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn alerts_are_well_formed_single_and_not_too_loud(steps in prop::collection::vec(step(), 1..60)) {

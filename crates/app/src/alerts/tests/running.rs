@@ -19,8 +19,7 @@ use tokio::sync::watch;
 
 use super::{
     super::{
-        AlertStore, Alerts, Answer, Engine, Event, Inputs, Notice, Notifier, Parts, Recording,
-        Restored,
+        AlertStore, Alerts, Answer, Engine, Notice, Notifier, Parts, Recording, Rehearsal, Restored,
     },
     bench::{START_MS, only_warm},
 };
@@ -113,7 +112,7 @@ async fn what_the_engine_decides_is_carried_out() {
     config_in.send_replace(Arc::new(config));
     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     assert_eq!(alerts.active(), 0);
-    assert_eq!(alerts.rules()[0].enabled, false);
+    assert!(!alerts.rules()[0].enabled);
     alerts.stop().await;
     let answers = outside.answers.lock().unwrap();
     assert_eq!(answers.len(), 3, "acknowledged, snoozed, over: {answers:?}");
@@ -160,31 +159,29 @@ fn a_simulated_day_has_its_full_card_and_its_lost_gpu_and_nothing_else() {
     let from_ms = START_MS - 5 * 3_600_000;
     let simulation = Simulation::new("day", 1876, 1.0, start).unwrap().since(from_ms);
     let mut past = simulation.past(from_ms, START_MS + 3_600_000, 1000);
-    let mut engine = Engine::new(Arc::new(Config::default()));
-    let gpu = simulation.gpu();
-    let recording = Recording::default();
-    let mut rows = std::collections::BTreeMap::new();
+    let outside = Outside::default();
+    let mut rehearsal = Rehearsal::new(Arc::new(Config::default()), simulation.gpu());
     while let Some(tick) = past.next() {
-        let sources = past.sources();
-        let inputs = Inputs {
-            tick: Some(&tick),
-            rates: &[],
-            sources: &sources,
-            gpu: Some(&gpu),
-            recording: &recording,
-        };
-        for event in engine.observe(tick.at, &inputs) {
-            if let Event::Row(row) = event {
-                rows.insert((row.start_ms, row.rule.clone()), row);
-            }
-        }
+        rehearsal.tick(&tick, &past.sources(), &outside);
     }
+    let end = Instant3 { wall_ms: START_MS + 3_600_000, ..start };
+    let rows = rehearsal.finish(end, &outside);
     let told: Vec<_> = rows
-        .values()
+        .iter()
         .filter(|row| row.rule != "gpu-throttle-power")
         .map(|row| (row.rule.as_str(), (row.end_ms.unwrap() - row.start_ms) / 60_000))
         .collect();
     assert_eq!(told.iter().filter(|(rule, _)| *rule == "gpu-lost").count(), 1, "{told:?}");
     assert_eq!(told.iter().filter(|(rule, _)| *rule == "vram-free").count(), 2, "{told:?}");
     assert_eq!(told.len(), 3, "{told:?}");
+    // Nothing is left open, and each has its two marks.
+    let written = outside.rows.lock().unwrap();
+    let open = |id: &str| written.iter().rfind(|row| row.id == id).unwrap().end_ms.is_none();
+    assert!(!written.iter().any(|row| open(&row.id)));
+    assert_eq!(outside.marks.lock().unwrap().len(), 2 * rows.len());
+
+    let mut engine = Engine::new(Arc::new(Config::default()));
+    engine.remember(end, rows.clone());
+    engine.remember(end, rows.clone());
+    assert_eq!(engine.list(end).len(), rows.len());
 }
