@@ -58,7 +58,7 @@ export interface Host {
 
 /** Anything thrown, as a fault a person can read. */
 export function toFault(thrown: unknown): Fault {
-  if (thrown instanceof CallError) return thrown.fault;
+  if (thrown instanceof Error && 'fault' in thrown && isFault(thrown.fault)) return thrown.fault;
   if (isFault(thrown)) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return { code: 'internal', message: message || 'Something went wrong.', hint: null };

@@ -2,7 +2,7 @@
 // by live events; a status is asked for every few seconds while somebody looks.
 
 import type { About, Alert, AlertRule, ConfigView, Fault, SettingValue, SourceStatus, Status } from '../bindings';
-import { call, toFault } from '../host';
+import { call, toFault, type AnswerOf, type CommandName } from '../host';
 import { live } from './live.svelte';
 
 const STATUS_EVERY_MS = 5000;
@@ -14,8 +14,9 @@ class Session {
   rules = $state.raw<AlertRule[]>([]);
   alerts = $state.raw<Alert[]>([]);
   config = $state.raw<ConfigView | null>(null);
-  /** Why Plimsoll could not be reached; `null` while it answers. */
-  fault = $state.raw<Fault | null>(null);
+  #faults = $state.raw<Partial<Record<CommandName, Fault>>>({});
+  /** Why Plimsoll could not be reached; `null` while it says how it is. */
+  fault = $derived<Fault | null>(this.#faults.status ?? this.#faults.about ?? null);
 
   simulated = $derived(this.about?.simulated ?? false);
   /** Alerts that hold now, newest first. */
@@ -69,11 +70,11 @@ class Session {
   }
 
   async #about() {
-    await this.#ask(call('about', {}), (about) => (this.about = about));
+    await this.#ask('about', (about) => (this.about = about));
   }
 
   async #status() {
-    await this.#ask(call('status', {}), (status) => {
+    await this.#ask('status', (status) => {
       this.status = status;
       this.sources = status.sources;
     });
@@ -81,21 +82,24 @@ class Session {
 
   async #alerts() {
     await Promise.all([
-      this.#ask(call('alerts', {}), (alerts) => (this.alerts = alerts)),
-      this.#ask(call('alerts.rules', {}), (rules) => (this.rules = rules)),
+      this.#ask('alerts', (alerts) => (this.alerts = alerts)),
+      this.#ask('alerts.rules', (rules) => (this.rules = rules)),
     ]);
   }
 
   async #config() {
-    await this.#ask(call('config', {}), (config) => (this.config = config));
+    await this.#ask('config', (config) => (this.config = config));
   }
 
-  async #ask<T>(answer: Promise<T>, keep: (value: T) => void) {
+  async #ask<K extends 'about' | 'status' | 'alerts' | 'alerts.rules' | 'config'>(
+    command: K,
+    keep: (value: AnswerOf<K>) => void,
+  ) {
     try {
-      keep(await answer);
-      this.fault = null;
+      keep(await call(command, {}));
+      if (this.#faults[command]) this.#faults = { ...this.#faults, [command]: undefined };
     } catch (thrown) {
-      this.fault = toFault(thrown);
+      this.#faults = { ...this.#faults, [command]: toFault(thrown) };
     }
   }
 }
