@@ -11,12 +11,17 @@ pub struct EditError(pub String);
 
 /// The text with the changes made, in order. Keys and values are not judged here.
 pub fn edit(text: &str, changes: &[Change]) -> Result<String, EditError> {
+    // toml_edit writes plain line ends; a file from Windows keeps its own.
+    let crlf = text.contains("\r\n");
     let mut text = text.to_string();
     for change in changes {
         text = match &change.value {
             Some(value) => set(&text, &change.key, value)?,
             None => unset(&text, &change.key)?,
         };
+    }
+    if crlf {
+        text = text.replace("\r\n", "\n").replace('\n', "\r\n");
     }
     Ok(text)
 }
@@ -190,6 +195,14 @@ keep.raw_hours = 24
         assert_eq!(
             with("[history]\nmax_mib = 64\n\n[log]\n# later\n", "history.checkpoint_s", 6),
             "[history]\nmax_mib = 64\ncheckpoint_s = 6\n\n[log]\n# later\n"
+        );
+    }
+
+    #[test]
+    fn line_ends_stay_what_they_are() {
+        assert_eq!(
+            with("# x\r\n[log]\r\nfiles = 2\r\n", "log.file_mib", 6),
+            "# x\r\n[log]\r\nfiles = 2\r\nfile_mib = 6\r\n"
         );
     }
 

@@ -170,7 +170,8 @@ pub fn plain(value: &SettingValue) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{BUILT_IN, Values};
+    use crate::config::{BUILT_IN, Config, Loaded, Values};
+    use proptest::prelude::*;
 
     // AR9: every limit can be set by environment
     #[test]
@@ -210,5 +211,20 @@ mod tests {
              1 to 720 h. Found \"two\"."
         );
         assert_eq!(problems[1].hint.as_deref(), Some("Did you mean PLIMSOLL_HISTORY__MAX_MIB?"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_variable_panics_or_leaves_the_range(
+            index in 0..Values::default().keys().len(), text in "\\PC{0,20}|-?[0-9._e]{0,20}",
+        ) {
+            let (key, _) = Values::default().keys()[index].clone();
+            let environment = Environment::from_variables([(variable_of(&key), text)]);
+            let loaded = Loaded::of(String::new(), &environment);
+            prop_assert!(loaded.sound);
+            if !loaded.problems.is_empty() {
+                prop_assert_eq!(&*loaded.config, &Config::default());
+            }
+        }
     }
 }
