@@ -7,7 +7,7 @@ const respond = (status: number, body: unknown) =>
   vi.fn(() => Promise.resolve(new Response(JSON.stringify(body), { status }))) as unknown as typeof fetch;
 
 it('sends a command as the table has it and opens the answer', async () => {
-  const fetcher = respond(200, { answer: { message: 'done' } });
+  const fetcher = respond(200, { message: 'done' });
   const host = browserHost(fetcher);
   expect(await host.call('jobs.cancel', { job: 7 })).toEqual({ message: 'done' });
   const [url, init] = vi.mocked(fetcher).mock.calls[0] ?? [];
@@ -18,7 +18,7 @@ it('sends a command as the table has it and opens the answer', async () => {
 
 it('a fault comes as it was said', async () => {
   const fault = { code: 'conflict', message: 'The file has changed.', hint: 'Load it again.' };
-  await expect(browserHost(respond(409, { fault })).call('config', {})).rejects.toMatchObject({ fault });
+  await expect(browserHost(respond(409, fault)).call('config', {})).rejects.toMatchObject({ fault });
 });
 
 it('a browser without its cookie is told how to come back', async () => {

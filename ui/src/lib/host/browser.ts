@@ -51,26 +51,27 @@ export function browserHost(fetcher: typeof fetch = (...a) => fetch(...a)): Host
   };
 }
 
+/** The answer itself comes with 200; anything else carries the fault. */
 async function answerOf<T>(response: Response): Promise<T> {
   let body: unknown = null;
   try {
     body = await response.json();
   } catch {
     // an empty or foreign answer: the status says enough
+    if (response.ok) throw new CallError(unreadable);
   }
-  if (typeof body === 'object' && body !== null) {
-    if ('answer' in body) return body.answer as T;
-    if ('fault' in body && isFault(body.fault)) throw new CallError(body.fault);
-  }
+  if (response.ok) return body as T;
+  if (isFault(body)) throw new CallError(body);
+  const shut = response.status === 401 || response.status === 403;
   throw new CallError({
-    code: response.status === 401 || response.status === 403 ? 'denied' : 'internal',
-    message:
-      response.status === 401 || response.status === 403
-        ? 'This browser is not let in any more.'
-        : `Plimsoll answered with HTTP ${response.status}.`,
-    hint:
-      response.status === 401 || response.status === 403
-        ? 'Open the address that `plimsoll up --ui` printed once more.'
-        : null,
+    code: shut ? 'denied' : 'internal',
+    message: shut ? 'This browser is not let in any more.' : `Plimsoll answered with HTTP ${response.status}.`,
+    hint: shut ? 'Open the address that `plimsoll up --ui` printed once more.' : null,
   });
 }
+
+const unreadable = {
+  code: 'internal',
+  message: 'Plimsoll answered with something that is no answer.',
+  hint: 'Another program may listen on this address.',
+} as const;
