@@ -49,6 +49,8 @@ pub struct Known {
     cpu_percent: Option<f64>,
     rss_bytes: u64,
     vram_bytes: Option<u64>,
+    /// It is on the GPU, and the driver does not say what it holds.
+    holds_unknown: bool,
     threads: u32,
     own: bool,
     /// In hundredths of a percent.
@@ -103,7 +105,7 @@ impl Table {
                 continue;
             };
             let vram = match vram {
-                Vram::Known(held) => held.get(&pid).copied().flatten(),
+                Vram::Known(held) => held.get(&pid).copied(),
                 Vram::Unknown(_) => None,
             };
             self.look_at(pid, now, elapsed_ms, vram);
@@ -117,7 +119,14 @@ impl Table {
         Ok(())
     }
 
-    fn look_at(&mut self, pid: i32, now: Instant3, elapsed_ms: Option<i64>, vram: Option<u64>) {
+    /// `held` is what the driver says of it: nothing, or so much, or that it does not know.
+    fn look_at(
+        &mut self,
+        pid: i32,
+        now: Instant3,
+        elapsed_ms: Option<i64>,
+        held: Option<Option<u64>>,
+    ) {
         let folder = self.proc.join(pid.to_string());
         let Ok(file) = fs::File::open(folder.join("stat")) else { return };
         let Ok(length) = fill(&file, &mut self.buffer) else { return };
@@ -163,7 +172,9 @@ impl Table {
         known.cpu_ticks = stat.cpu_ticks;
         known.threads = stat.threads;
         known.rss_bytes = stat.rss_pages.saturating_mul(self.page_bytes);
+        let vram = held.flatten();
         known.vram_bytes = vram;
+        known.holds_unknown = held == Some(None);
         #[expect(clippy::cast_sign_loss, reason = "a share is not negative")]
         known.cpu.push(known.cpu_percent.map(|percent| (percent * 100.0).round() as u64));
         known.rss.push(Some(known.rss_bytes / 1024));
@@ -223,10 +234,11 @@ impl Table {
 
     /// VRAM of Plimsoll and its window; `None` where the driver does not say.
     pub fn own_vram(&self) -> Option<u64> {
-        if self.vram_unknown.is_some() {
+        let mut own = self.known.values().filter(|known| known.own);
+        if self.vram_unknown.is_some() || own.clone().any(|known| known.holds_unknown) {
             return None;
         }
-        Some(self.known.values().filter(|known| known.own).filter_map(|k| k.vram_bytes).sum())
+        own.try_fold(0u64, |sum, known| sum.checked_add(known.vram_bytes.unwrap_or(0)))
     }
 
     /// Sums by name. Threads of the kernel are not programs.
@@ -244,6 +256,12 @@ impl Table {
             }
             total.rss_bytes = total.rss_bytes.saturating_add(known.rss_bytes);
             add(&mut total.vram_bytes, known.vram_bytes);
+        }
+        // A sum without one of its parts would say too little.
+        for known in self.known.values().filter(|known| known.holds_unknown) {
+            if let Some(total) = totals.get_mut(&*known.facts.name) {
+                total.vram_bytes = None;
+            }
         }
         totals
     }
@@ -311,6 +329,7 @@ impl Known {
             cpu_percent: None,
             rss_bytes: 0,
             vram_bytes: None,
+            holds_unknown: false,
             threads: stat.threads,
             own: false,
             cpu: Trace::default(),
@@ -444,20 +463,24 @@ mod tests {
         let table = machine.scan(&[(50, Some(3 << 30)), (51, None)]);
         let vram: Vec<_> = table.processes.iter().map(|p| p.vram_bytes).collect();
         assert_eq!(vram, [Some(3 << 30), None, None]);
-        assert_eq!(machine.table.totals()["python3"].vram_bytes, Some(3 << 30));
+        // What they hold together is not known as long as one of them is not.
+        assert_eq!(machine.table.totals()["python3"].vram_bytes, None);
+        machine.scan(&[(50, Some(3 << 30)), (51, Some(1 << 30))]);
+        assert_eq!(machine.table.totals()["python3"].vram_bytes, Some(4 << 30));
 
         let unknown = Vram::Unknown("no driver".into());
         machine.table.scan(machine.clock.now(), &unknown).unwrap();
         assert_eq!(machine.table.published(5000).vram_unknown.as_deref(), Some("no driver"));
         assert_eq!(machine.table.own_vram(), None);
         let trace = machine.table.get(50).unwrap().vram_trace();
-        assert_eq!(trace, [Some(3 << 30), None]);
+        assert_eq!(trace, [Some(3 << 30), Some(3 << 30), None]);
     }
 
     #[test]
     fn what_plimsoll_started_is_its_own() {
         let mut machine = Machine::new();
-        let own = i32::try_from(std::process::id()).unwrap();
+        let own_pid = i32::try_from(std::process::id()).unwrap();
+        let own = own_pid;
         machine.run(own, "plimsoll-deskto", 1, 0, 700);
         machine.run(own + 1, "bwrap", own, 0, 700);
         machine.run(own + 2, "WebKitWebProces", own + 1, 0, 700);
@@ -467,6 +490,8 @@ mod tests {
         let own: Vec<bool> = table.processes.iter().map(|p| p.own).collect();
         assert_eq!(own, [true, true, true, false]);
         assert_eq!(machine.table.own_vram(), Some(120));
+        machine.scan(&[held[0], (own_pid, None), held[2]]);
+        assert_eq!(machine.table.own_vram(), None, "a part of it is not known");
     }
 
     #[test]

@@ -81,3 +81,47 @@ impl Meminfo {
 fn kib(word: Option<&[u8]>) -> Option<u64> {
     text::number(word?)?.checked_mul(1024)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn used_is_what_a_new_program_could_not_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = Roots::below(dir.path());
+        std::fs::create_dir_all(&roots.proc).unwrap();
+        let text = "MemTotal: 1000 kB\nMemFree: 100 kB\nMemAvailable: 600 kB\nCached: 450 kB\n\
+                    SwapCached: 7 kB\nSwapTotal: 200 kB\nSwapFree: 150 kB\nDirty: 1 kB\n";
+        std::fs::write(roots.proc.join("meminfo"), text).unwrap();
+        let mut out = Vec::new();
+        Memory::new(&roots).read(&"".into(), &mut out).unwrap();
+        let found: Vec<_> = out.iter().map(|r| (r.metric, r.number() / 1024.0)).collect();
+        assert_eq!(
+            found,
+            [
+                (Metric::MemoryTotal, 1000.0),
+                (Metric::MemoryAvailable, 600.0),
+                (Metric::MemoryUsed, 400.0),
+                (Metric::MemoryCached, 450.0),
+                (Metric::SwapTotal, 200.0),
+                (Metric::SwapUsed, 50.0),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_missing_is_unknown_and_not_zero() {
+        let info = Meminfo::parse(b"MemTotal: 1000 kB\nMemFree: x kB\n");
+        assert_eq!((info.total, info.free, info.available), (Some(1_024_000), None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_no_memory_and_no_panic(bytes: Vec<u8>) {
+            Meminfo::parse(&bytes);
+        }
+    }
+}

@@ -264,7 +264,12 @@ fn processes_hold_the_vram_that_the_driver_says() {
     assert_eq!(vram(1), None, "unknown is not zero");
     // The test is a process of Plimsoll: what it holds is told as our own.
     assert_eq!(value(&out, Metric::SelfVram, ""), Some(8_589_934_592.0));
-    let name = table.borrow().processes.iter().find(|p| p.own).unwrap().name.clone();
+    let name = {
+        let table = table.borrow();
+        let found = table.processes.iter().find(|p| u32::try_from(p.pid) == Ok(own)).unwrap();
+        assert!(found.own);
+        found.name.clone()
+    };
     assert_eq!(value(&out, Metric::ProcessVram, &name), Some(8_589_934_592.0));
 
     driver.set(&format!("{WHOLE}processes = error 3\n"));
