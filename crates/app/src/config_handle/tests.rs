@@ -307,6 +307,41 @@ async fn a_preview_writes_nothing_and_names_what_needs_a_restart() {
     assert!(!world.path().exists());
 }
 
+#[tokio::test]
+async fn of_two_changes_on_the_same_text_one_wins_and_the_other_is_told() {
+    let world = World::new();
+    let handle = world.start().await;
+    let (a, b) = (edit(&handle, RAW, 24), edit(&handle, "log.files", 3));
+    let (a, b) = tokio::join!(handle.apply(&a), handle.apply(&b));
+    let lost = [&a, &b].into_iter().filter_map(|r| r.as_ref().err()).collect::<Vec<_>>();
+    assert_eq!(lost.len(), 1);
+    assert_eq!(lost[0].code, FaultCode::Conflict);
+    assert_eq!(handle.view().revision, 2);
+}
+
+#[tokio::test]
+async fn the_database_keeps_revisions_whole() {
+    let world = World::new();
+    let data = tempfile::tempdir().unwrap();
+    let start = async || {
+        let state = Arc::new(plimsoll_history::State::open(data.path()).await.unwrap());
+        let clock = Arc::new(ManualClock::at(1_763_650_000_000));
+        ConfigHandle::load(world.path(), Environment::default(), state, clock).await
+    };
+    let handle = start().await;
+    let applied = handle.apply(&edit(&handle, RAW, 24)).await.unwrap();
+    let back = handle
+        .rollback(&RollbackRequest { revision: applied.number - 1, by: "browser".into() })
+        .await
+        .unwrap();
+    drop(handle);
+    let handle = start().await;
+    assert_eq!(handle.view().revision, back.number);
+    let revisions = handle.revisions().await.unwrap();
+    assert_eq!(revisions.len(), 3);
+    assert_eq!((&revisions[0], &revisions[1]), (&back, &applied));
+}
+
 /// Waits for a configuration that fits; the limit only ends a test that failed.
 async fn until(handle: &ConfigHandle, fits: impl FnMut(&Arc<Config>) -> bool) {
     let mut watch = handle.watch();

@@ -97,6 +97,7 @@ impl Logging {
     pub fn install(places: Places, settings: &config::Log, clock: Arc<dyn Clock>) -> Self {
         let (logging, dispatch) = Self::start(places, settings, clock);
         let _ = tracing::dispatcher::set_global_default(dispatch);
+        log_panics();
         logging
     }
 
@@ -142,6 +143,17 @@ impl Logging {
             }
         })
     }
+}
+
+/// A panic is a mistake of ours: it goes into the log as well as to stderr.
+fn log_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let words = info.payload_as_str().unwrap_or("no words");
+        tracing::error!(%place, "panicked: {words}");
+        before(info);
+    }));
 }
 
 #[cfg(test)]
