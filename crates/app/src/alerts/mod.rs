@@ -6,6 +6,7 @@
 
 mod engine;
 mod facts;
+mod measure;
 mod rehearsal;
 mod store;
 mod watch;

@@ -6,25 +6,28 @@
 //! nothing. After [`HOLD_MS`] without one the alert ends as no longer measured,
 //! at the moment it was last measured.
 
+mod answers;
+mod upkeep;
+mod view;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use plimsoll_core::{
-    alert::{Alert, AlertRow, Severity},
+    alert::{AlertRow, Severity},
     clock::Instant3,
-    config::{BUILT_IN, Config, Rule},
+    config::{Config, Rule},
     mark::{Mark, MarkKind},
-    unit::Unit,
 };
 
 use super::{
     facts::{Facts, Inputs},
-    watch::{self, Measured, Standing, Watch},
+    measure::{Measured, Standing, own, own_metric},
+    watch::{self, Watch},
     words,
 };
-use crate::api::{AlertRule, LoadLine};
 
 /// An alert whose value is not known any more is held for this long.
 pub const HOLD_MS: i64 = 300_000;
@@ -149,70 +152,6 @@ impl Engine {
         engine
     }
 
-    /// Takes over what an earlier run left: answers apply again, open alerts
-    /// go on until they are measured or have not been for [`HOLD_MS`].
-    pub fn restore(&mut self, now: Instant3, restored: Restored) -> Vec<Event> {
-        let mut events = Vec::new();
-        let mut rows = restored.rows;
-        rows.sort_by_key(|row| row.start_ms);
-        let gap_ms = i64::from(self.config.alerts.notify_gap_min) * 60_000;
-        for row in rows {
-            // It may have told the desktop just before; a restart is no news.
-            if row.end_ms.is_none_or(|end| (now.wall_ms - end).abs() < gap_ms) {
-                let slot = slot(&mut self.slots, &row.rule, &row.subject);
-                slot.notified_ms = Some(now.monotonic_ms);
-            }
-            if row.end_ms.is_some() {
-                self.keep_ended(now, Ended { row, acknowledged_ms: None });
-                continue;
-            }
-            let slot = slot(&mut self.slots, &row.rule, &row.subject);
-            let measured = Instant3 { wall_ms: row.start_ms, ..now };
-            let open = Open {
-                title: row.title.clone(),
-                value: None,
-                acknowledged_ms: None,
-                measured,
-                written_ms: now.monotonic_ms,
-                unwritten: false,
-                wants_notice: false,
-                inherited: true,
-                row,
-            };
-            // Two open rows of one subject: the older one was left behind by a crash.
-            if let Some(older) = slot.open.replace(open) {
-                let end_ms = older.row.start_ms;
-                self.close(now, older, Why::NotMeasured, end_ms, &mut events);
-            }
-        }
-        for answer in restored.answers {
-            let slot = slot(&mut self.slots, &answer.rule, &answer.subject);
-            slot.snoozed_until_ms = answer.snoozed_until_ms.filter(|&until| until > now.wall_ms);
-            if let Some(open) = &mut slot.open {
-                open.acknowledged_ms = answer.acknowledged_ms.filter(|&at| at >= open.row.start_ms);
-                open.wants_notice = slot.snoozed_until_ms.is_some();
-            }
-            let live = slot.snoozed_until_ms.is_some()
-                || slot.open.as_ref().is_some_and(|open| open.acknowledged_ms.is_some());
-            if !live {
-                // Nothing hangs on it any more.
-                let (rule, subject) = (answer.rule, answer.subject);
-                events.push(Event::Answer(Answer { rule, subject, ..Answer::default() }));
-            }
-        }
-        events
-    }
-
-    /// Takes alerts that have ended into the list; they are in the history already.
-    pub fn remember(&mut self, now: Instant3, rows: Vec<AlertRow>) -> Vec<Event> {
-        for row in rows.into_iter().filter(|row| row.end_ms.is_some()) {
-            if !self.ended.iter().any(|ended| ended.row.id == row.id) {
-                self.keep_ended(now, Ended { row, acknowledged_ms: None });
-            }
-        }
-        vec![Event::Changed]
-    }
-
     /// Ends every alert: nothing is measured after this.
     pub fn end_all(&mut self, now: Instant3) -> Vec<Event> {
         let mut events = Vec::new();
@@ -252,137 +191,6 @@ impl Engine {
         self.facts.take(now, inputs);
         self.evaluate(now, &mut events);
         events
-    }
-
-    /// Says that a person has seen it: it does not notify any more.
-    pub fn acknowledge(&mut self, now: Instant3, id: &str) -> Result<Vec<Event>, NoSuchAlert> {
-        if let Some(ended) = self.ended.iter_mut().find(|ended| ended.row.id == id) {
-            ended.acknowledged_ms.get_or_insert(now.wall_ms);
-            return Ok(vec![Event::Changed]);
-        }
-        let (snoozed, open) = self.open_mut(id).ok_or(NoSuchAlert)?;
-        open.acknowledged_ms.get_or_insert(now.wall_ms);
-        let answer = answer(open, *snoozed);
-        Ok(vec![Event::Answer(answer), Event::Changed])
-    }
-
-    /// Silences a rule about a subject, also for alerts that begin meanwhile.
-    /// 0 minutes end that. Once it is over, an alert that still holds notifies.
-    pub fn snooze(
-        &mut self,
-        now: Instant3,
-        id: &str,
-        minutes: u32,
-    ) -> Result<Vec<Event>, NoSuchAlert> {
-        let until = (minutes > 0).then(|| now.wall_ms + i64::from(minutes) * 60_000);
-        if let Some(ended) = self.ended.iter().find(|ended| ended.row.id == id) {
-            let (rule, subject) = (ended.row.rule.clone(), ended.row.subject.clone());
-            let slot = slot(&mut self.slots, &rule, &subject);
-            slot.snoozed_until_ms = until;
-            let acknowledged_ms = slot.open.as_ref().and_then(|open| open.acknowledged_ms);
-            let answer = Answer { rule, subject, acknowledged_ms, snoozed_until_ms: until };
-            return Ok(vec![Event::Answer(answer), Event::Changed]);
-        }
-        let (snoozed, open) = self.open_mut(id).ok_or(NoSuchAlert)?;
-        *snoozed = until;
-        open.wants_notice = until.is_some() && open.row.severity >= Severity::Warning;
-        let answer = answer(open, until);
-        Ok(vec![Event::Answer(answer), Event::Changed])
-    }
-
-    /// Active alerts, the worst and newest first, then those that have ended.
-    pub fn list(&self, now: Instant3) -> Vec<Alert> {
-        let mut active = Vec::new();
-        for slot in self.slots.values().flat_map(HashMap::values) {
-            let Some(open) = &slot.open else { continue };
-            active.push(self.alert(now, open, slot.snoozed_until_ms));
-        }
-        active.sort_by(|a, b| {
-            (b.row.severity, b.row.start_ms, &a.row.id).cmp(&(
-                a.row.severity,
-                a.row.start_ms,
-                &b.row.id,
-            ))
-        });
-        let ended = self.ended.iter().rev().filter(|e| is_recent(&e.row, now)).map(|ended| Alert {
-            row: ended.row.clone(),
-            value: None,
-            unit: self.unit(&ended.row.rule),
-            advice: self.advice(&ended.row),
-            acknowledged_ms: ended.acknowledged_ms,
-            snoozed_until_ms: self
-                .slots
-                .get(&ended.row.rule)
-                .and_then(|subjects| subjects.get(&*ended.row.subject)?.snoozed_until_ms)
-                .filter(|&until| until > now.wall_ms),
-        });
-        active.extend(ended);
-        active
-    }
-
-    pub fn active(&self) -> usize {
-        self.slots.values().flat_map(HashMap::values).filter(|slot| slot.open.is_some()).count()
-    }
-
-    /// The rules in force: those that come with Plimsoll in their order, then a person's own.
-    pub fn rules(&self) -> Vec<AlertRule> {
-        let rules = &self.config.alerts.rules;
-        let built_in = BUILT_IN.iter().map(|b| b.id);
-        let own = rules.keys().map(String::as_str).filter(|id| watch::watch(id).is_none());
-        let rule = |id| Some(self.rule(id, rules.get(id)?));
-        built_in.chain(own).filter_map(rule).collect()
-    }
-
-    fn rule(&self, id: &str, rule: &Rule) -> AlertRule {
-        let watch = watch::watch(id);
-        let mut measured = Vec::new();
-        measure(watch, rule, &self.facts, &mut measured);
-        let mut lines: Vec<LoadLine> = measured
-            .iter()
-            .flat_map(|m| m.lines.iter().flatten().map(move |line| (m, line)))
-            .map(|(m, &(metric, value, below))| LoadLine {
-                metric: metric.name().into(),
-                subject: m.subject.to_string(),
-                value,
-                below,
-            })
-            .take(4 * MAX_SUBJECTS)
-            .collect();
-        lines.sort_by(|a, b| (&a.metric, &a.subject).cmp(&(&b.metric, &b.subject)));
-        let mut active: Vec<String> = self
-            .slots
-            .get(id)
-            .into_iter()
-            .flatten()
-            .filter(|(_, slot)| slot.open.is_some())
-            .map(|(subject, _)| subject.to_string())
-            .collect();
-        active.sort();
-        let chart = match watch {
-            Some(watch) => watch.chart,
-            None => watch::own_metric(rule),
-        };
-        // The distance to the slowdown point becomes a temperature once the card has named its own.
-        let threshold = match lines.first() {
-            Some(line) if chart.is_some_and(|c| c.name() == line.metric) => Some(line.value),
-            _ if id == "gpu-hot" => None,
-            _ => rule.threshold,
-        };
-        AlertRule {
-            id: id.into(),
-            sentence: match watch {
-                Some(watch) => (watch.sentence)(rule),
-                None => watch::own_sentence(rule),
-            },
-            severity: rule.severity,
-            enabled: rule.enabled && self.config.alerts.enabled,
-            unit: self.unit(id),
-            metric: chart.map(|metric| metric.name().into()),
-            threshold,
-            below: watch.map_or(rule.below, |watch| watch.below),
-            active,
-            lines,
-        }
     }
 
     fn evaluate(&mut self, now: Instant3, events: &mut Vec<Event>) {
@@ -574,115 +382,14 @@ impl Engine {
         }
     }
 
-    /// At most one notification of a rule about a subject in `alerts.notify_gap_min`.
-    /// One that comes too early waits, and is dropped if the alert ends meanwhile.
-    fn notify(&mut self, now: Instant3, events: &mut Vec<Event>) {
-        let config = self.config.clone();
-        let gap_ms = i64::from(config.alerts.notify_gap_min) * 60_000;
-        let mut notices = Vec::new();
-        for (id, subjects) in &mut self.slots {
-            for (subject, slot) in subjects {
-                let snoozed = slot.snoozed_until_ms.is_some_and(|until| until > now.wall_ms);
-                let early = slot.notified_ms.is_some_and(|at| now.monotonic_ms - at < gap_ms);
-                let Some(open) = &mut slot.open else { continue };
-                let known = open.value.is_some() || open.measured == now;
-                if !open.wants_notice
-                    || open.acknowledged_ms.is_some()
-                    || snoozed
-                    || early
-                    || !known
-                {
-                    continue;
-                }
-                open.wants_notice = false;
-                if !config.alerts.notify {
-                    continue;
-                }
-                slot.notified_ms = Some(now.monotonic_ms);
-                notices.push((
-                    id.clone(),
-                    subject.to_string(),
-                    open.row.severity,
-                    open.title.clone(),
-                ));
-            }
-        }
-        for (rule, subject, severity, title) in notices {
-            let advice = self.advice_of(&rule, &subject);
-            events.push(Event::Notify(Notice { rule, subject, severity, title, advice }));
-        }
-    }
-
-    /// Forgets subjects that nothing hangs on any more.
-    fn tidy(&mut self, now: Instant3, events: &mut Vec<Event>) {
-        let gap_ms = i64::from(self.config.alerts.notify_gap_min) * 60_000;
-        for (rule, subjects) in &mut self.slots {
-            subjects.retain(|subject, slot| {
-                if slot.snoozed_until_ms.is_some_and(|until| until <= now.wall_ms) {
-                    slot.snoozed_until_ms = None;
-                    events.push(Event::Answer(Answer {
-                        rule: rule.clone(),
-                        subject: subject.to_string(),
-                        acknowledged_ms: slot.open.as_ref().and_then(|open| open.acknowledged_ms),
-                        snoozed_until_ms: None,
-                    }));
-                }
-                slot.open.is_some()
-                    || slot.past_since_ms.is_some()
-                    || slot.snoozed_until_ms.is_some()
-                    || slot.notified_ms.is_some_and(|at| now.monotonic_ms - at < gap_ms)
-            });
-        }
-        self.slots.retain(|_, subjects| !subjects.is_empty());
-        while self.ended.front().is_some_and(|ended| !is_recent(&ended.row, now)) {
-            self.ended.pop_front();
-        }
-    }
-
     fn watch_metrics(&mut self) {
         let config = self.config.clone();
         let rules = config.alerts.rules.iter().filter(|(_, rule)| rule.enabled);
         let metrics = rules.flat_map(|(id, rule)| match watch::watch(id) {
             Some(watch) => watch.metrics.to_vec(),
-            None => watch::own_metric(rule).into_iter().collect(),
+            None => own_metric(rule).into_iter().collect(),
         });
         self.facts.watch(metrics, &config);
-    }
-
-    fn open_mut(&mut self, id: &str) -> Option<(&mut Option<i64>, &mut Open)> {
-        self.slots.values_mut().flat_map(HashMap::values_mut).find_map(|slot| {
-            let open = slot.open.as_mut().filter(|open| open.row.id == id)?;
-            Some((&mut slot.snoozed_until_ms, open))
-        })
-    }
-
-    fn alert(&self, now: Instant3, open: &Open, snoozed_until_ms: Option<i64>) -> Alert {
-        Alert {
-            row: AlertRow { title: open.title.clone(), ..open.row.clone() },
-            value: open.value,
-            unit: self.unit(&open.row.rule),
-            advice: self.advice(&open.row),
-            acknowledged_ms: open.acknowledged_ms,
-            snoozed_until_ms: snoozed_until_ms.filter(|&until| until > now.wall_ms),
-        }
-    }
-
-    fn unit(&self, id: &str) -> Option<Unit> {
-        match watch::watch(id) {
-            Some(watch) => watch.unit,
-            None => watch::own_metric(self.config.alerts.rules.get(id)?).map(watch::own_unit),
-        }
-    }
-
-    fn advice(&self, row: &AlertRow) -> String {
-        self.advice_of(&row.rule, &row.subject)
-    }
-
-    fn advice_of(&self, rule: &str, subject: &str) -> String {
-        match watch::watch(rule) {
-            Some(watch) => (watch.advice)(subject),
-            None => format!("A rule of your own: `alerts.rules.{rule}` in the settings."),
-        }
     }
 
     fn mark(&self, row: &AlertRow, at_ms: i64, title: String) -> Mark {
@@ -742,7 +449,7 @@ impl Open {
 fn measure(watch: Option<&Watch>, rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
     match watch {
         Some(watch) => (watch.measure)(rule, facts, out),
-        None => watch::own(rule, facts, out),
+        None => own(rule, facts, out),
     }
 }
 
@@ -752,15 +459,6 @@ fn slot<'a>(
     subject: &str,
 ) -> &'a mut Slot {
     slots.entry(rule.to_owned()).or_default().entry(subject.into()).or_default()
-}
-
-fn answer(open: &Open, snoozed_until_ms: Option<i64>) -> Answer {
-    Answer {
-        rule: open.row.rule.clone(),
-        subject: open.row.subject.clone(),
-        acknowledged_ms: open.acknowledged_ms,
-        snoozed_until_ms,
-    }
 }
 
 /// Unique also where the clock was set back to the same millisecond.
