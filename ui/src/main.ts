@@ -11,7 +11,8 @@ async function start() {
   if (import.meta.env.DEV) {
     // `npm run dev` shows invented data, labelled as simulated. The build does not contain it.
     const { devHost } = await import('./lib/host/fake-data');
-    useHost(devHost());
+    const { furnish } = await import('./pages/settings/fake');
+    useHost(furnish(devHost()));
   }
   const target = document.getElementById('app');
   if (target) mount(App, { target });
