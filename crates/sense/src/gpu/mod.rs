@@ -37,6 +37,8 @@ pub struct Gpu {
     link: Arc<Link>,
     publish: watch::Sender<Option<Arc<GpuInfo>>>,
     open: Option<Open>,
+    /// Name of the card that was read in this run: without it one is lost, not absent.
+    seen: Option<String>,
     /// When to open it again, on the monotonic clock, and why it is closed.
     closed: Option<(i64, SourceError)>,
     wait_ms: i64,
@@ -66,6 +68,7 @@ impl Gpu {
             link: link.clone(),
             publish,
             open: None,
+            seen: None,
             closed: None,
             wait_ms: FIRST_WAIT_MS,
         };
@@ -83,7 +86,12 @@ impl Gpu {
     /// Closes the library, and says when it is opened again.
     fn close(&mut self, trouble: Trouble, now: Instant3) -> SourceError {
         self.open = None;
-        let error = trouble.into_error();
+        let error = match (trouble, &self.seen) {
+            (Trouble::Absent(text), Some(name)) => {
+                SourceError::Lost(format!("{name} was here and is gone. {text}"))
+            }
+            (trouble, _) => trouble.into_error(),
+        };
         self.link.close(error.to_string());
         if matches!(error, SourceError::Absent(_)) {
             self.publish.send_if_modified(|info| info.take().is_some());
@@ -98,6 +106,7 @@ impl Gpu {
             "The GPU is not watched: `gpu.enabled` is off in the settings.".into(),
         );
         self.open = None;
+        self.seen = None;
         self.closed = None;
         self.wait_ms = FIRST_WAIT_MS;
         self.link.close(error.to_string());
@@ -137,6 +146,7 @@ impl Source for Gpu {
                 Ok(open) => {
                     self.link.open(open.nvml.clone());
                     self.publish.send_replace(Some(Arc::new(open.info.clone())));
+                    self.seen = Some(open.info.name.clone());
                     self.open = Some(open);
                     self.closed = None;
                 }

@@ -110,7 +110,11 @@ impl Tick<'_> {
 /// (PCIe throughput is measured over 20 ms, twice).
 pub fn read(open: &mut Open, slow: bool, out: &mut Vec<Reading>) -> Result<(), Trouble> {
     let over = |error: NvmlError| Trouble::of(&error, None);
-    let card = open.nvml.device_by_index(CARD).map_err(over)?;
+    let card = open.nvml.device_by_index(CARD).map_err(|error| match error {
+        // There is no such number any more.
+        NvmlError::InvalidArg => over(NvmlError::NotFound),
+        other => over(other),
+    })?;
     let mut tick = Tick { subject: &open.subject, out, made: 0, last_error: None };
 
     #[expect(clippy::cast_precision_loss, reason = "bytes of memory stay below 2^53")]
