@@ -1,8 +1,9 @@
 //! Everything that runs, as the commands see it.
 
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use plimsoll_core::{
@@ -15,10 +16,12 @@ use plimsoll_sense::{Inspect, Pulse};
 use tokio::sync::{RwLock, watch};
 
 use crate::{
+    alerts::Alerts,
     api::{Fault, FaultCode},
     config_handle::ConfigHandle,
     hub::Hub,
     jobs::Jobs,
+    logging::Logging,
 };
 
 /// Cheap to clone; every door has one.
@@ -33,6 +36,8 @@ pub struct Parts {
     pub jobs: Jobs,
     pub state: Arc<State>,
     pub config: ConfigHandle,
+    pub alerts: Alerts,
+    pub logging: Arc<Logging>,
     pub reader: Reader,
     pub recording: watch::Receiver<RecordingStatus>,
     /// Taken when Plimsoll stops.
@@ -42,6 +47,10 @@ pub struct Parts {
     pub gpu: watch::Receiver<Option<Arc<GpuInfo>>>,
     pub processes: watch::Receiver<Arc<ProcessTable>>,
     pub inspect: Arc<dyn Inspect>,
+    /// What Plimsoll itself costs, over the last minute.
+    pub own_cpu: Minute,
+    /// Beginning of the history, and when it was looked up.
+    pub oldest: tokio::sync::Mutex<Option<(i64, Option<i64>)>>,
     /// Address of the loopback page, once it is served.
     pub ui: OnceLock<String>,
 }
@@ -55,6 +64,31 @@ pub struct Home {
     pub simulated: bool,
     pub first_start: bool,
     pub started_ms: i64,
+}
+
+/// The mean of the values of the last minute.
+#[derive(Debug, Default)]
+pub struct Minute(Mutex<VecDeque<(i64, f64)>>);
+
+// === impl Minute ===
+
+impl Minute {
+    /// A value, at a time on the monotonic clock.
+    pub fn push(&self, at_ms: i64, value: f64) {
+        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        values.push_back((at_ms, value));
+        while values.front().is_some_and(|&(old, _)| at_ms - old >= 60_000) || values.len() > 600 {
+            values.pop_front();
+        }
+    }
+
+    /// `None` before the first value.
+    pub fn mean(&self) -> Option<f64> {
+        let values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        #[expect(clippy::cast_precision_loss, reason = "at most 600 values")]
+        let count = values.len() as f64;
+        (count > 0.0).then(|| values.iter().map(|&(_, value)| value).sum::<f64>() / count)
+    }
 }
 
 // === impl App ===
@@ -84,5 +118,28 @@ impl std::ops::Deref for App {
 
     fn deref(&self) -> &Parts {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_forgets_what_is_older() {
+        let minute = Minute::default();
+        assert_eq!(minute.mean(), None);
+        for second in 0..120 {
+            minute.push(second * 1000, if second < 60 { 100.0 } else { 2.0 });
+        }
+        assert_eq!(minute.mean(), Some(2.0));
+    }
+
+    #[test]
+    fn only_whole_paths_are_taken() {
+        assert!(App::absolute("/tmp/x").is_ok());
+        for bad in ["x", "", "./x", "/a\0b"] {
+            assert!(App::absolute(bad).is_err(), "{bad:?}");
+        }
     }
 }

@@ -7,10 +7,14 @@ use std::{
     time::Duration,
 };
 
-use plimsoll_core::{alert::AlertRow, log::LogEntry, mark::Mark, reading::Tick, record::Record};
+use plimsoll_core::{
+    alert::AlertRow, clock::Instant3, log::LogEntry, mark::Mark, reading::Tick, record::Record,
+};
 use plimsoll_sim::Simulation;
 
 use crate::{
+    alerts::Rehearsal,
+    dispatch::blocking,
     jobs::{Job, Stopped},
     sources::PAST_MS,
 };
@@ -80,13 +84,16 @@ impl Record for HoldBack {
     }
 }
 
-/// Writes the day before `now_ms`, as fast as the history takes it.
+/// Writes the day before `now`, as fast as the history takes it, with the alerts that its ticks
+/// would have raised. Answers those and a sentence.
 pub async fn fill(
-    job: Job,
+    job: &Job,
     simulation: Simulation,
+    mut rules: Rehearsal,
     record: Arc<dyn Record>,
-    now_ms: i64,
-) -> Result<String, Stopped> {
+    now: Instant3,
+) -> Result<(Vec<AlertRow>, String), Stopped> {
+    let now_ms = now.wall_ms;
     let from_ms = now_ms - PAST_MS;
     for mark in simulation.marks(from_ms, now_ms) {
         record.mark(mark);
@@ -95,18 +102,20 @@ pub async fn fill(
     let mut written = 0u64;
     loop {
         // A simulated day is work for a processor, not for the runtime that serves requests.
-        let (rest, ticks) = tokio::task::spawn_blocking(move || {
-            let ticks: Vec<Tick> = past.by_ref().take(BATCH).collect();
-            (past, ticks)
+        let into = record.clone();
+        let made;
+        (past, rules, made) = blocking(move || {
+            let mut ticks = Vec::with_capacity(BATCH);
+            while ticks.len() < BATCH
+                && let Some(tick) = past.next()
+            {
+                rules.tick(&tick, &past.sources(), &*into);
+                ticks.push(tick);
+            }
+            (past, rules, ticks)
         })
-        .await
-        .map_err(|error| {
-            Stopped::Failed(crate::api::Fault::new(
-                crate::api::FaultCode::Internal,
-                format!("The simulated past broke off: {error}."),
-            ))
-        })?;
-        past = rest;
+        .await?;
+        let ticks: Vec<Tick> = made;
         let Some(last) = ticks.last() else { break };
         #[expect(clippy::cast_precision_loss, reason = "a share of a day")]
         let share = (last.at.wall_ms - from_ms) as f64 / PAST_MS as f64;
@@ -120,13 +129,12 @@ pub async fn fill(
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    Ok(format!("{written} simulated seconds were written."))
+    let rows = rules.finish(now, &*record);
+    Ok((rows, format!("{written} simulated seconds were written.")))
 }
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_core::clock::Instant3;
-
     use super::*;
 
     #[derive(Default)]

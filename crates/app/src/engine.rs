@@ -7,28 +7,36 @@ use std::{
 
 use plimsoll_core::{
     clock::{Clock, SystemClock},
-    config::Environment,
+    config::{Config, Environment},
     mark::{Mark, MarkKind},
     record::Record,
 };
-use plimsoll_history::{History, State};
-use plimsoll_sense::Sampler;
-use tokio::sync::RwLock;
+use plimsoll_history::{History, Reader, RecordingStatus, State};
+use plimsoll_sense::{Sampler, raise_open_files_limit};
+use tokio::{sync::RwLock, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::Fault,
-    app::{App, Home, Parts},
+    alerts::{self, Alerts, Notice, Notifier, Rehearsal, Restored},
+    announce::Announce,
+    api::{Fault, Live},
+    app::{App, Home, Minute, Parts},
     config_handle::{ConfigHandle, FileWatch},
     demo::{self, HoldBack},
+    dispatch::blocking,
     door::{page::PageDoor, socket::SocketDoor},
     folder::DataFolder,
     hub::Hub,
     jobs::Jobs,
+    logging::{self, Logging},
     news,
     project::{history_options, project, sense_options},
     sources::Choice,
+    storage::pending::Applied,
 };
+
+/// Alerts that ended before are listed for a day.
+const DAY_MS: i64 = 86_400_000;
 
 /// Plimsoll, running. It ends with [`Engine::stop`].
 pub struct Engine {
@@ -37,6 +45,7 @@ pub struct Engine {
     socket: SocketDoor,
     page: Option<PageDoor>,
     followers: CancellationToken,
+    log_levels: JoinHandle<()>,
     /// Ends with us.
     _file: FileWatch,
     /// Given back last: until then nobody else may write here.
@@ -48,10 +57,17 @@ pub struct Engine {
 impl Engine {
     /// Starts everything on the current runtime.
     pub async fn start(folder: DataFolder, ui: Option<SocketAddr>) -> Result<Self, Fault> {
+        raise_open_files_limit();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let started_ms = clock.now().wall_ms;
+        let started = clock.now();
+        let started_ms = started.wall_ms;
         let hub = Hub::default();
         let jobs = Jobs::new(hub.clone());
+        let logging = Arc::new(Logging::install(
+            logging::Places { folder: Some(folder.logs()), stderr: under_systemd() },
+            &Config::default().log,
+            clock.clone(),
+        ));
         let state = Arc::new(State::open(folder.path()).await?);
         let config = ConfigHandle::load(
             folder.config().to_path_buf(),
@@ -60,23 +76,39 @@ impl Engine {
             clock.clone(),
         )
         .await;
+        let log_levels = logging.follow(config.watch());
         let file = config.follow();
-        let history =
-            History::open(folder.path(), project(config.watch(), history_options), clock.clone())
-                .await?;
-        let recorder = Arc::new(history.recorder());
-        let sense = project(config.watch(), sense_options);
+        let history = History::open(
+            folder.path(),
+            project(config.watch(), |config: &Arc<Config>| history_options(config)),
+            clock.clone(),
+        )
+        .await?;
+        // Never blocks; ticks and marks are never displaced by records.
+        let recorder: Arc<dyn Record> = Arc::new(history.recorder());
+        let announced: Arc<dyn Record> = Arc::new(Announce::new(recorder.clone(), hub.clone()));
+        logging.record_into(recorder.clone());
+        config.mark_into(announced.clone());
+        say_what_happened(&folder, &*recorder, started_ms);
+        let sense = project(config.watch(), |config: &Arc<Config>| sense_options(config));
         let Choice { sources, simulation } =
             Choice::make(folder.simulated(), sense.clone(), &clock)?;
+        // A new demo gets a past first; its live ticks wait for that.
         let hold = (simulation.is_some() && folder.first_start())
-            .then(|| Arc::new(HoldBack::new(recorder.clone())));
-        let record: Arc<dyn Record> = match &hold {
-            Some(hold) => hold.clone(),
-            None => recorder.clone(),
-        };
-        config.mark_into(record.clone());
-        record.mark(Mark::new(started_ms, MarkKind::Restart, "Plimsoll started"));
+            .then(|| Arc::new(HoldBack::new(announced.clone())));
+        let record = hold.clone().map_or(announced, |hold| hold as Arc<dyn Record>);
         let sampler = Sampler::start(sources.list, sense, clock.clone(), record.clone());
+        let alerts = Alerts::start(alerts::Parts {
+            pulse: sampler.watch(),
+            gpu: sources.gpu.clone(),
+            recording: project(history.watch(), |status: &RecordingStatus| status.into()),
+            config: config.watch(),
+            clock: clock.clone(),
+            record,
+            store: state.clone(),
+            notifier: Arc::new(ToListeners(hub.clone())),
+            restored: restored(&state, &history.reader(), started_ms).await,
+        });
         let app = App::new(Parts {
             home: Home {
                 data: folder.path().to_path_buf(),
@@ -91,6 +123,10 @@ impl Engine {
             jobs,
             state,
             config,
+            alerts,
+            logging,
+            own_cpu: Minute::default(),
+            oldest: tokio::sync::Mutex::default(),
             reader: history.reader(),
             recording: history.watch(),
             history: RwLock::new(Some(history)),
@@ -102,10 +138,15 @@ impl Engine {
             ui: OnceLock::new(),
         });
         if let (Some(simulation), Some(hold)) = (simulation, hold) {
+            let gpu = app.gpu.borrow().as_deref().cloned().unwrap_or_default();
+            let rules = Rehearsal::new(app.config.config(), gpu);
+            let alerts = app.alerts.clone();
             app.jobs.start("The demo's first day", |job| async move {
-                let done = demo::fill(job, simulation, recorder, started_ms).await;
+                let done = demo::fill(&job, simulation, rules, recorder, started).await;
                 hold.let_go();
-                done
+                let (rows, words) = done?;
+                alerts.remember(rows);
+                Ok(words)
             })?;
         }
         let followers = CancellationToken::new();
@@ -123,6 +164,7 @@ impl Engine {
                             socket,
                             page: None,
                             followers,
+                            log_levels,
                             _file: file,
                             _folder: folder,
                         };
@@ -137,7 +179,7 @@ impl Engine {
             let _ = app.ui.set(format!("http://{}/", page.address()));
         }
         tracing::info!(data = %folder.path().display(), "Plimsoll runs");
-        Ok(Self { app, sampler, socket, page, followers, _file: file, _folder: folder })
+        Ok(Self { app, sampler, socket, page, followers, log_levels, _file: file, _folder: folder })
     }
 
     pub fn app(&self) -> &App {
@@ -151,7 +193,7 @@ impl Engine {
 
     /// Stops everything, the doors first, the history last.
     pub async fn stop(self) {
-        self.app.hub.tell(crate::api::Live::Stopping);
+        self.app.hub.tell(Live::Stopping);
         if let Some(page) = self.page {
             page.close().await;
         }
@@ -159,9 +201,72 @@ impl Engine {
         self.app.jobs.stop().await;
         self.followers.cancel();
         self.sampler.stop().await;
+        self.app.alerts.stop().await;
+        self.log_levels.abort();
         if let Some(history) = self.app.history.write().await.take() {
             history.stop().await;
         }
         tracing::info!("Plimsoll stopped");
+        let logging = self.app.logging.clone();
+        let _ = blocking(move || logging.flush()).await;
     }
+}
+
+/// Passes notifications on to those who can show them.
+struct ToListeners(Hub);
+
+impl Notifier for ToListeners {
+    fn notify(&self, notice: &Notice) {
+        self.0.tell(Live::Notice {
+            rule: notice.rule.clone(),
+            subject: notice.subject.clone(),
+            severity: notice.severity,
+            title: notice.title.clone(),
+            advice: notice.advice.clone(),
+        });
+    }
+}
+
+/// What an earlier run left; where it cannot be read, alerts begin anew.
+async fn restored(state: &State, reader: &Reader, now_ms: i64) -> Restored {
+    let answers = state.alerts().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "answers to alerts could not be read");
+        Vec::new()
+    });
+    let rows = reader.alerts(now_ms - DAY_MS, now_ms + 1).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the alerts of the last day could not be read");
+        Vec::new()
+    });
+    alerts::restored(answers, rows)
+}
+
+/// The start stands on the charts, and what was done to the data before it.
+fn say_what_happened(folder: &DataFolder, record: &dyn Record, at_ms: i64) {
+    match folder.applied() {
+        Applied::Nothing => {}
+        Applied::Restored(words) => {
+            tracing::warn!("{words}");
+            let mut mark = Mark::new(at_ms, MarkKind::History, "A backup was restored");
+            mark.detail.clone_from(words);
+            record.mark(mark);
+        }
+        Applied::Moved(to) => {
+            let words = format!("The data was moved to {}", to.display());
+            tracing::warn!("{words}");
+            record.mark(Mark::new(at_ms, MarkKind::History, words));
+        }
+        Applied::Failed(why) => {
+            tracing::error!("The data was to be restored or moved, and is as it was: {why}");
+            let title = "The data could not be restored or moved";
+            let mut mark = Mark::new(at_ms, MarkKind::History, title);
+            mark.detail.clone_from(why);
+            record.mark(mark);
+        }
+    }
+    record.mark(Mark::new(at_ms, MarkKind::Restart, "Plimsoll started"));
+}
+
+/// Its journal takes what we say on standard error.
+fn under_systemd() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
 }

@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use plimsoll_core::{PROTOCOL, VERSION};
+use plimsoll_core::{
+    PROTOCOL, VERSION,
+    clock::{Clock, SystemClock},
+};
 use rustix::{
     fs::{FlockOperation, flock},
     process::geteuid,
@@ -24,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{Fault, FaultCode},
     places::{Places, Surroundings},
+    storage::pending::{self, Applied},
 };
 
 /// Who owns a data folder: the text of `plimsoll.lock`.
@@ -44,6 +48,8 @@ pub struct DataFolder {
     simulated: bool,
     /// Nothing was recorded here before.
     first_start: bool,
+    /// What was done to the data before it was opened.
+    applied: Applied,
     _lock: File,
 }
 
@@ -62,13 +68,20 @@ const SIMULATED: &str = "SIMULATED";
 // === impl DataFolder ===
 
 impl DataFolder {
-    /// Makes the folder where there is none, and takes it, or says who holds it.
+    /// Makes the folder where there is none, and takes it, or says who holds it. What was to
+    /// happen to the data at the next start happens here, before anything is opened.
     pub fn own(places: &Places, around: &Surroundings) -> Result<Self, OwnError> {
-        let path = prepare(&places.data)?;
+        let mut path = prepare(&places.data)?;
         let mut lock = open_lock(&path)?;
         take(&lock)?;
+        check_kind(&path, places.simulated, !path.join("history.db").exists())?;
+        let applied = pending::apply(&path, SystemClock.now().wall_ms);
+        if let Applied::Moved(to) = &applied {
+            path = prepare(to)?;
+            lock = open_lock(&path)?;
+            take(&lock)?;
+        }
         let first_start = !path.join("history.db").exists();
-        check_kind(&path, places.simulated, first_start)?;
         let uid = geteuid().as_raw();
         let (socket, socket_folder) = around.socket(&path, uid);
         if let Some(folder) = &socket_folder {
@@ -87,6 +100,7 @@ impl DataFolder {
             path,
             socket,
             first_start,
+            applied,
             _lock: lock,
         })
     }
@@ -127,6 +141,10 @@ impl DataFolder {
 
     pub fn first_start(&self) -> bool {
         self.first_start
+    }
+
+    pub fn applied(&self) -> &Applied {
+        &self.applied
     }
 
     pub fn history_db(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 //! are four doors to the same dispatch.
 
 pub mod alerts;
+mod announce;
 pub mod api;
 mod app;
 pub mod config_handle;

@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
+use plimsoll_core::metric::Metric;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,7 @@ pub fn follow(app: &App, stop: &CancellationToken) {
     spawn(stop, ticks(app.clone()));
     spawn(stop, processes(app.clone()));
     spawn(stop, config(app.clone()));
+    spawn(stop, alerts(app.clone()));
 }
 
 async fn ticks(app: App) {
@@ -19,6 +21,9 @@ async fn ticks(app: App) {
     let mut states = Vec::new();
     while let Some(pulse) = next(&mut pulse).await {
         app.hub.pulse(&pulse);
+        if let Some(cpu) = pulse.tick.get(Metric::SelfCpu, "") {
+            app.own_cpu.push(pulse.tick.at.monotonic_ms, cpu);
+        }
         let fresh: Vec<_> = pulse.sources.iter().map(|s| (s.state, s.reason.clone())).collect();
         if fresh != states {
             states = fresh;
@@ -38,6 +43,14 @@ async fn config(app: App) {
     let mut view = app.config.watch_view();
     while let Some(view) = next(&mut view).await {
         app.hub.tell(Live::Config { revision: view.revision });
+    }
+}
+
+async fn alerts(app: App) {
+    let mut changed = app.alerts.changed();
+    while changed.changed().await.is_ok() {
+        changed.borrow_and_update();
+        app.hub.tell(Live::Alerts);
     }
 }
 

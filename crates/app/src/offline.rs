@@ -71,6 +71,8 @@ async fn patient(options: &Options) -> Result<Patient, Fault> {
 
 /// Writes the bundle for a bug report.
 pub async fn bundle(options: &Options, path: &Path) -> Result<Written, Fault> {
-    let _ = (options, path);
-    Err(Fault::new(crate::api::FaultCode::Unavailable, "Not yet."))
+    let patient = patient(options).await?;
+    let at_ms = SystemClock.now().wall_ms;
+    let path = path.to_path_buf();
+    blocking(move || doctor::bundle::write(&patient, Vec::new(), &path, at_ms)).await?
 }

@@ -1,27 +1,27 @@
-//! From the whole configuration to the part that one of the others wants.
-
-use std::sync::Arc;
+//! From the whole of something, such as the configuration, to the part that one of the others
+//! wants.
 
 use plimsoll_core::config::Config;
 use plimsoll_history::{Keep, Options as HistoryOptions};
 use plimsoll_sense::Options as SenseOptions;
 use tokio::sync::watch;
 
-/// Follows the configuration and publishes what `part` makes of it, when that changed.
-/// Ends with the configuration, or when nobody reads any more.
-pub fn project<T, F>(mut config: watch::Receiver<Arc<Config>>, part: F) -> watch::Receiver<T>
+/// Follows a channel and publishes what `part` makes of it, when that changed.
+/// Ends with the channel, or when nobody reads any more.
+pub fn project<S, T, F>(mut whole: watch::Receiver<S>, part: F) -> watch::Receiver<T>
 where
+    S: Send + Sync + 'static,
     T: PartialEq + Send + Sync + 'static,
-    F: Fn(&Config) -> T + Send + 'static,
+    F: Fn(&S) -> T + Send + 'static,
 {
-    let (publish, read) = watch::channel(part(&config.borrow_and_update()));
+    let (publish, read) = watch::channel(part(&whole.borrow_and_update()));
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 () = publish.closed() => return,
-                changed = config.changed() => if changed.is_err() { return },
+                changed = whole.changed() => if changed.is_err() { return },
             }
-            let fresh = part(&config.borrow_and_update());
+            let fresh = part(&whole.borrow_and_update());
             publish.send_if_modified(|now| {
                 let changed = *now != fresh;
                 *now = fresh;
@@ -70,12 +70,14 @@ pub fn history_options(config: &Config) -> HistoryOptions {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[tokio::test]
     async fn only_a_change_of_its_own_part_is_told() {
         let (tell, config) = watch::channel(Arc::new(Config::default()));
-        let mut options = project(config, sense_options);
+        let mut options = project(config, |config: &Arc<Config>| sense_options(config));
         assert_eq!(options.borrow_and_update().interval_ms, 1000);
         let mut other = Config::default();
         other.power.price_per_kwh = 1.0;

@@ -21,6 +21,7 @@ use crate::{
     engine::Engine,
     folder::{DataFolder, OwnError, Owner},
     places::{Places, Surroundings},
+    storage::pending,
 };
 
 /// What a person can say at start.
@@ -48,7 +49,7 @@ enum Kind {
     Hosted {
         app: crate::app::App,
         link: Option<String>,
-        engine: tokio::sync::Mutex<Option<Engine>>,
+        engine: tokio::sync::Mutex<Option<Box<Engine>>>,
     },
     Attached(Client),
 }
@@ -65,7 +66,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 impl Options {
     pub fn places(&self) -> Result<Places, Fault> {
         let around = Surroundings::read();
-        Places::find(self.data_dir.as_deref(), self.config.as_deref(), self.demo, &around)
+        let (data, config) = (self.data_dir.as_deref(), self.config.as_deref());
+        let mut places = Places::find(data, config, self.demo, &around)?;
+        // A person may have moved the data elsewhere.
+        places.data = pending::follow(&places.data);
+        Ok(places)
     }
 }
 
@@ -105,7 +110,8 @@ impl Session {
         let app = engine.app().clone();
         let about = app.about();
         let link = engine.page_link().map(str::to_owned);
-        let kind = Kind::Hosted { app, link, engine: tokio::sync::Mutex::new(Some(engine)) };
+        let kind =
+            Kind::Hosted { app, link, engine: tokio::sync::Mutex::new(Some(Box::new(engine))) };
         Ok(Self { kind, about, listener: Mutex::default() })
     }
 

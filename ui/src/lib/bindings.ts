@@ -73,7 +73,11 @@ below: boolean,
 /**
  * Subjects for which it holds now.
  */
-active: Array<string>, };
+active: Array<string>, 
+/**
+ * What charts draw: one line a subject, also where each has a height of its own.
+ */
+lines: Array<LoadLine>, };
 
 export type AlertSnooze = { id: string, 
 /**
@@ -257,7 +261,15 @@ export type Kind = "gauge" | "counter" | "histogram";
 
 export type Level = "raw" | "s10" | "m1" | "m15" | "h1";
 
-export type Live = { "event": "tick", at_ms: number, values: Array<LiveValue>, } | { "event": "sources", sources: Array<SourceStatus>, } | { "event": "processes", at_ms: number, } | { "event": "alerts" } | { "event": "config", revision: number, } | { "event": "mark", mark: Mark, } | { "event": "job", job: JobProgress, } | { "event": "missed", messages: number, } | { "event": "stopping" };
+export type Live = { "event": "tick", at_ms: number, values: Array<LiveValue>, } | { "event": "sources", sources: Array<SourceStatus>, } | { "event": "processes", at_ms: number, } | { "event": "alerts" } | { "event": "notice", rule: string, subject: string, severity: Severity, 
+/**
+ * One sentence.
+ */
+title: string, 
+/**
+ * What to do.
+ */
+advice: string, } | { "event": "config", revision: number, } | { "event": "mark", mark: Mark, } | { "event": "job", job: JobProgress, } | { "event": "missed", messages: number, } | { "event": "stopping" };
 
 export type LiveValue = { value: number, 
 /**
@@ -268,6 +280,16 @@ metric: string,
  * The subject's name; empty for the machine.
  */
 subject: string, };
+
+export type LoadLine = { metric: string, subject: string, 
+/**
+ * In the metric's unit.
+ */
+value: number, 
+/**
+ * True where being below the line is what alerts.
+ */
+below: boolean, };
 
 export type LogEntry = { at_ms: number, level: LogLevel, 
 /**
@@ -648,6 +670,7 @@ export interface Commands {
   "storage.restore": { args: Folder; answer: Done };
   "storage.move": { args: Folder; answer: JobStarted };
   "storage.delete": { args: DeleteRequest; answer: Done };
+  "jobs": { args: Nothing; answer: Array<JobProgress> };
   "jobs.cancel": { args: JobId; answer: Done };
   "log": { args: LogRequest; answer: Array<LogEntry> };
   "doctor": { args: Nothing; answer: DoctorReport };

@@ -1,6 +1,6 @@
 //! Commands about the past.
 
-use plimsoll_core::mark::Mark;
+use plimsoll_core::{alert::AlertRow, mark::Mark};
 
 use super::super::export;
 use crate::{
@@ -25,6 +25,11 @@ impl App {
     pub(super) async fn marks(&self, range: Range) -> Result<Vec<Mark>, Fault> {
         check(range)?;
         Ok(self.reader.marks(range.from_ms, range.to_ms).await?)
+    }
+
+    pub(super) async fn alerts_history(&self, range: Range) -> Result<Vec<AlertRow>, Fault> {
+        check(range)?;
+        Ok(self.reader.alerts(range.from_ms, range.to_ms).await?)
     }
 
     pub(super) async fn energy(&self, range: Range) -> Result<EnergyReport, Fault> {

@@ -15,6 +15,8 @@ use crate::{
     door::Health,
 };
 
+/// How often the age of the history is looked up.
+const OLDEST_EVERY_MS: i64 = 60_000;
 /// Longest value that the window may leave with us.
 const MAX_REMEMBERED: usize = 64 << 10;
 
@@ -36,7 +38,7 @@ impl App {
         }
     }
 
-    pub fn status(&self) -> Status {
+    pub async fn status(&self) -> Status {
         let recording = self.recording.borrow().clone();
         let pulse = self.pulse.borrow().clone();
         let config = self.config.config();
@@ -54,13 +56,27 @@ impl App {
             recording_reason: reason,
             history_bytes: recording.bytes,
             history_limit_bytes: config.history.max_mib << 20,
-            oldest_ms: None,
-            self_cpu_percent: pulse.tick.get(Metric::SelfCpu, ""),
+            oldest_ms: self.oldest_ms().await,
+            self_cpu_percent: self.own_cpu.mean(),
             self_rss_bytes: pulse.tick.get(Metric::SelfRss, "").map(whole),
-            active_alerts: 0,
+            active_alerts: self.alerts.active(),
             sources: pulse.sources.to_vec(),
             gateway: None,
         }
+    }
+
+    /// The history grows at its young end: its old end is looked up now and then only.
+    async fn oldest_ms(&self) -> Option<i64> {
+        let now = self.clock.now().monotonic_ms;
+        let mut known = self.oldest.lock().await;
+        if known.is_none_or(|(at, found)| {
+            let patience = if found.is_some() { OLDEST_EVERY_MS } else { 1000 };
+            now - at >= patience
+        }) {
+            let found = self.reader.stats().await.ok().and_then(|stats| stats.oldest_ms);
+            *known = Some((now, found));
+        }
+        known.and_then(|(_, found)| found)
     }
 
     /// For probes: well while it measures and records, ready once it has measured.

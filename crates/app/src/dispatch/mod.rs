@@ -1,5 +1,6 @@
 //! The commands. Each is written once, here; every door leads to [`App::call`].
 
+mod care;
 mod history;
 mod machine;
 
@@ -19,7 +20,7 @@ impl Host for App {
         use Command as C;
         match command {
             C::About(_) => answer(self.about()),
-            C::Status(_) => answer(self.status()),
+            C::Status(_) => answer(self.status().await),
             C::Metrics(_) => answer(CATALOGUE),
             C::Series(_) => answer(self.reader.series().await?),
 
@@ -33,6 +34,12 @@ impl Host for App {
             C::ProcessDetail(process) => answer(self.process_detail(process).await?),
             C::ProcessEnd(request) => answer(self.process_end(request).await?),
 
+            C::Alerts(_) => answer(self.alerts.list()),
+            C::AlertsHistory(range) => answer(self.alerts_history(range).await?),
+            C::AlertAcknowledge(alert) => answer(self.alerts.acknowledge(&alert.id)?),
+            C::AlertSnooze(snooze) => answer(self.alerts.snooze(&snooze.id, snooze.minutes)?),
+            C::AlertRules(_) => answer(self.alerts.rules()),
+
             C::ConfigSchema(_) => answer(schema()),
             C::Config(_) => answer(self.config.view()),
             C::ConfigPreview(edit) => answer(self.config.preview(&edit).await?),
@@ -42,9 +49,16 @@ impl Host for App {
 
             C::Jobs(_) => answer(self.jobs.all()),
             C::JobCancel(job) => answer(self.jobs.cancel(job.job)?),
+            C::Storage(_) => answer(self.storage().await?),
+            C::StorageBackup(folder) => answer(self.storage_backup(folder)?),
+            C::StorageRestore(folder) => answer(self.storage_restore(folder).await?),
+            C::StorageMove(folder) => answer(self.storage_move(folder)?),
+            C::StorageDelete(request) => answer(self.storage_delete(request).await?),
+            C::Log(request) => answer(self.log(request).await?),
+            C::Doctor(_) => answer(self.doctor().await?),
+            C::DoctorBundle(file) => answer(self.doctor_bundle(file).await?),
             C::Remember(remembered) => answer(self.remember(remembered).await?),
             C::Recall(key) => answer(self.recall(&key.key).await?),
-            _ => Err(Fault::new(FaultCode::Unavailable, "Not yet.")),
         }
     }
 

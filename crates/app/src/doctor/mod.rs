@@ -1,6 +1,7 @@
 //! What works on this machine and what does not, with the command that checks
 //! the same by hand. Looks only; changes nothing.
 
+pub mod bundle;
 mod desktop;
 mod gpu;
 mod own;

@@ -1,0 +1,7 @@
+//! The doors, from outside: a socket and a page over a host that is no engine.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
+
+mod host;
+mod page;
+mod session;
+mod socket;
