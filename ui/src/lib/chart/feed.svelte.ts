@@ -3,7 +3,7 @@
 
 import type { Fault, Mark, SeriesInfo, SeriesKey } from '../bindings';
 import { call, toFault } from '../host';
-import type { Span } from '../range';
+import { RANGES, type RangeId, type Span } from '../range';
 import { live } from '../state/live.svelte';
 import { range } from '../state/range.svelte';
 import { Trace } from './columns';
@@ -36,6 +36,20 @@ export class Feed {
   #run = 0;
   #later: ReturnType<typeof setTimeout> | undefined;
   #values = new Map<string, Latest>();
+  /** A length of its own that does not follow the chosen range. */
+  readonly #own: RangeId | null;
+
+  constructor(own: RangeId | null = null) {
+    this.#own = own;
+  }
+
+  #view(): Span {
+    return this.#own ? { from: range.now - RANGES[this.#own].ms, to: range.now } : range.view;
+  }
+
+  get #moves(): boolean {
+    return this.#own !== null || range.fixed === null;
+  }
 
   /** Trace of a series; an empty one until it is loaded. */
   trace(key: SeriesKey): Trace {
@@ -87,17 +101,18 @@ export class Feed {
       const id = subject ? `${metric}\u0000${subject}` : metric;
       this.#values.set(id, { at, value });
       // Compared and zoomed pictures stand still; they do not grow.
-      if (this.#shift === 0 && range.fixed === null) this.#traces.get(id)?.append(at, value);
+      if (this.#shift === 0 && this.#moves) this.#traces.get(id)?.append(at, value);
     }
     // A paused picture stands still, its numbers too; what is measured meanwhile is kept.
     if (range.pausedAt !== null) return;
     this.latest = new Map(this.#values);
-    for (const trace of this.#traces.values()) trace.trim(range.view.from);
+    const { from } = this.#view();
+    for (const trace of this.#traces.values()) trace.trim(from);
   }
 
   #again() {
     this.#asked = '';
-    this.#load(range.view);
+    this.#load(this.#view());
   }
 
   /** Says what is shown; asks the history only where that is something new. */
@@ -105,7 +120,7 @@ export class Feed {
     this.#keys = [...keys];
     this.#width = width;
     this.#shift = shift;
-    this.#load(range.view);
+    this.#load(this.#view());
   }
 
   #load(view: Span) {
@@ -115,8 +130,8 @@ export class Feed {
     }
     // A moving picture is asked for once per length; a standing one by its ends.
     const width = Math.min(4096, Math.ceil(this.#width / 128) * 128);
-    const moving = range.fixed === null;
-    let where = moving ? range.choice : `${view.from}-${view.to}`;
+    const moving = this.#moves;
+    let where = moving ? (this.#own ?? range.choice) : `${view.from}-${view.to}`;
     let span = view;
     if (moving && this.#shift > 0) {
       // What is compared with is over: some of it is asked for ahead, and again when that is used up.
@@ -158,7 +173,7 @@ export class Feed {
       // Ticks that came while the history answered are newer than its answer.
       for (const [id, trace] of fresh) {
         const newest = this.#values.get(id);
-        if (newest && shift === 0 && range.fixed === null) trace.append(newest.at, newest.value);
+        if (newest && shift === 0 && this.#moves) trace.append(newest.at, newest.value);
       }
       this.#traces = fresh;
       this.fault = null;

@@ -120,6 +120,19 @@ export function grid(
   }
 }
 
+/** A word at the top of the axis. */
+export function note(f: Frame, text: string): void {
+  const { ctx, ink } = f;
+  ctx.font = ink.fontLabel;
+  ctx.textAlign = 'left';
+  ctx.lineWidth = 4;
+  ctx.lineJoin = 'round';
+  ctx.strokeStyle = ink.surface;
+  ctx.strokeText(text, f.left + 4, f.top + 10);
+  ctx.fillStyle = ink.text3;
+  ctx.fillText(text, f.left + 4, f.top + 10);
+}
+
 const patterns = new Map<string, CanvasPattern | null>();
 
 /** Diagonal hatch, drawn with lines: a pattern would be scaled with the screen. */

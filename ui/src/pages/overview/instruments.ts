@@ -246,3 +246,9 @@ export function netFace(f: Facts): Face | null {
     load: null,
   };
 }
+
+/** What goes over the disks and the network, for the machine without a GPU: at most one of each. */
+export function activityKeys(series: readonly SeriesInfo[]): SeriesInfo[] {
+  const first = (metric: string) => series.find((s) => s.key.metric === metric && s.key.subject !== 'lo');
+  return ['disk.read', 'disk.written', 'net.received', 'net.sent'].flatMap((metric) => first(metric) ?? []);
+}
