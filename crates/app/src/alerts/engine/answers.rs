@@ -53,7 +53,8 @@ impl Engine {
             slot.snoozed_until_ms = answer.snoozed_until_ms.filter(|&until| until > now.wall_ms);
             if let Some(open) = &mut slot.open {
                 open.acknowledged_ms = answer.acknowledged_ms.filter(|&at| at >= open.row.start_ms);
-                open.wants_notice = slot.snoozed_until_ms.is_some();
+                open.wants_notice =
+                    slot.snoozed_until_ms.is_some() && open.row.severity >= Severity::Warning;
             }
             let live = slot.snoozed_until_ms.is_some()
                 || slot.open.as_ref().is_some_and(|open| open.acknowledged_ms.is_some());
