@@ -164,7 +164,7 @@ impl Simulation {
     }
 
     /// The machine as sources. What Plimsoll itself costs is not simulated: the
-    /// caller adds the source that measures it.
+    /// sampler measures it, as it does beside real sources.
     pub fn sources(&self, options: watch::Receiver<Options>) -> Sources {
         let world = World::new(self.plan.clone(), self.plan.start_s - TRACE_S);
         let seat =
