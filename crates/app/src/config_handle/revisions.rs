@@ -66,7 +66,7 @@ impl Revisions for State {
             let stored = StoredRevision {
                 id: 0,
                 at_ms: revision.at_ms,
-                summary: super::title(&revision),
+                summary: super::words::title(&revision),
                 digest: digest(&text),
                 text,
                 by: revision.by,

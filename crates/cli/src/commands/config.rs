@@ -9,7 +9,7 @@ use plimsoll_app::{
 use plimsoll_core::config::{
     check::{allowed, check},
     environment::{plain, value_of},
-    parse::judge_key,
+    keys::judge_key,
     render,
     table::setting_of,
     wire::{Change, ConfigView, Origin, Problem, Revision, SettingSpec, SettingState},

@@ -3,8 +3,8 @@
 
 use super::{
     check::{allowed, check, shortened},
+    keys::judge_key,
     nearest::nearest,
-    parse::judge_key,
     setting::{Accepts, Setting},
     table::{SETTINGS, setting_of},
     wire::{Problem, SettingValue},

@@ -1,0 +1,52 @@
+//! What is said of edits and revisions, to people.
+
+use plimsoll_core::config::{
+    environment::plain,
+    wire::{Changed, Problem, Revision},
+};
+
+use crate::api::{ConfigEdit, Fault, FaultCode};
+
+pub(super) fn one_of_two(edit: &ConfigEdit) -> Result<(), Fault> {
+    if edit.changes.is_empty() == edit.text.is_none() {
+        return Err(Fault::new(
+            FaultCode::Invalid,
+            "An edit is either changes or a whole text: exactly one of the two.",
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn who(by: &str) -> Result<&str, Fault> {
+    match by {
+        "" => Ok("terminal"),
+        "window" | "browser" | "terminal" => Ok(by),
+        _ => Err(Fault::new(FaultCode::Invalid, "`by` is window, browser or terminal.")),
+    }
+}
+
+pub(super) fn refused(problems: &[Problem]) -> Fault {
+    let line = |p: &Problem| match p.line {
+        Some(line) => format!("line {line}: {}", p.message),
+        None => p.message.clone(),
+    };
+    let mut message = problems.iter().take(5).map(line).collect::<Vec<_>>().join("\n");
+    if problems.len() > 5 {
+        message.push_str(&format!("\n… and {} more.", problems.len() - 5));
+    }
+    let hint = problems.iter().find_map(|p| p.hint.clone());
+    Fault { code: FaultCode::Invalid, message, hint }
+}
+
+/// `history.keep.raw_hours 48 → 24`, with at most three settings named.
+pub(super) fn title(revision: &Revision) -> String {
+    let one = |c: &Changed| format!("{} {} → {}", c.key, plain(&c.old), plain(&c.new));
+    let mut text = revision.changed.iter().take(3).map(one).collect::<Vec<_>>().join(", ");
+    if revision.changed.len() > 3 {
+        text.push_str(&format!(" and {} more", revision.changed.len() - 3));
+    }
+    match revision.rolled_back_to {
+        Some(to) => format!("Back to revision {to}: {text}"),
+        None => text,
+    }
+}
