@@ -21,6 +21,8 @@ use crate::{kept::Kept, roots::Roots, sources::Options, text};
 
 /// Sensors come and go with drivers and drives.
 const LOOK_AGAIN_MS: i64 = 60_000;
+/// How often to look while there is none.
+const LOOK_FOR_FIRST_MS: i64 = 10_000;
 /// Bound of the sensors that are read.
 const MAX_SENSORS: usize = 32;
 /// What no part of a computer has, in °C: chips that are not wired up say such things.
@@ -54,13 +56,14 @@ impl Source for Sensors {
     fn cadence(&self) -> Duration {
         if self.sensors.is_empty() && self.looked_ms.is_some() {
             // Nothing to read: only look again whether one has come.
-            return Duration::from_millis(LOOK_AGAIN_MS.unsigned_abs());
+            return Duration::from_millis(LOOK_FOR_FIRST_MS.unsigned_abs());
         }
         Duration::from_millis(u64::from(self.options.borrow().interval_ms))
     }
 
     fn read(&mut self, now: Instant3, out: &mut Vec<Reading>) -> Result<(), SourceError> {
-        if self.looked_ms.is_none_or(|at| now.monotonic_ms - at >= LOOK_AGAIN_MS) {
+        let every_ms = if self.sensors.is_empty() { 0 } else { LOOK_AGAIN_MS };
+        if self.looked_ms.is_none_or(|at| now.monotonic_ms - at >= every_ms) {
             self.looked_ms = Some(now.monotonic_ms);
             let found = find(&self.roots);
             let same = found.len() == self.sensors.len()
@@ -199,6 +202,29 @@ mod tests {
                 ("nvme Composite 2", 41.85),
             ]
         );
+    }
+
+    #[test]
+    fn a_sensor_that_comes_later_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = Roots::below(dir.path());
+        let (_options, options) = watch::channel(Options::default());
+        let mut sensors = Sensors::new(&roots, options);
+        let mut read = |ms| {
+            let mut out = Vec::new();
+            let now = Instant3 { wall_ms: ms, monotonic_ms: ms, boottime_ms: ms };
+            sensors.read(now, &mut out).unwrap();
+            (out.len(), sensors.cadence().as_millis())
+        };
+        assert_eq!(read(0), (0, 10_000));
+        let zone = roots.sys.join("class/thermal/thermal_zone0");
+        fs::create_dir_all(&zone).unwrap();
+        fs::write(zone.join("type"), "cpu-thermal\n").unwrap();
+        fs::write(zone.join("temp"), "45000\n").unwrap();
+        assert_eq!(read(10_000), (1, 1000));
+        fs::remove_dir_all(&zone).unwrap();
+        assert_eq!(read(69_999).0, 1, "its open file still answers in this test");
+        assert_eq!(read(70_000), (0, 10_000));
     }
 
     #[test]
