@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
 
-import type { AlertRule } from './bindings';
+import type { AlertRule, LoadLine } from './bindings';
 import { lineOf } from './load';
 
-const GIB = 2 ** 30;
-const rule = (more: Partial<AlertRule>): AlertRule => ({
-  id: 'x',
+const RAM = { metric: 'memory.used', subject: '' };
+const line = (value: number, more: Partial<LoadLine> = {}): LoadLine => ({ ...RAM, value, below: false, ...more });
+const rule = (id: string, lines: LoadLine[], more: Partial<AlertRule> = {}): AlertRule => ({
+  id,
   sentence: '',
   severity: 'warning',
   enabled: true,
@@ -14,32 +15,31 @@ const rule = (more: Partial<AlertRule>): AlertRule => ({
   threshold: 70,
   below: false,
   active: [],
+  lines,
   ...more,
 });
 
-it('a share of the whole becomes bytes on the chart', () => {
-  expect(lineOf('memory.used', 'bytes', [rule({})], 64 * GIB)?.value).toBeCloseTo(44.8 * GIB);
-});
-
 it('the more severe rule is the line', () => {
-  const line = lineOf('memory.used', 'bytes', [rule({}), rule({ id: 'act', threshold: 80, severity: 'critical' })], 100);
-  expect(line?.rule.id).toBe('act');
-  expect(line?.value).toBe(80);
+  const rules = [rule('memory-warn', [line(70)]), rule('memory-act', [line(80)], { severity: 'critical' })];
+  expect(lineOf(RAM, rules)).toMatchObject({ value: 80, floor: false });
+  expect(lineOf(RAM, rules)?.rule.id).toBe('memory-act');
 });
 
-it('a floor on what is free is a line for what is used', () => {
-  const free = rule({ metric: 'gpu.vram.free', unit: 'bytes', threshold: GIB, below: true });
-  expect(lineOf('gpu.vram.used', 'bytes', [free], 24 * GIB)).toMatchObject({ value: 23 * GIB, floor: false });
-  expect(lineOf('gpu.vram.free', 'bytes', [free], 24 * GIB)).toMatchObject({ value: GIB, floor: true });
+it('of equals the one that is reached first is the line', () => {
+  expect(lineOf(RAM, [rule('a', [line(90)]), rule('b', [line(75)])])?.value).toBe(75);
+  const floors = [rule('a', [line(10, { below: true })]), rule('b', [line(20, { below: true })])];
+  expect(lineOf(RAM, floors)).toMatchObject({ value: 20, floor: true });
 });
 
-it('a tenth that must stay free is nine tenths of the disk', () => {
-  const disk = rule({ metric: 'mount.available', threshold: 10, below: true });
-  expect(lineOf('mount.used', 'bytes', [disk], 1000)?.value).toBe(900);
+it('each subject has the line of its own height', () => {
+  const mounts = [
+    line(900, { metric: 'mount.used', subject: '/' }),
+    line(3600, { metric: 'mount.used', subject: '/srv/models' }),
+  ];
+  expect(lineOf({ metric: 'mount.used', subject: '/srv/models' }, [rule('disk-space', mounts)])?.value).toBe(3600);
+  expect(lineOf({ metric: 'mount.used', subject: '/home' }, [rule('disk-space', mounts)])).toBeNull();
 });
 
-it('without the whole a share has no line, and a disabled rule has none', () => {
-  expect(lineOf('memory.used', 'bytes', [rule({})], null)).toBeNull();
-  expect(lineOf('memory.used', 'bytes', [rule({ enabled: false })], 100)).toBeNull();
-  expect(lineOf('cpu.busy', 'percent', [rule({})], 100)).toBeNull();
+it('a disabled rule has no line', () => {
+  expect(lineOf(RAM, [rule('a', [line(70)], { enabled: false })])).toBeNull();
 });

@@ -202,19 +202,57 @@ function rules(gpu: boolean, alarm: boolean): AlertRule[] {
     id: string,
     sentence: string,
     unit: Unit | null,
-    metric: string | null,
     threshold: number | null,
-    below = false,
-    active: string[] = [],
-  ): AlertRule => ({ id, sentence, severity: 'warning', enabled: true, unit, metric, threshold, below, active });
+    lines: [metric: string, subject: string, value: number, below?: boolean][],
+    more: Partial<AlertRule> = {},
+  ): AlertRule => ({
+    id,
+    sentence,
+    severity: 'warning',
+    enabled: true,
+    unit,
+    metric: lines[0]?.[0] ?? null,
+    threshold,
+    below: lines[0]?.[3] ?? false,
+    active: [],
+    lines: lines.map(([metric, subject, value, below = false]) => ({ metric, subject, value, below })),
+    ...more,
+  });
+  const free = alarm ? 4 * GIB : 1.5 * GIB;
+  const mounts: [string, number][] = [
+    ['/', 1.82],
+    ['/srv/models', 3.64],
+    ['/home', 0.91],
+  ];
   return [
-    rule('memory-warn', 'RAM used is above 70 % for 60 s', 'percent', 'memory.used', 70),
-    rule('memory-act', 'RAM used is above 80 % for 30 s', 'percent', 'memory.used', 80),
-    rule('vram-free', 'VRAM free is below 1.00 GiB and falling', 'bytes', 'gpu.vram.free', alarm ? 4 * GIB : 1.5 * GIB, true, alarm ? [GPU] : []),
-    rule('gpu-hot', 'The GPU is within 5 °C of 83 °C', 'celsius', 'gpu.temperature', 78),
-    rule('disk-space', 'A mount has less than 10 % or 10 GiB', 'percent', 'mount.available', 10, true),
-    rule('self-lag', 'Runtime lag is above 100 ms', 'milliseconds', 'self.lag', 100),
-  ].filter((r) => gpu || !r.id.includes('gpu') && !r.id.includes('vram'));
+    rule('memory-warn', 'RAM used is above 70 % for 60 s', 'percent', 70, [['memory.used', '', 0.7 * 62.7 * GIB]]),
+    rule('memory-act', 'RAM used is above 80 % for 30 s', 'percent', 80, [['memory.used', '', 0.8 * 62.7 * GIB]], {
+      severity: 'critical',
+    }),
+    rule(
+      'vram-free',
+      'VRAM free is below 1.50 GiB and falling',
+      'bytes',
+      free,
+      [
+        ['gpu.vram.free', GPU, free, true],
+        ['gpu.vram.used', GPU, 24 * GIB - free],
+      ],
+      { active: alarm ? [GPU] : [] },
+    ),
+    rule('gpu-hot', 'The GPU is within 5 °C of 83 °C', 'celsius', 78, [['gpu.temperature', GPU, 78]]),
+    rule(
+      'disk-space',
+      'A mount has less than 10 % or 10 GiB',
+      'percent',
+      10,
+      mounts.flatMap(([at, tib]): [string, string, number, boolean][] => [
+        ['mount.available', at, tib * 102.4 * GIB, true],
+        ['mount.used', at, tib * 921.6 * GIB, false],
+      ]),
+    ),
+    rule('self-lag', 'Runtime lag is above 100 ms', 'milliseconds', 100, [['self.lag', '', 100]]),
+  ].filter((r) => gpu || !/gpu|vram/.test(r.id));
 }
 
 function processes(gpu: boolean, now: number): Process[] {

@@ -144,13 +144,11 @@ export function endOf(lane: Lane, read: Read): number | null {
   return ends.some((e) => e === null) ? null : Math.max(...(ends as number[]));
 }
 
-/** The load line of a lane; several subjects with shares of different wholes have none. */
-export function loadOf(lane: Lane, rules: readonly AlertRule[], end: number | null): Line | null {
-  const first = lane.items[0]?.info;
-  if (!first) return null;
-  const shares = lane.unit === 'bytes';
-  if (shares && lane.items.length > 1) return null;
-  return lineOf(first.key.metric, lane.unit, rules, end);
+/** The load line of a lane; subjects whose lines lie at different heights have none in common. */
+export function loadOf(lane: Lane, rules: readonly AlertRule[]): Line | null {
+  const lines = lane.items.map((item) => lineOf(item.info.key, rules));
+  const first = lines[0] ?? null;
+  return first && lines.every((l) => l?.value === first.value && l.floor === first.floor) ? first : null;
 }
 
 /** Why there is a gap: a mark at its edge says it, or the source that is silent. */

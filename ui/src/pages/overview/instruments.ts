@@ -31,7 +31,7 @@ function room(
   total: number | null,
   rules: readonly AlertRule[],
 ): Face {
-  const line = lineOf(face.key.metric, 'bytes', rules, total);
+  const line = lineOf(face.key, rules);
   const whole = line?.value ?? total;
   const unitOf = whole ?? used;
   const suffix = unitOf === null ? '' : bytes(unitOf).unit;
@@ -60,7 +60,7 @@ function room(
 
 /** Busy in percent; a line only where a person made a rule for it. */
 function busy(face: Pick<Face, 'id' | 'title' | 'about' | 'key'>, value: number | null, rules: readonly AlertRule[]): Face {
-  const line = lineOf(face.key.metric, 'percent', rules, 100);
+  const line = lineOf(face.key, rules);
   const state = line ? loadState(value, line.value, line.floor) : 'ok';
   return {
     ...face,
