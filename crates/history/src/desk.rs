@@ -177,9 +177,12 @@ impl Desk {
             Some(level) => level,
             None => level_for(from_ms, to_ms, width_px, &self.purged().await?),
         };
+        // A point that begins within the range counts whole, sealed or not.
+        let step = level.step_ms().unwrap_or(1);
+        let to_ms = to_ms + (-to_ms).rem_euclid(step);
         let mut read = Vec::with_capacity(lanes.len());
         for lane in &lanes {
-            let before = reach(wanted) + level.step_ms().unwrap_or(0);
+            let before = reach(wanted) + step;
             let pieces = if lane.first_ms < to_ms && lane.last_ms >= from_ms - before {
                 self.lane_pieces(lane, wanted, level, from_ms, to_ms).await?
             } else {

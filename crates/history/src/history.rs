@@ -126,6 +126,16 @@ impl History {
         self.ask(|reply| Request::Delete { before_ms, reply }).await.ok_or(ReadError::Closed)?
     }
 
+    /// See [`Reader::backup`].
+    pub async fn backup(
+        &self,
+        folder: &Path,
+        progress: impl Fn(f64) + Send + Sync,
+        cancel: &AtomicBool,
+    ) -> Result<PathBuf, ReadError> {
+        self.reader.backup(folder, progress, cancel).await
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(request(reply)).await.ok()?;

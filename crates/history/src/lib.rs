@@ -7,10 +7,12 @@
 //! that no seam shows.
 
 mod answers;
+mod backup;
 mod catalog;
 mod checkpoint;
 mod codec;
 mod db;
+mod delete;
 mod desk;
 mod error;
 mod events;
@@ -21,6 +23,7 @@ mod lane;
 mod options;
 mod query;
 mod reader;
+mod recover;
 mod recorder;
 mod retention;
 mod rollup;
@@ -38,5 +41,6 @@ pub use history::History;
 pub use options::{Keep, Options};
 pub use reader::Reader;
 pub use recorder::Recorder;
+pub use recover::{RecoverReport, recover};
 pub use state::{AcceptedService, AlertState, State, StoredRevision};
 pub use status::{Recording, RecordingStatus};

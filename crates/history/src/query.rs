@@ -62,8 +62,9 @@ pub(crate) fn level_for(from_ms: i64, to_ms: i64, width_px: u32, purged: &[i64; 
         level.step_ms().is_none_or(|step| step.saturating_mul(i64::from(width_px)) <= range)
     };
     let coarsest = Level::ALL.into_iter().rev().find(fits).unwrap_or(Level::Raw);
-    let held = |level: &Level| purged[*level as usize] <= from_ms;
-    Level::ALL[coarsest as usize..].iter().copied().find(held).unwrap_or(Level::H1)
+    // Where no level reaches back so far, the one that reaches furthest.
+    let missing = |level: &Level| purged[*level as usize].max(from_ms);
+    Level::ALL[coarsest as usize..].iter().copied().min_by_key(missing).unwrap_or(Level::H1)
 }
 
 /// The shortest step that is a multiple of `base` and answers with at most

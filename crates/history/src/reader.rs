@@ -1,6 +1,9 @@
 //! Questions about the history. Nothing here writes.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use futures::stream::BoxStream;
 use plimsoll_core::{
@@ -90,19 +93,19 @@ impl Reader {
         let (found, material) = outcome?;
         drop(desk);
         let (keys, width) = (query.series.clone(), query.width_px);
+        let (from, to) = (query.from_ms, query.to_ms);
         // Decoding takes up to milliseconds: not on a thread that serves others.
         let answer = off_the_runtime(move || {
             let series = keys.into_iter().zip(found);
             Some(Answer {
-                from_ms: material.from_ms,
-                to_ms: material.to_ms,
+                from_ms: from,
+                to_ms: to,
                 series: series
                     .map(|(key, wanted)| match wanted {
                         Some(wanted) => {
                             let (points, cadence) = material.collect(&wanted, Columns::Chart);
                             let spec = wanted.metric.spec();
                             let step = material.level.step_ms();
-                            let (from, to) = (material.from_ms, material.to_ms);
                             let (points, step_ms) =
                                 draw(points, spec, cadence, step, from, to, width);
                             SeriesAnswer {
@@ -296,6 +299,19 @@ impl Reader {
             increase,
             covered: (covered as f64 / (to_ms - from_ms) as f64).min(1.0),
         }))
+    }
+
+    /// Copies the history into `folder` as `history.db` while recording goes on,
+    /// and returns its path. `progress` hears of a share from 0 to 1; once
+    /// `cancel` is true the copy ends and leaves nothing behind.
+    pub async fn backup(
+        &self,
+        folder: &Path,
+        progress: impl Fn(f64) + Send + Sync,
+        cancel: &AtomicBool,
+    ) -> Result<PathBuf, ReadError> {
+        let source = self.side.lock().await.shared.path.clone();
+        crate::backup::backup(&source, folder, progress, cancel).await
     }
 
     /// Oldest and newest time of anything measured.

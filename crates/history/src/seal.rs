@@ -207,6 +207,81 @@ impl Writer {
     }
 }
 
+// === impl Job ===
+
+impl Job {
+    /// Leaves what was made so far to the next round of purging.
+    pub(crate) async fn give_up(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE slot SET state = 2 WHERE id = ?")
+            .bind(self.slot)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// The ticks of one raw slot, column by column.
+#[derive(Debug, Default)]
+pub(crate) struct RawSlot {
+    times: Vec<i64>,
+    columns: FxHashMap<u32, (Vec<u32>, RawColumn)>,
+}
+
+// === impl RawSlot ===
+
+impl RawSlot {
+    pub(crate) fn push(&mut self, at_ms: i64, samples: Vec<(u32, Sample)>) {
+        let place = self.times.len() as u32;
+        self.times.push(at_ms);
+        for (series, sample) in samples {
+            put_sample(&mut self.columns, series, place, sample);
+        }
+    }
+
+    pub(crate) fn extent(&self) -> Option<(i64, i64)> {
+        Some((*self.times.first()?, *self.times.last()?))
+    }
+}
+
+/// Makes a sealed raw slot at once, outside of the cascade: for what was recovered.
+pub(crate) async fn make_raw_slot(
+    connection: &mut SqliteConnection,
+    lane: i64,
+    from_ms: i64,
+    slot: RawSlot,
+) -> Result<(), sqlx::Error> {
+    let Some((first_ms, last_ms)) = slot.extent() else { return Ok(()) };
+    let RawSlot { times, columns } = slot;
+    let work = columns
+        .into_iter()
+        .map(|(series, (places, column))| RawWork { series, places, column, cadence_ms: 1000 })
+        .collect();
+    let made = off_the_runtime(move || make_raw(true, from_ms, &times, work)).await;
+    let id = sqlx::query(
+        "INSERT INTO slot (level, lane, from_ms, state, chunks, bytes, samples, first_ms, last_ms)
+         VALUES (0, ?, ?, 1, ?, ?, ?, ?, ?)",
+    )
+    .bind(lane)
+    .bind(from_ms)
+    .bind(made.len() as i64)
+    .bind(made.iter().map(|m| m.data.len() as i64).sum::<i64>())
+    .bind(made.iter().map(|m| m.samples as i64).sum::<i64>())
+    .bind(first_ms)
+    .bind(last_ms)
+    .execute(&mut *connection)
+    .await?
+    .last_insert_rowid();
+    for chunk in &made {
+        sqlx::query("INSERT INTO chunk (slot, series, data) VALUES (?, ?, ?)")
+            .bind(id)
+            .bind(chunk.series)
+            .bind(&chunk.data[..])
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
 type Found = (i64, Material, Vec<u32>);
 
 /// The next raw slot of a lane whose time is over, with what its ticks hold.

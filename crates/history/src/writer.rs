@@ -141,7 +141,7 @@ impl Writer {
     }
 
     /// Opens the database and takes up where it ended. A damaged one is set aside.
-    async fn attach(&mut self) -> Result<(), OpenError> {
+    pub(crate) async fn attach(&mut self) -> Result<(), OpenError> {
         for _ in 0..2 {
             let error = match HISTORY.open(&self.folder).await {
                 Ok(mut connection) => match self.load(&mut connection).await {
@@ -253,7 +253,11 @@ impl Writer {
                     }
                     Some(Request::Delete { before_ms, reply }) => {
                         self.drain(true).await;
-                        let _ = reply.send(self.delete(before_ms).await);
+                        let outcome = self.delete(before_ms).await;
+                        if let Err(ReadError::Database(error)) = &outcome {
+                            self.pause(reason_of(error));
+                        }
+                        let _ = reply.send(outcome);
                     }
                     // The owner is gone without a word: what waits is still written.
                     None => {
@@ -537,10 +541,6 @@ impl Writer {
         self.paused = None;
         self.queue.lock().paused = false;
         true
-    }
-
-    async fn delete(&mut self, _before_ms: Option<i64>) -> Result<(), ReadError> {
-        Err(ReadError::Invalid("not yet".into()))
     }
 
     fn publish(&mut self) {

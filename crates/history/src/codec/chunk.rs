@@ -168,7 +168,7 @@ pub(crate) fn decode_points(
     let at = |i: usize| Some(from_ms + i64::from(places[i]) * step_ms);
     let points = match kind {
         KIND_GAUGE => {
-            let mut next = || take_sized(&mut data, n);
+            let mut next = || take_column(&mut data, n);
             let (min, max, count, sum) = (next()?, next()?, next()?, next()?);
             let last = if columns == Columns::All { next()? } else { Vec::new() };
             let points = (0..n)
@@ -183,7 +183,7 @@ pub(crate) fn decode_points(
             Points::Gauge(zip(points, at)?)
         }
         KIND_COUNTER => {
-            let mut next = || take_sized(&mut data, n);
+            let mut next = || take_column(&mut data, n);
             let (increase, covered, min, max) = (next()?, next()?, next()?, next()?);
             let last = if columns == Columns::All { next()? } else { Vec::new() };
             let points = (0..n)
@@ -201,6 +201,13 @@ pub(crate) fn decode_points(
         _ => return None,
     };
     Some((points, cadence_ms))
+}
+
+/// How many values or points a chunk holds.
+pub(crate) fn count(data: &[u8]) -> Option<usize> {
+    let (&[version, _], mut data) = verified(data)?.split_first_chunk::<2>()?;
+    take(&mut data)?;
+    (version == VERSION).then_some(take_places(&mut data)?.len())
 }
 
 fn zip<T>(values: Vec<T>, at: impl Fn(usize) -> Option<i64>) -> Option<Vec<At<T>>> {
@@ -343,10 +350,6 @@ fn take_column(data: &mut &[u8], n: usize) -> Option<Vec<i64>> {
 fn put_sized<T>(out: &mut Vec<u8>, points: &[At<T>], of: impl Fn(&T) -> i64) {
     let column: Vec<i64> = points.iter().map(|(_, p)| of(p)).collect();
     put_column(out, &column);
-}
-
-fn take_sized(data: &mut &[u8], n: usize) -> Option<Vec<i64>> {
-    take_column(data, n)
 }
 
 fn put_histograms<'a>(out: &mut Vec<u8>, hists: impl Iterator<Item = &'a Hist>) {

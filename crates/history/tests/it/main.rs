@@ -2,4 +2,5 @@
 //! happens in between.
 
 mod basics;
+mod model;
 mod world;

@@ -64,6 +64,10 @@ impl World {
         }
     }
 
+    pub fn recorder_len(&self) -> usize {
+        self.recorder.queue_len()
+    }
+
     pub async fn settle(&self) {
         assert!(self.history.settle().await, "recording is paused");
     }
