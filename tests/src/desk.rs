@@ -15,6 +15,7 @@ use crate::{
     page::Page,
     program::{Home, built, need},
     wait,
+    windows::Windows,
 };
 
 /// Larger than every window that is tried on it.
@@ -78,8 +79,22 @@ impl Desk {
         Ok(command)
     }
 
+    pub fn window_titles(&self) -> Result<Vec<String>> {
+        let shown = Windows::of(&self.display)?.shown()?;
+        Ok(shown.into_iter().map(|window| window.title).collect())
+    }
+
+    /// As a window manager does when a person clicks the cross.
+    pub fn ask_windows_to_close(&self, title: &str) -> Result<()> {
+        Windows::of(&self.display)?.ask_to_close(title)
+    }
+
     /// Opens the real window and takes hold of its page.
     pub async fn window(&mut self, home: &Home, args: &[&str]) -> Result<Page> {
+        self.window_of(&built("PLIMSOLL_DESKTOP_BIN")?, home, args).await
+    }
+
+    pub async fn window_of(&mut self, program: &Path, home: &Home, args: &[&str]) -> Result<Page> {
         need("WebKitWebDriver", "webkit2gtk-driver")?;
         let (port, native) = (free_port()?, free_port()?);
         let mut command = Command::new("tauri-driver");
@@ -92,8 +107,9 @@ impl Desk {
         let mut all = vec!["--data-dir".to_owned(), home.data().display().to_string()];
         all.extend(args.iter().map(|&arg| arg.to_owned()));
         let mut capabilities = Capabilities::new();
-        let application = built("PLIMSOLL_DESKTOP_BIN")?;
-        capabilities.set("tauri:options", json!({ "application": application, "args": all }))?;
+        capabilities.set("tauri:options", json!({ "application": program, "args": all }))?;
+        // The one that it starts itself must listen as well.
+        listens(native).await?;
         let driver = connect(port, capabilities).await?;
         Ok(Page::new(driver))
     }
@@ -116,14 +132,18 @@ impl Desk {
     }
 }
 
-/// The driver needs a moment before it listens.
 async fn connect(port: u16, capabilities: Capabilities) -> Result<WebDriver> {
+    listens(port).await?;
     let url = format!("http://127.0.0.1:{port}");
-    wait::until("the driver to listen", || async {
-        Ok(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok())
-    })
-    .await?;
     WebDriver::new(url, capabilities).await.context("the window did not open")
+}
+
+/// A driver needs a moment before it listens.
+async fn listens(port: u16) -> Result<()> {
+    wait::until("the driver to listen", || async {
+        Ok(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok().map(drop))
+    })
+    .await
 }
 
 fn free_port() -> Result<u16> {

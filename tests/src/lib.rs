@@ -8,3 +8,4 @@ pub mod desk;
 pub mod page;
 pub mod program;
 pub mod wait;
+pub mod windows;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use thirtyfour::{By, Key, WebDriver, WebElement};
 
-use crate::wait;
+use crate::{desk::shots, wait};
 
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -22,7 +22,40 @@ impl Page {
 
     /// Waits for an element.
     pub async fn find(&self, css: &str) -> Result<WebElement> {
-        wait::until(css, || async { Ok(self.driver.find(By::Css(css)).await.ok()) }).await
+        let found = wait::until(css, || async { Ok(self.driver.find(By::Css(css)).await.ok()) }).await;
+        match found {
+            Ok(element) => Ok(element),
+            Err(error) => Err(error.context(self.seen().await)),
+        }
+    }
+
+    /// What a person would see, for the message of a test that fails.
+    async fn seen(&self) -> String {
+        if let Some(folder) = shots() {
+            // The words below say enough where the picture cannot be made.
+            let _ = self.picture(&folder.join("failed.png")).await;
+        }
+        match self.reads().await {
+            // Nothing at all: then its program did not start, and says why when it is asked for again.
+            Ok(text) if text.is_empty() => {
+                let why = self
+                    .script(
+                        "const program = document.querySelector('script[type=module]');
+                         if (program === null) return document.documentElement.outerHTML;
+                         const said = [];
+                         const note = (e) => said.push(String(e) + ' ' + (e && e.stack));
+                         addEventListener('error', (e) => note(e.error ?? e.message));
+                         addEventListener('unhandledrejection', (e) => note(e.reason));
+                         await import(program.src + '?again').catch(note);
+                         await new Promise((done) => setTimeout(done, 500));
+                         return said;",
+                    )
+                    .await;
+                format!("the page is empty: {why:?}")
+            }
+            Ok(text) => format!("the page reads {text:?}"),
+            Err(error) => format!("the page cannot be read: {error:#}"),
+        }
     }
 
     pub async fn is_there(&self, css: &str) -> Result<bool> {

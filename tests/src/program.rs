@@ -71,7 +71,11 @@ impl Home {
 
     /// Runs the terminal program and answers what it wrote as JSON.
     pub fn plimsoll(&self, args: &[&str]) -> Result<Value> {
-        let mut command = Command::new(built("PLIMSOLL_BIN")?);
+        self.plimsoll_with(&built("PLIMSOLL_BIN")?, args)
+    }
+
+    pub fn plimsoll_with(&self, program: &Path, args: &[&str]) -> Result<Value> {
+        let mut command = Command::new(program);
         self.dress(&mut command);
         let output =
             command.arg("--data-dir").arg(self.data()).arg("--json").args(args).output()?;
@@ -86,7 +90,11 @@ impl Home {
 
     /// Starts `plimsoll up` and waits until it is ready.
     pub fn up(&self, args: &[&str]) -> Result<Up> {
-        let mut command = Command::new(built("PLIMSOLL_BIN")?);
+        self.up_with(&built("PLIMSOLL_BIN")?, args)
+    }
+
+    pub fn up_with(&self, program: &Path, args: &[&str]) -> Result<Up> {
+        let mut command = Command::new(program);
         self.dress(&mut command);
         command.arg("--data-dir").arg(self.data()).args(["--json", "up"]).args(args);
         command.stderr(Stdio::inherit());

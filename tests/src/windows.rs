@@ -1,0 +1,82 @@
+//! The windows on a display, and how a window manager asks one to close. The display of a test has
+//! no window manager: the test is it.
+
+use anyhow::{Context as _, Result, ensure};
+use x11rb::{
+    connection::Connection as _,
+    protocol::xproto::{
+        Atom, AtomEnum, ClientMessageEvent, ConnectionExt as _, EventMask, MapState, Window,
+    },
+    rust_connection::RustConnection,
+};
+
+/// A window somebody can see.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    id: Window,
+    pub title: String,
+}
+
+pub struct Windows {
+    display: RustConnection,
+    root: Window,
+}
+
+// === impl Windows ===
+
+impl Windows {
+    pub fn of(display: &str) -> Result<Self> {
+        let (display, screen) = x11rb::connect(Some(display))?;
+        let root = display.setup().roots[screen].root;
+        Ok(Self { display, root })
+    }
+
+    pub fn shown(&self) -> Result<Vec<Shown>> {
+        let mut found = Vec::new();
+        self.collect(self.root, &mut found)?;
+        Ok(found)
+    }
+
+    fn collect(&self, parent: Window, found: &mut Vec<Shown>) -> Result<()> {
+        for id in self.display.query_tree(parent)?.reply()?.children {
+            // A window may go while we look.
+            let Ok(attributes) = self.display.get_window_attributes(id)?.reply() else { continue };
+            if attributes.map_state == MapState::VIEWABLE
+                && let Some(title) = self.title(id)?
+            {
+                found.push(Shown { id, title });
+            }
+            // Not deeper: without a window manager a program's windows stand on the root.
+        }
+        Ok(())
+    }
+
+    fn title(&self, id: Window) -> Result<Option<String>> {
+        for property in [self.atom("_NET_WM_NAME")?, AtomEnum::WM_NAME.into()] {
+            let asked = self.display.get_property(false, id, property, AtomEnum::ANY, 0, 256)?;
+            if let Ok(reply) = asked.reply()
+                && !reply.value.is_empty()
+            {
+                return Ok(Some(String::from_utf8_lossy(&reply.value).into_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks every window with that title to close. The program may do otherwise.
+    pub fn ask_to_close(&self, title: &str) -> Result<()> {
+        let all = self.shown()?;
+        let of_it: Vec<_> = all.iter().filter(|window| window.title == title).collect();
+        ensure!(!of_it.is_empty(), "there is no window {title:?} among {all:?}");
+        for window in of_it {
+            let data = [self.atom("WM_DELETE_WINDOW")?, x11rb::CURRENT_TIME, 0, 0, 0];
+            let message = ClientMessageEvent::new(32, window.id, self.atom("WM_PROTOCOLS")?, data);
+            self.display.send_event(false, window.id, EventMask::NO_EVENT, message)?;
+        }
+        self.display.flush().context("the display")
+    }
+
+    fn atom(&self, name: &str) -> Result<Atom> {
+        Ok(self.display.intern_atom(false, name.as_bytes())?.reply()?.atom)
+    }
+}

@@ -1,0 +1,15 @@
+//! The real window, driven from outside: each group of tests opens it with a
+//! display, a session bus, a driver and a data folder of its own.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod attach;
+mod browser;
+mod closing;
+mod explore;
+mod frame;
+mod overview;
+mod pictures;
+mod processes;
+mod settings;
+mod steps;

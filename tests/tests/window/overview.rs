@@ -1,0 +1,87 @@
+//! Overview: this machine's own numbers, alive.
+
+use anyhow::{Context as _, Result};
+use plimsoll_tests::{desk::Desk, page::Page, program::Home, wait};
+
+use crate::steps::{self, meter};
+
+const GIB: f64 = 1_073_741_824.0;
+/// Others use the machine while the test runs.
+const SLACK: f64 = 2.0;
+
+fn meminfo(name: &str) -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find(|line| line.starts_with(name)).context("meminfo")?;
+    let kib: f64 = line.split_whitespace().nth(1).context("meminfo")?.parse()?;
+    Ok(kib * 1024.0)
+}
+
+/// The number and its unit as the instrument shows them.
+async fn reading(page: &Page, title: &str) -> Result<(f64, String)> {
+    let words = page.find(&meter(title)).await?.attr("aria-label").await?.context("aria-label")?;
+    let rest = words.split_once(": ").context("a title")?.1;
+    let mut parts = rest.split_whitespace();
+    let number = parts.next().context("a number")?.parse().with_context(|| words.clone())?;
+    Ok((number, parts.next().context("a unit")?.trim_end_matches('.').to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_overview_shows_this_machines_memory_as_proc_says_it() -> Result<()> {
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let page = desk.window(&home, &[]).await?;
+    steps::settled(&page).await?;
+
+    let (shown, unit) = reading(&page, "RAM").await?;
+    let used = (meminfo("MemTotal:")? - meminfo("MemAvailable:")?) / GIB;
+    let shown = if unit == "MiB" { shown / 1024.0 } else { shown };
+    assert!((shown - used).abs() < SLACK, "the window says {shown} GiB, /proc says {used} GiB");
+    page.close().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_values_live_and_a_click_leads_to_explore() -> Result<()> {
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let page = desk.window(&home, &["--demo"]).await?;
+    steps::settled(&page).await?;
+
+    // Three different readings of the same instrument: nobody touched anything.
+    let mut seen = std::collections::BTreeSet::new();
+    wait::until("the values to change", || {
+        let page = page.clone();
+        async move { Ok(page.find(&meter("CPU")).await?.attr("aria-label").await?) }
+    })
+    .await?;
+    while seen.len() < 3 {
+        let last = seen.clone();
+        let next = wait::until("another value", || {
+            let (page, last) = (page.clone(), last.clone());
+            async move {
+                let words = page.find(&meter("CPU")).await?.attr("aria-label").await?;
+                Ok(words.filter(|words| !last.contains(words)))
+            }
+        })
+        .await?;
+        seen.insert(next);
+    }
+
+    page.click(&meter("CPU")).await?;
+    page.find("main[aria-label=Explore]").await?;
+    page.find("[data-lane='cpu.busy']").await?;
+    page.close().await
+}
+
+/// The fake library is loaded through the real wrapper, as a driver's would be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_named_in_the_settings_shows_its_vram() -> Result<()> {
+    let home = Home::new()?;
+    let library = plimsoll_tests::program::built("PLIMSOLL_FAKE_NVML")?;
+    std::fs::write(home.config_file(), format!("[gpu]\nnvml_path = \"{}\"\n", library.display()))?;
+    let mut desk = Desk::new(&home)?;
+    let page = desk.window(&home, &[]).await?;
+    steps::settled(&page).await?;
+    let (used, unit) = reading(&page, "VRAM").await?;
+    assert!(used > 0.0 && ["GiB", "MiB"].contains(&&*unit), "{used} {unit}");
+    page.close().await
+}
