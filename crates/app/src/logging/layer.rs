@@ -142,7 +142,17 @@ impl Words {
 
 impl Visit for Words {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.field(field, format_args!("{value:?}"));
+        if field.name() == "message" {
+            return self.field(field, format_args!("{value:?}"));
+        }
+        let mut words = Bounded::default();
+        let _ = write!(words, "{value:?}");
+        // Debug of a text is quoted already; what `%` shows is not.
+        if words.text.starts_with('"') {
+            self.field(field, format_args!("{}", words.text));
+        } else {
+            self.record_str(field, &words.text);
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

@@ -84,14 +84,14 @@ fn lines_reach_the_file_and_warnings_the_history_also_those_from_before_it_opene
         tracing::warn!(target: "plimsoll_x", disk = "/home", "early {}", 1);
         logging.flush();
         logging.record_into(noted.clone());
-        tracing::info!(target: "plimsoll_x", count = 3, ok = true, why = "two words", "plain");
+        tracing::info!(target: "plimsoll_x", count = 3, ok = true, why = %"two words", list = ?["a"], "plain");
         tracing::error!(target: "plimsoll_x", "late");
     });
     logging.flush();
     let lines = tail(dir.path(), &all()).unwrap();
     let messages: Vec<_> = lines.iter().map(|e| e.message.as_str()).collect();
     assert_eq!(messages, ["late", "plain", "early 1"]);
-    assert_eq!(lines[1].fields, "count=3 ok=true why=\"two words\"");
+    assert_eq!(lines[1].fields, "count=3 ok=true why=\"two words\" list=\"[\\\"a\\\"]\"");
     assert_eq!(lines[1].at_ms, 1_763_650_000_000);
     let kept = noted.0.lock().unwrap();
     let kept: Vec<_> = kept.iter().map(|e| (e.level, e.message.as_str())).collect();
