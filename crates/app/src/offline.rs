@@ -1,15 +1,18 @@
 //! What a terminal does where no Plimsoll runs: it acts on the folder itself.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use plimsoll_core::{
     clock::{Clock, SystemClock},
     config::{Environment, Loaded, load},
 };
-use plimsoll_history::{Reader, State};
+use plimsoll_history::{Reader, RecoverReport, State};
 
 use crate::{
-    api::{DoctorReport, Fault, Written},
+    api::{DoctorReport, Fault, FaultCode, Written},
     config_handle::ConfigHandle,
     dispatch::blocking,
     doctor::{self, Patient},
@@ -48,6 +51,58 @@ pub async fn reader(options: &Options) -> Result<Reader, Fault> {
 pub async fn configuration(path: &Path) -> Result<Loaded, Fault> {
     let path = path.to_path_buf();
     blocking(move || load(&path, &Environment::of_process())).await
+}
+
+/// Brings back what can be read of a damaged database, or of every one that was set aside.
+/// Nobody may record meanwhile: a running Plimsoll is a fault that says who.
+pub async fn recover(
+    options: &Options,
+    file: Option<PathBuf>,
+) -> Result<Vec<(PathBuf, RecoverReport)>, Fault> {
+    let places = options.places()?;
+    let folder = DataFolder::own(&places, &Surroundings::read())?;
+    let files = match file {
+        Some(file) => vec![file],
+        None => {
+            let data = folder.path().to_path_buf();
+            blocking(move || damaged(&data)).await?
+        }
+    };
+    if files.is_empty() {
+        return Err(Fault::new(
+            FaultCode::NotFound,
+            format!("No damaged database was set aside in {}.", folder.path().display()),
+        )
+        .hint("Name the file to read: plimsoll history recover FILE."));
+    }
+    let mut recovered = Vec::with_capacity(files.len());
+    for file in files {
+        if !file.is_file() {
+            return Err(Fault::new(
+                FaultCode::NotFound,
+                format!("There is no file {}.", file.display()),
+            ));
+        }
+        let report = plimsoll_history::recover(&file, folder.path()).await?;
+        recovered.push((file, report));
+    }
+    Ok(recovered)
+}
+
+/// Databases that were set aside, oldest first: their names carry the date.
+fn damaged(data: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(data)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("history-damaged-") && name.ends_with(".db")
+        })
+        .collect();
+    files.sort();
+    files
 }
 
 /// Looks at this machine without a running Plimsoll.

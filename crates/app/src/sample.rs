@@ -32,6 +32,7 @@ pub struct Sampled {
     pub subject: Arc<str>,
     pub unit: Unit,
     /// A counter's is its total.
+    #[serde(serialize_with = "plain")]
     pub value: f64,
     /// How fast a counter grows, in its unit per second.
     #[serde(skip)]
@@ -99,6 +100,18 @@ impl Line {
             })
             .collect();
         Self { at_ms: pulse.tick.at.wall_ms, readings }
+    }
+}
+
+/// Bytes and counts are whole numbers, and are written so.
+fn plain<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Up to here every whole number has a form of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within range")]
+        serializer.serialize_i64(*value as i64)
+    } else {
+        serializer.serialize_f64(*value)
     }
 }
 

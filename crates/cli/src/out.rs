@@ -78,6 +78,18 @@ pub fn json(value: &impl serde::Serialize) -> Outcome {
     line(text)
 }
 
+/// A number as people write it: without a fraction where there is none. `null` is unknown.
+pub fn number(value: Option<f64>) -> serde_json::Value {
+    /// Up to here every whole number has a form of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within range")]
+        Some(value) if value.fract() == 0.0 && value.abs() <= EXACT => (value as i64).into(),
+        Some(value) => value.into(),
+        None => serde_json::Value::Null,
+    }
+}
+
 /// Columns as wide as their widest cell; the last one is left as it is.
 pub fn table(rows: &[Vec<String>]) -> Outcome {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -99,4 +111,18 @@ pub fn table(rows: &[Vec<String>]) -> Outcome {
     }
     out.flush()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_have_no_fraction_and_unknown_is_null() {
+        assert_eq!(number(Some(65536.0)).to_string(), "65536");
+        assert_eq!(number(Some(0.5)).to_string(), "0.5");
+        assert_eq!(number(Some(-3.0)).to_string(), "-3");
+        assert_eq!(number(None).to_string(), "null");
+        assert_eq!(number(Some(f64::NAN)).to_string(), "null");
+    }
 }

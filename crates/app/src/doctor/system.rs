@@ -38,7 +38,7 @@ fn pressure() -> Check {
 }
 
 fn processes() -> Check {
-    let by_hand = "grep -w /proc /proc/mounts; sudo -n true; ls /proc/1/fd";
+    let by_hand = "grep -w /proc /proc/mounts; ps -e | wc -l";
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let hidden = mounts
         .lines()

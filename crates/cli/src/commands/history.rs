@@ -4,22 +4,24 @@ use std::{io::Write, path::Path};
 
 use futures::StreamExt;
 use plimsoll_app::{
-    api::{ExportFormat, Fault, FaultCode, HistoryStats},
+    api::{ExportFormat, Fault, HistoryStats},
     export,
     folder::cannot,
     offline,
 };
 use plimsoll_core::{
     clock::{Clock, SystemClock},
-    series::{MAX_SERIES_PER_QUERY, Query, SeriesAnswer, SeriesKey},
+    metric::Kind,
+    series::{Level, MAX_SERIES_PER_QUERY, Query, SeriesAnswer, SeriesKey},
+    unit::Unit,
 };
-use plimsoll_history::Reader;
+use plimsoll_history::{Reader, RecoverReport};
 use serde_json::{Value, json};
 
 use crate::{
     args::{Format, Global, History, Range},
     commands::options,
-    out::{self, Failure, Outcome},
+    out::{self, Failure, Outcome, number},
     words,
 };
 
@@ -62,20 +64,32 @@ async fn query(global: &Global, series: &[String], range: &Range, width_px: u32)
     Ok(())
 }
 
-fn as_json(answer: &SeriesAnswer) -> Value {
+/// As it is printed: points are `[at_ms, min, mean, max]`, `null` where nothing was recorded.
+#[derive(serde::Serialize)]
+struct Printed<'a> {
+    metric: &'a str,
+    subject: &'a str,
+    unit: Unit,
+    kind: Kind,
+    level: Level,
+    step_ms: i64,
+    points: Vec<(i64, Value, Value, Value)>,
+}
+
+fn as_json(answer: &SeriesAnswer) -> Printed<'_> {
     let points = &answer.points;
-    let rows: Vec<Value> = (0..points.at_ms.len())
-        .map(|i| json!([points.at_ms[i], points.min[i], points.mean[i], points.max[i]]))
-        .collect();
-    json!({
-        "metric": answer.key.metric,
-        "subject": answer.key.subject,
-        "unit": answer.unit,
-        "kind": answer.kind,
-        "level": answer.level,
-        "step_ms": answer.step_ms,
-        "points": rows,
-    })
+    let rows = (0..points.at_ms.len()).map(|i| {
+        (points.at_ms[i], number(points.min[i]), number(points.mean[i]), number(points.max[i]))
+    });
+    Printed {
+        metric: &answer.key.metric,
+        subject: &answer.key.subject,
+        unit: answer.unit,
+        kind: answer.kind,
+        level: answer.level,
+        step_ms: answer.step_ms,
+        points: rows.collect(),
+    }
 }
 
 fn print(answer: &SeriesAnswer) -> Outcome {
@@ -230,8 +244,49 @@ impl Sink {
 }
 
 async fn recover(global: &Global, file: Option<&Path>) -> Outcome {
-    let _ = (global, file);
-    Err(Fault::new(FaultCode::Unavailable, "Not yet.").into())
+    let file = file.map(std::path::absolute).transpose()?;
+    let recovered = offline::recover(&options(global), file).await?;
+    if global.json {
+        let reports: Vec<Value> =
+            recovered.iter().map(|(file, r)| recovered_json(file, r)).collect();
+        return out::json(&reports);
+    }
+    for (file, report) in &recovered {
+        out::line(format_args!("{}", file.display()))?;
+        match (report.from_ms, report.to_ms) {
+            (Some(from), Some(to)) => out::line(format_args!(
+                "  brought back: {} series from {} to {} ({} chunks, {} ticks), {} marks, {} \
+                 alerts, {} log entries",
+                report.series,
+                words::moment(from),
+                words::moment(to),
+                report.chunks,
+                report.ticks,
+                report.marks,
+                report.alerts,
+                report.log
+            ))?,
+            _ => out::line("  no measurements could be read")?,
+        }
+        out::line(format_args!("  lost: {} places could not be read", report.lost))?;
+        out::line("  The damaged file is still there; delete it when you are content.")?;
+    }
+    Ok(())
+}
+
+fn recovered_json(file: &Path, report: &RecoverReport) -> Value {
+    json!({
+        "file": file,
+        "series": report.series,
+        "chunks": report.chunks,
+        "ticks": report.ticks,
+        "marks": report.marks,
+        "alerts": report.alerts,
+        "log": report.log,
+        "lost": report.lost,
+        "from_ms": report.from_ms,
+        "to_ms": report.to_ms,
+    })
 }
 
 async fn choose(reader: &Reader, wanted: &[String]) -> Result<Vec<SeriesKey>, Failure> {

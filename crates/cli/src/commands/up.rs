@@ -58,16 +58,28 @@ pub async fn run(global: &Global, args: Up, demo: bool) -> Outcome {
     Ok(())
 }
 
+/// The line that scripts wait for; its fields keep their order.
+#[derive(serde::Serialize)]
+struct Ready<'a> {
+    ready: bool,
+    pid: u32,
+    data_dir: &'a str,
+    socket: &'a str,
+    /// Address of the page with its token.
+    ui: Option<&'a str>,
+    gateway: Option<&'a str>,
+}
+
 fn ready_line(session: &Session) -> Outcome {
     let about = session.about();
-    out::json(&serde_json::json!({
-        "ready": true,
-        "pid": about.pid,
-        "data_dir": about.data_dir,
-        "socket": about.socket,
-        "ui": session.page_link(),
-        "gateway": null,
-    }))
+    out::json(&Ready {
+        ready: true,
+        pid: about.pid,
+        data_dir: &about.data_dir,
+        socket: &about.socket,
+        ui: session.page_link(),
+        gateway: None,
+    })
 }
 
 fn ready_words(session: &Session, demo: bool) -> Outcome {

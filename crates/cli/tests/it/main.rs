@@ -1,0 +1,10 @@
+//! The program as it is typed: the built binary, in folders of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
+
+mod config;
+mod history;
+mod owner;
+mod page;
+mod plain;
+mod program;
+mod sample;
