@@ -188,6 +188,19 @@ export function furnish(fake: FakeHost, search = location.search): FakeHost {
   };
   fake.handlers['config.apply'] = async (edit) => told(await apply!(edit));
   fake.handlers['config.rollback'] = async (ask) => told(await rollback!(ask));
+  // A process is known by its pid and when it started: the latter must not move.
+  const processes = fake.handlers.processes!;
+  const began = Date.now();
+  fake.handlers.processes = async (args) => {
+    const table = await processes(args);
+    return { ...table, processes: table.processes.filter((p) => !ended.has(p.pid)).map((p) => ({ ...p, started_ms: began - p.pid * 60_000 })) };
+  };
+  const ended = new Set<number>();
+  fake.handlers['processes.end'] = ({ pid, kill }) => {
+    // The model server takes its time, as real ones do.
+    if (kill || pid !== 4121) ended.add(pid);
+    return { message: '' };
+  };
   fake.handlers['processes.detail'] = async ({ pid }) => {
     const table = await fake.handlers.processes!({});
     const process = table.processes.find((p) => p.pid === pid);
@@ -371,7 +384,6 @@ export function settingsAnswers(now: number, search = ''): Handlers {
       ],
     }),
     'doctor.bundle': ({ path }) => ({ path, bytes: 182_400 }),
-    'processes.end': () => ({ message: '' }),
     'alerts.acknowledge': () => ({ message: '' }),
     'alerts.snooze': () => ({ message: '' }),
   };

@@ -1,0 +1,39 @@
+import { beforeEach, expect, it } from 'vitest';
+
+import type { ProcessTable, SeriesInfo } from '../bindings';
+import { useHost } from '../host';
+import { fakeHost } from '../host/fake';
+import { actions, metrics, pages, processes } from './items';
+import { rank } from './match';
+
+beforeEach(() => useHost(fakeHost()));
+
+const series = (metric: string, subject: string, subject_kind: SeriesInfo['subject_kind'], label: string): SeriesInfo => ({
+  key: { metric, subject }, label, subject_kind, kind: 'gauge', unit: 'percent', cadence_ms: 1000, last_ms: 1, last: 12,
+});
+const table = { processes: [{ pid: 77, name: 'redis-server', command: '', user: 'redis', container: null, unit: null, vram_bytes: null }] } as unknown as ProcessTable;
+
+it('names metrics as Explore does, with the subject where there are several', () => {
+  const list = metrics([series('gpu.busy', 'GPU-1', 'gpu', 'Busy'), series('gpu.vram.used', 'GPU-1', 'gpu', 'VRAM used'), series('cpu.core.busy', '3', 'core', 'Busy')]);
+  expect(list.map((e) => e.label)).toEqual(['GPU busy', 'VRAM used', 'Core busy, core 3']);
+  expect(list[0]?.aside).toBe('12 %');
+});
+
+it('opens Explore with the metric, and Processes with the process', () => {
+  metrics([series('mount.used', '/home', 'mount', 'Used')])[0]?.run();
+  expect(location.hash).toBe('#/explore?series=mount.used&subject=%2Fhome');
+  processes(table)[0]?.run();
+  expect(location.hash).toBe('#/processes?pid=77');
+});
+
+it('finds a process by its pid and a page by its first letters', () => {
+  const all = [...pages(), ...actions(), ...processes(table)];
+  expect(rank(all, '77', 9)[0]?.id).toBe('process:77');
+  expect(rank(all, 'exp', 9)[0]?.id).toBe('page:explore');
+  expect(rank(all, 'theme dark', 9)[0]?.id).toBe('theme:dark');
+});
+
+it('every entry has an id of its own', () => {
+  const ids = [...pages(), ...actions()].map((e) => e.id);
+  expect(new Set(ids).size).toBe(ids.length);
+});

@@ -1,0 +1,139 @@
+// What the palette offers: pages, actions, metrics, settings, processes.
+
+import type { ProcessTable, SeriesInfo } from '../bindings';
+import { host } from '../host';
+import { RANGE_IDS, RANGES } from '../range';
+import { PAGES, router, TITLES } from '../router.svelte';
+import { range } from '../state/range.svelte';
+import { session } from '../state/session.svelte';
+import { text } from '../format';
+import { draft } from '../../pages/settings/draft.svelte';
+import { titleOf as settingTitle, write } from '../../pages/settings/values';
+import { subjectOf, titleOf as seriesTitle } from '../../pages/explore/lanes';
+import { titleOf as processTitle } from '../../pages/processes/tree';
+
+export type Kind = 'page' | 'action' | 'metric' | 'setting' | 'process' | 'alert';
+
+export interface Entry {
+  id: string;
+  kind: Kind;
+  label: string;
+  /** Searched as well, not shown. */
+  words?: string;
+  /** Shown in grey behind the label. */
+  aside?: string;
+  keys?: string;
+  weight?: number;
+  run: () => void;
+}
+
+const PAGE_KEYS: Record<string, string> = { overview: '1', explore: '2', processes: '3', settings: 'Ctrl ,' };
+const PARTS: [id: string, label: string, words: string][] = [
+  ['history', 'History and storage', 'space disk keep retention'],
+  ['alerts', 'Alert rules', 'threshold warn notify'],
+  ['log', 'Log', 'messages errors debug'],
+  ['doctor', 'Doctor: what works here', 'driver nvml diagnose problem'],
+  ['about', 'About Plimsoll', 'version licence folder socket'],
+];
+
+/** Presses a button of a page by its key, once the page is there. */
+function press(key: string): void {
+  const until = Date.now() + 2000;
+  const look = () => {
+    const target = document.querySelector<HTMLElement>(`main [aria-keyshortcuts~="${key}"]`);
+    if (target) target.click();
+    else if (Date.now() < until) setTimeout(look, 50);
+  };
+  setTimeout(look, 0);
+}
+
+export function pages(): Entry[] {
+  return [
+    ...PAGES.map((page): Entry => ({ id: `page:${page}`, kind: 'page', label: TITLES[page], keys: PAGE_KEYS[page], weight: 6, run: () => router.go(page) })),
+    ...PARTS.map(([id, label, words]): Entry => ({ id: `part:${id}`, kind: 'page', label, words: `settings ${words}`, weight: 2, run: () => router.go('settings', id) })),
+    { id: 'part:revisions', kind: 'page', label: 'Revisions of the settings', words: 'undo rollback history changes', run: () => router.go('settings', '?tab=revisions') },
+    { id: 'part:file', kind: 'page', label: 'The settings file', words: 'toml edit plimsoll.toml', run: () => router.go('settings', '?tab=file') },
+  ];
+}
+
+export function actions(): Entry[] {
+  const list: Entry[] = [
+    range.live
+      ? { id: 'pause', kind: 'action', label: 'Stop the picture', words: 'pause freeze', aside: 'recording goes on', keys: 'Space', run: () => range.pause() }
+      : { id: 'live', kind: 'action', label: 'Back to live', words: 'resume continue', keys: 'Space', run: () => range.goLive() },
+    ...RANGE_IDS.map((id): Entry => ({ id: `range:${id}`, kind: 'action', label: `Show ${RANGES[id].label}`, words: 'range time last', run: () => range.choose(id) })),
+    ...(['system', 'dark', 'light'] as const).map((theme): Entry => ({
+      id: `theme:${theme}`,
+      kind: 'action',
+      label: theme === 'system' ? "Theme: the desktop's" : `Theme: ${theme}`,
+      words: 'colours appearance mode',
+      run: () => void draft.applyNow([{ key: 'window.theme', value: theme }], `Theme: ${theme}`),
+    })),
+    { id: 'export', kind: 'action', label: 'Export what Explore shows', words: 'csv png save', keys: 'E', run: () => { router.go('explore'); press('E'); } },
+    { id: 'backup', kind: 'action', label: 'Back up the data…', words: 'copy save', run: () => router.go('settings', 'history', '?do=backup') },
+    { id: 'bundle', kind: 'action', label: 'Bundle for a bug report…', words: 'doctor problem', run: () => router.go('settings', 'doctor') },
+    { id: 'end', kind: 'action', label: 'End a process…', words: 'kill stop task', run: () => router.go('processes') },
+  ];
+  if (!draft.clean) {
+    list.push(
+      { id: 'apply', kind: 'action', label: draft.text === null ? `Apply ${draft.count} staged` : 'Apply the edited file', keys: 'Ctrl Enter', weight: 4, run: () => void draft.apply() },
+      { id: 'discard', kind: 'action', label: 'Discard what is staged', run: () => draft.discard() },
+    );
+  }
+  if (host().kind !== 'desktop') list.push({ id: 'reload', kind: 'action', label: 'Load the page again', run: () => location.reload() });
+  return list;
+}
+
+export function metrics(series: readonly SeriesInfo[]): Entry[] {
+  return series.map((info): Entry => {
+    const { key, subject_kind, last, unit, kind } = info;
+    const subject = subjectOf(info);
+    return {
+      id: `metric:${key.metric}:${key.subject}`,
+      kind: 'metric',
+      label: subject ? `${seriesTitle(info)}, ${subject}` : seriesTitle(info),
+      words: `${key.metric} ${key.subject}`,
+      aside: last === null || kind !== 'gauge' ? undefined : text(last, unit),
+      weight: subject_kind === 'core' || subject_kind === 'process' ? -3 : 0,
+      run: () => {
+        const query = new URLSearchParams({ series: key.metric });
+        if (key.subject) query.set('subject', key.subject);
+        router.go('explore', `?${query.toString()}`);
+      },
+    };
+  });
+}
+
+export function settings(): Entry[] {
+  return draft.items.map((item): Entry => ({
+    id: `setting:${item.key}`,
+    kind: 'setting',
+    label: settingTitle(item),
+    words: `${item.key} ${item.spec.section}`,
+    aside: `${write(item.state.value)}${item.spec.unit ? ` ${item.spec.unit}` : ''}`,
+    weight: item.key.startsWith('alerts.rules.') ? -3 : 0,
+    run: () => router.go('settings', `?key=${encodeURIComponent(item.key)}`),
+  }));
+}
+
+export function processes(table: ProcessTable): Entry[] {
+  return table.processes.map((p): Entry => ({
+    id: `process:${p.pid}`,
+    kind: 'process',
+    label: processTitle(p),
+    words: `${p.pid} ${p.user} ${p.container ?? ''} ${p.unit ?? ''}`,
+    aside: `${p.pid}, ${p.user}`,
+    weight: p.vram_bytes === null ? -4 : -1,
+    run: () => router.go('processes', `?pid=${p.pid}`),
+  }));
+}
+
+export function alerts(): Entry[] {
+  return session.active.map((a): Entry => ({
+    id: `alert:${a.row.id}`,
+    kind: 'alert',
+    label: a.row.title,
+    words: `${a.row.rule} ${a.row.subject}`,
+    run: () => router.go('settings', `?key=${encodeURIComponent(`alerts.rules.${a.row.rule}.enabled`)}`),
+  }));
+}
