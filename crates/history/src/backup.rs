@@ -47,8 +47,7 @@ async fn copy(
     progress: impl Fn(f64) + Send + Sync,
     cancel: &AtomicBool,
 ) -> Result<(), ReadError> {
-    let unusable =
-        |reason: String| OpenError::Unusable { path: source.to_owned(), reason };
+    let unusable = |reason: String| OpenError::Unusable { path: source.to_owned(), reason };
     let room = part.parent().and_then(db::available_bytes);
     let bytes = db::bytes_on_disk(source);
     if room.is_some_and(|room| room < bytes) {
@@ -63,9 +62,10 @@ async fn copy(
         .execute(&mut connection)
         .await
         .map_err(|e| unusable(e.to_string()))?;
-    let all: i64 = sqlx::query_scalar("SELECT coalesce(sum(bytes), 0) FROM source.slot WHERE state = 1")
-        .fetch_one(&mut connection)
-        .await?;
+    let all: i64 =
+        sqlx::query_scalar("SELECT coalesce(sum(bytes), 0) FROM source.slot WHERE state = 1")
+            .fetch_one(&mut connection)
+            .await?;
     let mut done = 0i64;
     while let Some(bytes) = copy_slot(&mut connection).await? {
         if cancel.load(Ordering::Relaxed) {

@@ -25,6 +25,7 @@ pub(crate) fn start(
             let every = Duration::from_millis(options.borrow().checkpoint_ms.max(1));
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
+                () = shared.checkpoint_now.notified() => {}
                 _ = stop.changed() => break,
             }
             if !shared.dirty.swap(false, std::sync::atomic::Ordering::Relaxed) {

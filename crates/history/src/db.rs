@@ -13,7 +13,7 @@ use sqlx::{
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use crate::error::{Fault, OpenError, fault_of};
+use crate::error::{Fault, OpenError, fault_of, reason_of};
 
 /// One step of a schema, numbered and never changed once it was released.
 pub(crate) struct Step {
@@ -172,7 +172,7 @@ impl Schema {
         };
         let open_error = |e: sqlx::Error| match fault_of(&e) {
             Fault::Damaged => OpenError::Damaged { path: path.clone(), reason: e.to_string() },
-            Fault::Pause => OpenError::Unusable { path: path.clone(), reason: e.to_string() },
+            Fault::Pause => OpenError::Unusable { path: path.clone(), reason: reason_of(&e) },
         };
         let mut connection = self.writer(&path).await.map_err(open_error)?;
         if version < self.version() {

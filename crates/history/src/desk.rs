@@ -78,7 +78,7 @@ impl Desk {
             Found::Ours(_) => {}
             Found::Foreign => return Err(OpenError::Foreign { path }.into()),
             Found::Damaged => {
-                self.report(None);
+                self.report(generation, None);
                 return Err(OpenError::Damaged {
                     path,
                     reason: "it does not begin like a database".into(),
@@ -98,18 +98,18 @@ impl Desk {
     /// After an error: the connection is made anew, and the writer hears of damage.
     pub(crate) async fn failed(&mut self, error: &ReadError) {
         if let ReadError::Database(error) = error {
-            if let Some((_, connection)) = self.link.take() {
+            if let Some((generation, connection)) = self.link.take() {
                 db::close(connection).await;
+                self.report(generation, Some(error));
             }
-            self.report(Some(error));
         }
     }
 
-    fn report(&self, error: Option<&sqlx::Error>) {
+    fn report(&self, generation: u64, error: Option<&sqlx::Error>) {
         if error.is_none_or(|e| fault_of(e) == Fault::Damaged)
             && let Some(queue) = &self.queue
         {
-            self.shared.damaged.store(true, std::sync::atomic::Ordering::Relaxed);
+            self.shared.report_damage(generation);
             queue.wake.notify_one();
         }
     }

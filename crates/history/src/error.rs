@@ -55,18 +55,23 @@ pub(crate) fn fault_of(error: &sqlx::Error) -> Fault {
     }
 }
 
-/// Why recording pauses, in words.
+/// Why recording pauses, in words without a full stop.
 pub(crate) fn reason_of(error: &sqlx::Error) -> String {
     match (primary_code(error), full_code(error)) {
-        (Some(13), _) => "The disk is full.".into(),
-        (Some(8), _) => "The history is read-only.".into(),
-        (Some(14), _) => "The history cannot be opened; is its folder still there?".into(),
-        // SQLITE_IOERR_WRITE: what a limit on the size of files gives.
-        (Some(10), Some(778)) => "The disk takes no more (writing failed).".into(),
-        (Some(10), _) => "The disk fails (input/output error).".into(),
-        (Some(5 | 6), _) => "Another program holds the history locked.".into(),
-        _ => format!("The history cannot be written: {error}."),
+        (Some(13), _) => "the disk is full".into(),
+        (Some(8), _) => "the history is read-only".into(),
+        (Some(14), _) => "the file cannot be opened".into(),
+        // SQLITE_IOERR_WRITE, _TRUNCATE and _SHMSIZE: what a limit on the size of files gives.
+        (Some(10), Some(778 | 1546 | 4874)) => "the disk takes no more (writing failed)".into(),
+        (Some(10), _) => "the disk fails (input/output error)".into(),
+        (Some(5 | 6), _) => "another program holds it locked".into(),
+        _ => format!("the history cannot be written: {error}"),
     }
+}
+
+/// The disk has no room: SQLite has rolled back, and the connection is as good as before.
+pub(crate) fn is_full(error: &sqlx::Error) -> bool {
+    matches!(full_code(error), Some(13 | 778 | 1546 | 4874))
 }
 
 fn full_code(error: &sqlx::Error) -> Option<i32> {

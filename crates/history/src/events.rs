@@ -24,6 +24,24 @@ pub(crate) async fn insert_mark(
     connection: &mut SqliteConnection,
     mark: &Mark,
 ) -> Result<i64, sqlx::Error> {
+    if let (Some(end_ms), Some(reference)) = (mark.end_ms, &mark.reference) {
+        // The end of something that stands there already: one event is one mark.
+        let row = sqlx::query(
+            "UPDATE mark SET end_ms = ?, title = ?, detail = ?
+             WHERE at_ms = ? AND kind = ? AND ref = ? RETURNING id",
+        )
+        .bind(end_ms)
+        .bind(&mark.title)
+        .bind(&mark.detail)
+        .bind(mark.at_ms)
+        .bind(word(mark.kind))
+        .bind(reference)
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some(row) = row {
+            return row.try_get(0);
+        }
+    }
     let done = sqlx::query(
         "INSERT INTO mark (at_ms, end_ms, kind, subject, title, detail, ref) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )

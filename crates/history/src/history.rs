@@ -10,7 +10,7 @@ use std::{
 
 use plimsoll_core::clock::Clock;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -33,8 +33,10 @@ pub(crate) struct Shared {
     generation: AtomicU64,
     /// Something was committed since the last checkpoint.
     pub dirty: AtomicBool,
-    /// A reader met damage; the writer sets the file aside.
-    pub damaged: AtomicBool,
+    /// The log grew long: no reason to wait for the next checkpoint.
+    pub checkpoint_now: Notify,
+    /// A reader met damage in the file of that generation; 0 for none. Generations begin at 1.
+    damaged: AtomicU64,
 }
 
 /// The history, held by the one process that owns the data folder.
@@ -54,14 +56,25 @@ impl Shared {
     pub(crate) fn new(folder: &Path) -> Self {
         Self {
             path: HISTORY.path(folder),
-            generation: AtomicU64::new(0),
+            generation: AtomicU64::new(1),
             dirty: AtomicBool::new(false),
-            damaged: AtomicBool::new(false),
+            checkpoint_now: Notify::new(),
+            damaged: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Damage was met in the file of that generation: the writer sets it aside.
+    pub(crate) fn report_damage(&self, generation: u64) {
+        self.damaged.store(generation, Ordering::Release);
+    }
+
+    /// Damage was reported, and of the file that is in use now.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.swap(0, Ordering::AcqRel) == self.generation()
     }
 
     pub(crate) fn replaced(&self) {

@@ -88,10 +88,11 @@ async fn open_damaged(file: &Path, folder: &Path) -> Result<Source, ReadError> {
         }
         Found::Ours(_) => {
             if let Ok(mut connection) = HISTORY.reader(file).await {
-                let readable = sqlx::query("SELECT count(*) FROM sqlite_schema WHERE name = 'chunk'")
-                    .fetch_one(&mut connection)
-                    .await
-                    .is_ok_and(|row| row.try_get::<i64, _>(0).is_ok_and(|n| n == 1));
+                let readable =
+                    sqlx::query("SELECT count(*) FROM sqlite_schema WHERE name = 'chunk'")
+                        .fetch_one(&mut connection)
+                        .await
+                        .is_ok_and(|row| row.try_get::<i64, _>(0).is_ok_and(|n| n == 1));
                 if readable {
                     return Ok(Source { connection, copy: None });
                 }
@@ -213,10 +214,11 @@ impl Recovery {
         self.ticks(source, target).await?;
         self.events(source, target).await?;
         for lane in self.lanes.values() {
-            let used: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM slot WHERE lane = ?)")
-                .bind(lane.id)
-                .fetch_one(&mut *target)
-                .await?;
+            let used: bool =
+                sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM slot WHERE lane = ?)")
+                    .bind(lane.id)
+                    .fetch_one(&mut *target)
+                    .await?;
             if used {
                 lane.save(target).await?;
             }
@@ -250,11 +252,12 @@ impl Recovery {
             .bind(cadence_ms)
             .execute(&mut *target)
             .await?;
-            let new: u32 = sqlx::query_scalar("SELECT id FROM series WHERE metric = ? AND subject = ?")
-                .bind(&metric)
-                .bind(&subject)
-                .fetch_one(&mut *target)
-                .await?;
+            let new: u32 =
+                sqlx::query_scalar("SELECT id FROM series WHERE metric = ? AND subject = ?")
+                    .bind(&metric)
+                    .bind(&subject)
+                    .fetch_one(&mut *target)
+                    .await?;
             self.series.insert(old, new);
             self.report.series += 1;
         }
@@ -274,17 +277,20 @@ impl Recovery {
             |row| {
                 let level: u8 = row.try_get(2)?;
                 let Some(&level) = Level::ALL.get(usize::from(level)) else { return Ok(()) };
-                slots.insert(row.try_get(1)?, OldSlot {
-                    level,
-                    lane: row.try_get(3)?,
-                    from_ms: row.try_get(4)?,
-                    first_ms: row.try_get(5)?,
-                    last_ms: row.try_get(6)?,
-                    new_id: 0,
-                    chunks: 0,
-                    bytes: 0,
-                    samples: 0,
-                });
+                slots.insert(
+                    row.try_get(1)?,
+                    OldSlot {
+                        level,
+                        lane: row.try_get(3)?,
+                        from_ms: row.try_get(4)?,
+                        first_ms: row.try_get(5)?,
+                        last_ms: row.try_get(6)?,
+                        new_id: 0,
+                        chunks: 0,
+                        bytes: 0,
+                        samples: 0,
+                    },
+                );
                 Ok(())
             },
         )
@@ -315,7 +321,12 @@ impl Recovery {
                  WHERE rowid >= ?1 ORDER BY rowid LIMIT 256",
                 &mut at,
                 |row| {
-                    batch.push((row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?));
+                    batch.push((
+                        row.try_get(1)?,
+                        row.try_get(2)?,
+                        row.try_get(3)?,
+                        row.try_get(4)?,
+                    ));
                     Ok(())
                 },
             )

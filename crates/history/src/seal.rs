@@ -211,7 +211,10 @@ impl Writer {
 
 impl Job {
     /// Leaves what was made so far to the next round of purging.
-    pub(crate) async fn give_up(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    pub(crate) async fn give_up(
+        self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), sqlx::Error> {
         sqlx::query("UPDATE slot SET state = 2 WHERE id = ?")
             .bind(self.slot)
             .execute(connection)

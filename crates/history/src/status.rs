@@ -7,7 +7,8 @@ pub enum Recording {
     #[default]
     Recording,
     /// Disk full, read-only or failing: the newest ten minutes are kept in memory,
-    /// and writing is tried again every two seconds.
+    /// and writing is tried again every two seconds. The reason is a clause,
+    /// e.g. `the disk is full`.
     Paused { reason: String, since_ms: i64 },
     /// Switched off in the configuration.
     Off,

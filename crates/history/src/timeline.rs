@@ -67,7 +67,8 @@ impl Timeline {
             if self.last.is_some() && jump > -JITTER_MS && newest - at_ms < JITTER_MS {
                 return Place { at_ms: newest + 1, epoch: None, lane: false };
             }
-            return Place { at_ms, epoch: Some(Cause::Back { ms: newest - at_ms }), lane: true };
+            let ms = if self.last.is_some() { -jump } else { newest - at_ms };
+            return Place { at_ms, epoch: Some(Cause::Back { ms }), lane: true };
         }
         let epoch = if self.last.is_none() {
             None

@@ -20,7 +20,7 @@ use crate::{
     catalog::Catalog,
     codec::{Sample, tick},
     db::{self, HISTORY},
-    error::{Fault, OpenError, ReadError, fault_of, reason_of},
+    error::{Fault, OpenError, ReadError, fault_of, is_full, reason_of},
     events,
     faults::may_be_killed,
     history::Shared,
@@ -42,6 +42,9 @@ const LOG_BATCH: usize = 100;
 const LEAP_MS: i64 = 86_400_000;
 /// ...until it has stood for so long.
 const HOLD_MS: i64 = 86_400_000;
+/// A write-ahead log longer than that is checkpointed before its time: it only
+/// grows so fast while much is written at once.
+const LONG_LOG: u64 = 16 << 20;
 /// Commits between two looks at the size of the database.
 const SIZE_EVERY: u32 = 16;
 
@@ -131,7 +134,7 @@ impl Writer {
         match writer.attach().await {
             Ok(()) => {}
             Err(OpenError::Unusable { reason, .. }) => {
-                writer.pause(format!("The history cannot be opened: {reason}."));
+                writer.pause(reason);
             }
             Err(error) => return Err(error),
         }
@@ -298,7 +301,10 @@ impl Writer {
     /// Writes everything that waits; log entries only when there are enough or
     /// `flush` says so.
     async fn drain(&mut self, flush: bool) {
-        if self.shared.damaged.swap(false, Ordering::Relaxed) {
+        if self.options_rx.has_changed().unwrap_or(false) {
+            self.apply_options();
+        }
+        if self.shared.is_damaged() {
             self.replace("a query met damage").await;
         }
         if self.paused.is_some() && !self.try_again().await {
@@ -355,6 +361,10 @@ impl Writer {
         self.commits += 1;
         if self.commits.is_multiple_of(SIZE_EVERY) || self.bytes == 0 {
             self.bytes = db::bytes_on_disk(&self.shared.path);
+            let log = std::fs::metadata(db::sidecar(&self.shared.path, "-wal"));
+            if log.is_ok_and(|log| log.len() > LONG_LOG) {
+                self.shared.checkpoint_now.notify_one();
+            }
         }
     }
 
@@ -481,8 +491,10 @@ impl Writer {
             Fault::Damaged => self.replace(&error.to_string()).await,
             Fault::Pause => {
                 self.pause(reason_of(&error));
-                // A connection that met an error of the disk may hold half a state.
-                if let Some(connection) = self.connection.take() {
+                // A full disk passes; whatever else it is, a fresh connection tells.
+                if !is_full(&error)
+                    && let Some(connection) = self.connection.take()
+                {
                     db::close(connection).await;
                 }
             }
@@ -524,7 +536,10 @@ impl Writer {
         if self.connection.is_none()
             && let Err(error) = self.attach().await
         {
-            self.pause(error.to_string());
+            self.pause(match error {
+                OpenError::Unusable { reason, .. } => reason,
+                error => error.to_string(),
+            });
             return false;
         }
         // The proof is a write that succeeds: a mark over the span without recording.
@@ -537,7 +552,15 @@ impl Writer {
             self.fail(error).await;
             return false;
         }
+        // What was being sealed is made again.
+        let unfinished = sqlx::query("UPDATE slot SET state = 2 WHERE state = 0");
+        if let Err(error) = unfinished.execute(connection).await {
+            self.fail(error).await;
+            return false;
+        }
         tracing::info!("recording goes on");
+        self.job = None;
+        self.round = Some(Round::Rows);
         self.paused = None;
         self.queue.lock().paused = false;
         true

@@ -2,5 +2,7 @@
 //! happens in between.
 
 mod basics;
+mod faults;
+mod kill;
 mod model;
 mod world;

@@ -18,11 +18,21 @@ use crate::world::{DAY, HOUR, MINUTE, SECOND, START, World, counter, gauge};
 #[derive(Clone, Debug)]
 enum Event {
     /// So many ticks, so many seconds apart, with these of the three series.
-    Ticks { n: i64, apart_s: i64, series: u8 },
+    Ticks {
+        n: i64,
+        apart_s: i64,
+        series: u8,
+    },
     /// Nothing is recorded for a while.
-    Silence { s: i64 },
-    SetClock { s: i64 },
-    Sleep { s: i64 },
+    Silence {
+        s: i64,
+    },
+    SetClock {
+        s: i64,
+    },
+    Sleep {
+        s: i64,
+    },
     /// The disks are counted anew.
     ResetCounters,
     Settle,
@@ -152,9 +162,18 @@ fn compare(
         let (min, average, max) = plot(bucket);
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * b.abs().max(1e-3);
         prop_assert!(
-            near(points.min[i].unwrap(), min) && near(mean, average) && near(points.max[i].unwrap(), max),
+            near(points.min[i].unwrap(), min)
+                && near(mean, average)
+                && near(points.max[i].unwrap(), max),
             "{} at {}: {:?} {} {:?} instead of {} {} {}",
-            what, at - START, points.min[i], mean, points.max[i], min, average, max
+            what,
+            at - START,
+            points.min[i],
+            mean,
+            points.max[i],
+            min,
+            average,
+            max
         );
     }
     let left = expected.count();
@@ -239,7 +258,11 @@ async fn run(events: Vec<Event>) -> Result<(), TestCaseError> {
 
             let answer = world.query(Metric::DiskRead, "sda", from, to, width).await;
             let series = &answer.series[0];
-            let out = if series.level == Level::Raw && series.step_ms == 1000 { 1 } else { series.step_ms };
+            let out = if series.level == Level::Raw && series.step_ms == 1000 {
+                1
+            } else {
+                series.step_ms
+            };
             let buckets = model.buckets(step, out, from, to, |lane| rates(&lane.read, 1000));
             compare(&format!("{what} counter"), &series.points, &buckets, |b| {
                 (b.0 as f64 / 1e3, b.1 as f64 * 1e3 / b.2 as f64, b.3 as f64 / 1e3)
@@ -247,7 +270,11 @@ async fn run(events: Vec<Event>) -> Result<(), TestCaseError> {
 
             let answer = world.query(Metric::ProcessRss, "redis", from, to, width).await;
             let series = &answer.series[0];
-            let out = if series.level == Level::Raw && series.step_ms == 5000 { 1 } else { series.step_ms };
+            let out = if series.level == Level::Raw && series.step_ms == 5000 {
+                1
+            } else {
+                series.step_ms
+            };
             let buckets = model.buckets(step, out, from, to, |lane| gauges(&lane.rss));
             compare(&format!("{what} every fifth"), &series.points, &buckets, |b| {
                 let unit = 65536.0;
