@@ -26,6 +26,17 @@ export interface Cluster {
   marks: Mark[];
 }
 
+/**
+ * The list with a mark that was just made. A mark that comes with its end takes the
+ * place of the one that came with its start: same kind, start and reference.
+ */
+export function withMark(list: readonly Mark[], mark: Mark): Mark[] {
+  const same = (m: Mark) =>
+    (m.id !== 0 && m.id === mark.id) ||
+    (mark.reference !== null && m.kind === mark.kind && m.at_ms === mark.at_ms && m.reference === mark.reference);
+  return [...list.filter((m) => !same(m)), mark];
+}
+
 /** Marks closer than `apart` pixels become one, in order of time. */
 export function cluster(marks: readonly Mark[], xOf: (ms: number) => number, apart = 12): Cluster[] {
   const out: Cluster[] = [];

@@ -3,6 +3,7 @@
 
 import type { Fault, Mark, SeriesInfo, SeriesKey } from '../bindings';
 import { call, toFault } from '../host';
+import { withMark } from '../marks';
 import { RANGES, type RangeId, type Span } from '../range';
 import { live } from '../state/live.svelte';
 import { range } from '../state/range.svelte';
@@ -214,7 +215,7 @@ export class Marks {
   start(): () => void {
     return live.on((event) => {
       if (event.event === 'mark') {
-        this.list = [...this.list.filter((m) => m.id === 0 || m.id !== event.mark.id), event.mark];
+        this.list = withMark(this.list, event.mark);
       } else if (event.event === 'missed') this.#asked = '';
     });
   }

@@ -9,6 +9,9 @@ type Listener = (live: Live) => void;
 /** Between two attempts to reach Plimsoll again, in milliseconds. */
 const RETRY_MS = [1000, 2000, 5000, 10_000];
 
+/** Ticks may be ten seconds apart; nobody waits that long for an answer. */
+const TICK_PATIENCE_MS = 1500;
+
 class LiveHub {
   /** False while the stream is broken; values on the screen are then stale. */
   connected = $state(true);
@@ -17,6 +20,9 @@ class LiveHub {
   /** Time of the newest tick, 0 before the first. */
   lastTick = $state(0);
 
+  #heardAt = 0;
+  #waiting: (() => void)[] = [];
+  #patience: ReturnType<typeof setTimeout> | undefined;
   #wants = new Map<symbol, readonly string[]>();
   #listeners = new Set<Listener>();
   #close: (() => void) | null = null;
@@ -59,6 +65,28 @@ class LiveHub {
     return () => this.#listeners.delete(listener);
   }
 
+  /**
+   * Does something together with the next tick: a screen that changes once a
+   * second is painted once a second, and painting is what a window costs. Without
+   * ticks it is done at once.
+   */
+  withTick(work: () => void): void {
+    if (this.#heardAt === 0 || Date.now() - this.#heardAt > TICK_PATIENCE_MS) {
+      work();
+      return;
+    }
+    this.#waiting.push(work);
+    this.#patience ??= setTimeout(() => this.#settle(), TICK_PATIENCE_MS);
+  }
+
+  #settle() {
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const work of waiting) work();
+  }
+
   /** What is asked for at present, sorted and without repetition. */
   get wanted(): string[] {
     return unionOf([...this.#wants.values()]);
@@ -92,7 +120,11 @@ class LiveHub {
   }
 
   #hear(live: Live) {
-    if (live.event === 'tick') this.lastTick = Math.max(this.lastTick, live.at_ms);
+    if (live.event === 'tick') {
+      this.lastTick = Math.max(this.lastTick, live.at_ms);
+      this.#heardAt = Date.now();
+      this.#settle();
+    }
     if (live.event === 'stopping') this.#link(false);
     else if (!this.connected) this.#link(true);
     for (const listener of [...this.#listeners]) listener(live);
@@ -114,6 +146,7 @@ class LiveHub {
   }
 
   #drop() {
+    this.#settle();
     clearTimeout(this.#retry);
     this.#asked = null;
     this.#close?.();

@@ -28,8 +28,13 @@ class Processes {
     if (this.#asking) return;
     this.#asking = true;
     try {
-      this.table = await call('processes', {});
-      this.fault = null;
+      const table = await call('processes', {});
+      const keep = () => {
+        this.table = table;
+        this.fault = null;
+      };
+      if (this.table) live.withTick(keep);
+      else keep();
     } catch (thrown) {
       this.fault = toFault(thrown);
     } finally {

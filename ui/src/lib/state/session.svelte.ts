@@ -46,7 +46,7 @@ class Session {
           break;
       }
     });
-    const timer = setInterval(() => live.visible && void this.#status(), STATUS_EVERY_MS);
+    const timer = setInterval(() => live.visible && void this.#status(true), STATUS_EVERY_MS);
     return () => {
       off();
       clearInterval(timer);
@@ -73,10 +73,14 @@ class Session {
     await this.#ask('about', (about) => (this.about = about));
   }
 
-  async #status() {
+  async #status(withTick = false) {
     await this.#ask('status', (status) => {
-      this.status = status;
-      this.sources = status.sources;
+      const keep = () => {
+        this.status = status;
+        this.sources = status.sources;
+      };
+      if (withTick) live.withTick(keep);
+      else keep();
     });
   }
 
