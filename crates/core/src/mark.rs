@@ -21,6 +21,10 @@ pub enum MarkKind {
 }
 
 /// Something that happened at a moment or over a span.
+///
+/// What has begun and not ended yet is recorded without `end_ms`. Recorded again
+/// with its end, and with the same kind, start and reference, it takes the place
+/// of the first: one event is one mark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 pub struct Mark {
     /// Given by the history; 0 until it is stored.

@@ -283,7 +283,7 @@ impl Engine {
         let row = open.row.clone();
         slot.open = Some(open);
         events.push(Event::Row(row.clone()));
-        events.push(Event::Mark(self.mark(&row, row.start_ms, row.title.clone())));
+        events.push(Event::Mark(self.mark(&row)));
         events.push(Event::Changed);
     }
 
@@ -337,27 +337,16 @@ impl Engine {
         // A clock that was set back must not end an alert before it began.
         let end_ms = end_ms.max(row.start_ms);
         row.end_ms = Some(end_ms);
-        #[expect(clippy::cast_precision_loss, reason = "a span for people")]
-        let lasted = words::span((end_ms - row.start_ms) as f64 / 1000.0);
-        let said = match why {
-            Why::Cleared => format!("Over after {lasted}: {}", row.title),
-            Why::NotMeasured => {
-                let more = " Then it was no longer measured.";
-                row.title.push_str(more);
-                format!("No longer measured: {}", row.title.trim_end_matches(more))
-            }
-            Why::RuleGone => {
-                let more = " Then its rule was changed or switched off.";
-                row.title.push_str(more);
-                format!("No longer watched: {}", row.title.trim_end_matches(more))
-            }
+        match why {
+            Why::Cleared => {}
+            Why::NotMeasured => row.title.push_str(" Then it was no longer measured."),
+            Why::RuleGone => row.title.push_str(" Then its rule was changed or switched off."),
             Why::WhileAway => {
                 row.title.push_str(" It ended while Plimsoll was not running, or just after.");
-                format!("Over: {}", row.title)
             }
-        };
+        }
         events.push(Event::Row(row.clone()));
-        events.push(Event::Mark(self.mark(&row, end_ms, said)));
+        events.push(Event::Mark(self.mark(&row)));
         if acknowledged_ms.is_some() {
             let snoozed_until_ms = self
                 .slots
@@ -392,8 +381,10 @@ impl Engine {
         self.facts.watch(metrics, &config);
     }
 
-    fn mark(&self, row: &AlertRow, at_ms: i64, title: String) -> Mark {
-        let mut mark = Mark::new(at_ms, MarkKind::Alert, title);
+    /// The alert on the time axis: with its end, it takes the place of the mark of its beginning.
+    fn mark(&self, row: &AlertRow) -> Mark {
+        let mut mark = Mark::new(row.start_ms, MarkKind::Alert, row.title.clone());
+        mark.end_ms = row.end_ms;
         mark.subject = (!row.subject.is_empty()).then(|| row.subject.clone());
         mark.detail = self.advice(row);
         mark.reference = Some(format!("alert:{}:{}", row.rule, row.subject));

@@ -130,8 +130,14 @@ fn an_alert_marks_its_beginning_and_its_end() {
     assert_eq!(marks.len(), 2);
     assert!(marks.iter().all(|m| m.kind == MarkKind::Alert && m.subject.as_deref() == Some("cpu")));
     assert_eq!(marks[0].reference.as_deref(), Some("alert:warm:cpu"));
-    assert_eq!((bench.seconds(marks[0].at_ms), bench.seconds(marks[1].at_ms)), (3, 64));
-    assert_eq!(marks[1].title, "Over after 61 s: Warm of cpu: 90 °C, above 80 °C.");
+    // The second takes the place of the first: same start, same reference, and an end.
+    assert_eq!((bench.seconds(marks[0].at_ms), marks[0].end_ms), (3, None));
+    assert_eq!(
+        (bench.seconds(marks[1].at_ms), marks[1].end_ms.map(|ms| bench.seconds(ms))),
+        (3, Some(64))
+    );
+    assert_eq!(marks[0].reference, marks[1].reference);
+    assert_eq!(marks[1].title, "Warm of cpu: 90 °C, above 80 °C.");
 }
 
 #[test]
