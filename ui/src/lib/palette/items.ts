@@ -8,7 +8,7 @@ import { range } from '../state/range.svelte';
 import { session } from '../state/session.svelte';
 import { text } from '../format';
 import { draft } from '../../pages/settings/draft.svelte';
-import { titleOf as settingTitle, write } from '../../pages/settings/values';
+import { titleOf as settingTitle } from '../../pages/settings/values';
 import { subjectOf, titleOf as seriesTitle } from '../../pages/explore/lanes';
 import { titleOf as processTitle } from '../../pages/processes/tree';
 
@@ -31,7 +31,7 @@ const PAGE_KEYS: Record<string, string> = { overview: '1', explore: '2', process
 const PARTS: [id: string, label: string, words: string][] = [
   ['history', 'History and storage', 'space disk keep retention'],
   ['alerts', 'Alert rules', 'threshold warn notify'],
-  ['log', 'Log', 'messages errors debug'],
+  ['read-log', 'Read the log', 'messages errors debug'],
   ['doctor', 'Doctor: what works here', 'driver nvml diagnose problem'],
   ['about', 'About Plimsoll', 'version licence folder socket'],
 ];
@@ -110,7 +110,7 @@ export function settings(): Entry[] {
     kind: 'setting',
     label: settingTitle(item),
     words: `${item.key} ${item.spec.section}`,
-    aside: `${write(item.state.value)}${item.spec.unit ? ` ${item.spec.unit}` : ''}`,
+    aside: draft.say(item.key, item.state.value),
     weight: item.key.startsWith('alerts.rules.') ? -3 : 0,
     run: () => router.go('settings', `?key=${encodeURIComponent(item.key)}`),
   }));

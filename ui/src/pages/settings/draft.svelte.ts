@@ -7,7 +7,9 @@ import { call, host, toFault } from '../../lib/host';
 import { live } from '../../lib/state/live.svelte';
 import { session } from '../../lib/state/session.svelte';
 import { toasts } from '../../lib/state/toasts.svelte';
-import { stage, type Item, type Staged, itemsOf } from './values';
+import { text } from '../../lib/format';
+import { takesText } from '../../lib/keys';
+import { stage, type Item, type Staged, itemsOf, ruleOf, write } from './values';
 
 /** After the last key that is pressed, before the text is checked. */
 const CHECK_AFTER_MS = 200;
@@ -64,6 +66,17 @@ class Draft {
     } catch (thrown) {
       this.fault = toFault(thrown);
     }
+  }
+
+  /** A value in words, with its unit: a threshold in that of what its rule watches. */
+  say(key: string, value: SettingValue): string {
+    const rule = ruleOf(key);
+    if (rule && typeof value === 'number' && (rule.field === 'threshold' || rule.field === 'clear')) {
+      const unit = session.rules.find((r) => r.id === rule.id)?.unit ?? null;
+      return unit === null ? write(value) : text(value, unit);
+    }
+    const unit = this.byKey.get(key)?.spec.unit;
+    return `${write(value)}${unit ? ` ${unit}` : ''}`;
   }
 
   reload(): void {
@@ -235,9 +248,21 @@ class Draft {
       seconds: UNDO_SECONDS,
       action: { label: 'Undo', keys: 'Ctrl Z', run: () => void this.undo() },
     });
-    const over = setTimeout(() => (this.undoTo = null), UNDO_SECONDS * 1000);
+    // On every page: the palette applies as well.
+    const keys = (event: KeyboardEvent) => {
+      const pressed = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === 'z';
+      if (!pressed || event.defaultPrevented || takesText(document.activeElement)) return;
+      event.preventDefault();
+      void this.undo();
+    };
+    addEventListener('keydown', keys);
+    const over = setTimeout(() => {
+      this.undoTo = null;
+      this.#dropUndo?.();
+    }, UNDO_SECONDS * 1000);
     this.#dropUndo = () => {
       clearTimeout(over);
+      removeEventListener('keydown', keys);
       drop();
       this.#dropUndo = null;
     };

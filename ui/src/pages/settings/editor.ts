@@ -124,6 +124,7 @@ export function extensions(onchange: (text: string) => void, oncursor: (line: nu
     lineNumbers(),
     history(),
     drawSelection(),
+    EditorView.lineWrapping,
     highlightActiveLine(),
     StreamLanguage.define(toml),
     syntaxHighlighting(colours),

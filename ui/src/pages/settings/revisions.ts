@@ -14,11 +14,11 @@ const short = (key: string) => {
   return rule ? `${rule.id}.${rule.field}` : key;
 };
 
-export function summary(revision: Revision): Summary {
+export function summary(revision: Revision, say: (key: string, value: SettingValue) => string = (_, value) => write(value)): Summary {
   if (revision.rolled_back_to !== null) return { name: `Rollback to ${revision.rolled_back_to}`, old: null, now: null };
   const [first, ...others] = revision.changed;
   if (!first) return { name: revision.by === 'start' ? 'First start' : 'Comments or order', old: null, now: null };
-  if (others.length === 0) return { name: short(first.key), old: write(first.old), now: write(first.new) };
+  if (others.length === 0) return { name: short(first.key), old: say(first.key, first.old), now: say(first.key, first.new) };
   const heads = new Set(revision.changed.map((c) => c.key.split('.')[0]));
   const [head] = heads;
   return { name: `${revision.changed.length} values${heads.size === 1 ? ` in ${head}` : ''}`, old: null, now: null };
