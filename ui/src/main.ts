@@ -2,14 +2,15 @@ import './styles/fonts.css';
 import './styles/tokens.css';
 import './styles/base.css';
 
-import { mount } from 'svelte';
-
-import App from './App.svelte';
-import { useHost } from './lib/host';
+import { mendLanguage } from './lib/locale';
 
 async function start() {
+  mendLanguage();
+  // Loaded after that, not with it: some of it asks for the language as it loads.
+  const [{ mount }, { default: App }] = await Promise.all([import('svelte'), import('./App.svelte')]);
   if (import.meta.env.DEV) {
     // `npm run dev` shows invented data, labelled as simulated. The build does not contain it.
+    const { useHost } = await import('./lib/host');
     const { devHost } = await import('./lib/host/fake-data');
     const { furnish } = await import('./pages/settings/fake');
     useHost(furnish(devHost()));
