@@ -72,7 +72,7 @@ impl Inspector {
                 "{name} ({pid}) is a thread of the kernel and cannot be ended."
             ));
         }
-        if known.is_own() {
+        if known.own {
             return refused(format!(
                 "{name} ({pid}) is a part of Plimsoll. Quit Plimsoll to end it."
             ));

@@ -3,6 +3,7 @@
 
 mod facts;
 mod inspect;
+mod known;
 mod names;
 mod stat;
 mod table;

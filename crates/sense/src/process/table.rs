@@ -8,7 +8,9 @@ use plimsoll_core::{
 };
 use rustc_hash::FxHashMap;
 
-use super::{Vram, facts::Facts, names::Total, stat::Stat, trace::Trace, users::Users};
+use super::{
+    Vram, facts::Facts, known::Known, names::Total, stat::Stat, trace::Trace, users::Users,
+};
 use crate::{kept::fill, roots::Roots, text};
 
 /// Bound of the processes that are kept; more are counted and not shown.
@@ -33,32 +35,6 @@ pub struct Table {
     page_bytes: u64,
     vram_unknown: Option<String>,
     buffer: Vec<u8>,
-}
-
-/// One process.
-pub struct Known {
-    pub facts: Facts,
-    comm: Vec<u8>,
-    started_ticks: u64,
-    /// The facts were read when it was old enough to have settled.
-    settled: bool,
-    scan: u64,
-    pub kernel: bool,
-    parent: i32,
-    cpu_ticks: u64,
-    cpu_percent: Option<f64>,
-    rss_bytes: u64,
-    vram_bytes: Option<u64>,
-    /// It is on the GPU, and the driver does not say what it holds.
-    holds_unknown: bool,
-    threads: u32,
-    own: bool,
-    /// In hundredths of a percent.
-    cpu: Trace,
-    /// In KiB.
-    rss: Trace,
-    /// In KiB; only of a process that held some.
-    vram: Option<Trace>,
 }
 
 // === impl Table ===
@@ -311,48 +287,6 @@ impl Table {
 
 fn millis(ticks: u64, per_second: u64) -> i64 {
     i64::try_from(ticks.saturating_mul(1000) / per_second).unwrap_or(i64::MAX)
-}
-
-// === impl Known ===
-
-impl Known {
-    fn new(stat: &Stat<'_>) -> Self {
-        Self {
-            facts: Facts::default(),
-            comm: Vec::new(),
-            started_ticks: stat.started_ticks,
-            settled: false,
-            scan: 0,
-            kernel: stat.kernel,
-            parent: stat.parent,
-            cpu_ticks: stat.cpu_ticks,
-            cpu_percent: None,
-            rss_bytes: 0,
-            vram_bytes: None,
-            holds_unknown: false,
-            threads: stat.threads,
-            own: false,
-            cpu: Trace::default(),
-            rss: Trace::default(),
-            vram: None,
-        }
-    }
-
-    pub fn is_own(&self) -> bool {
-        self.own
-    }
-
-    pub fn rss_trace(&self) -> Vec<Option<u64>> {
-        self.rss.points().map(bytes).collect()
-    }
-
-    pub fn vram_trace(&self) -> Vec<Option<u64>> {
-        self.vram.iter().flat_map(Trace::points).map(bytes).collect()
-    }
-}
-
-fn bytes(kib: Option<u32>) -> Option<u64> {
-    kib.map(|kib| u64::from(kib) * 1024)
 }
 
 #[cfg(test)]

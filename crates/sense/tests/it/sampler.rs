@@ -74,6 +74,12 @@ fn state(pulse: &Pulse, name: &str) -> SourceState {
     pulse.sources.iter().find(|source| source.name == name).unwrap().state
 }
 
+/// Whether the source is well and its value is in the tick.
+fn reads(pulse: &Pulse, name: &str, value: f64) -> bool {
+    state(pulse, name) == SourceState::Healthy
+        && pulse.tick.get(Metric::CoreBusy, name) == Some(value)
+}
+
 fn steady(name: &'static str) -> Box<dyn Source> {
     Box::new(Says(name, || Ok(1.0)))
 }
@@ -87,34 +93,42 @@ async fn a_source_that_hangs_leaves_a_gap_and_holds_up_nobody() {
         Ok(2.0)
     });
     let (sampler, kept, _options) = start(vec![Box::new(hanging), steady("steady")]);
-    let pulse = until(&sampler, |pulse| state(pulse, "hanging") == SourceState::Late).await;
-    assert_eq!(state(&pulse, "steady"), SourceState::Healthy);
-    assert_eq!(pulse.tick.get(Metric::CoreBusy, "steady"), Some(1.0));
-    assert_eq!(pulse.tick.get(Metric::CoreBusy, "hanging"), None);
-    let ticks = kept.ticks.lock().unwrap().clone();
-    assert!(ticks.iter().filter(|t| t.get(Metric::CoreBusy, "steady").is_some()).count() > 2);
-    assert!(ticks.iter().all(|t| t.get(Metric::CoreBusy, "hanging").is_none()));
+    until(&sampler, |pulse| {
+        state(pulse, "hanging") == SourceState::Late && reads(pulse, "steady", 1.0)
+    })
+    .await;
+    // And it goes on like this.
+    let with = |name: &str| {
+        let ticks = kept.ticks.lock().unwrap();
+        ticks.iter().filter(|tick| tick.get(Metric::CoreBusy, name).is_some()).count()
+    };
+    let so_far = with("steady");
+    until(&sampler, |_| with("steady") > so_far + 3).await;
+    assert_eq!(with("hanging"), 0);
 
     // From now on it answers at once.
     drop(release);
-    until(&sampler, |pulse| pulse.tick.get(Metric::CoreBusy, "hanging") == Some(2.0)).await;
+    until(&sampler, |pulse| reads(pulse, "hanging", 2.0)).await;
     sampler.stop().await;
 }
 
 #[tokio::test]
 async fn a_source_that_panics_has_failed_and_the_others_go_on() {
-    let mut reads = 0;
+    let mut asked = 0;
     let panicking = Says("panicking", move || {
-        reads += 1;
-        if reads < 3 {
+        asked += 1;
+        if asked < 3 {
             panic!("on purpose, to see what becomes of it");
         }
         Ok(3.0)
     });
     let (sampler, _kept, _options) = start(vec![Box::new(panicking), steady("steady")]);
-    let pulse = until(&sampler, |pulse| state(pulse, "panicking") == SourceState::Failed).await;
-    assert_eq!(state(&pulse, "steady"), SourceState::Healthy);
-    until(&sampler, |pulse| pulse.tick.get(Metric::CoreBusy, "panicking") == Some(3.0)).await;
+    until(&sampler, |pulse| {
+        state(pulse, "panicking") == SourceState::Failed && !reads(pulse, "panicking", 3.0)
+    })
+    .await;
+    until(&sampler, |pulse| reads(pulse, "steady", 1.0)).await;
+    until(&sampler, |pulse| reads(pulse, "panicking", 3.0)).await;
     sampler.stop().await;
 }
 
@@ -193,13 +207,14 @@ async fn this_machine_is_read_and_plimsoll_with_it() {
         Metric::SelfDropped,
     ];
     let pulse = until(&sampler, |pulse| {
-        !pulse.rates.is_empty() && wanted.iter().all(|&metric| seen(metric))
+        pulse.rate(Metric::SelfDropped, "").is_some()
+            && pulse.tick.get(Metric::MemoryTotal, "").is_some()
+            && state(pulse, "system") == SourceState::Healthy
+            && state(pulse, "self") == SourceState::Healthy
+            && wanted.iter().all(|&metric| seen(metric))
     })
     .await;
-    assert_eq!(state(&pulse, "system"), SourceState::Healthy);
-    assert_eq!(state(&pulse, "self"), SourceState::Healthy);
     assert_eq!(state(&pulse, "gpu"), SourceState::Absent);
-    assert!(pulse.rate(Metric::SelfDropped, "").is_some());
     let total = pulse.tick.get(Metric::MemoryTotal, "").unwrap();
     assert!((machine.memory_bytes as f64 - total).abs() < 1.0);
     sampler.stop().await;
