@@ -97,11 +97,11 @@ impl Desk {
 
     /// After an error: the connection is made anew, and the writer hears of damage.
     pub(crate) async fn failed(&mut self, error: &ReadError) {
-        if let ReadError::Database(error) = error {
-            if let Some((generation, connection)) = self.link.take() {
-                db::close(connection).await;
-                self.report(generation, Some(error));
-            }
+        if let ReadError::Database(error) = error
+            && let Some((generation, connection)) = self.link.take()
+        {
+            db::close(connection).await;
+            self.report(generation, Some(error));
         }
     }
 
@@ -186,7 +186,8 @@ impl Desk {
             let pieces = if lane.first_ms < to_ms && lane.last_ms >= from_ms - before {
                 self.lane_pieces(lane, wanted, level, from_ms, to_ms).await?
             } else {
-                LanePieces::default()
+                let start = from_ms - from_ms.rem_euclid(step);
+                LanePieces { starts: [start; 5], ..LanePieces::default() }
             };
             read.push(pieces);
         }

@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod export;
 mod faults;
+mod filled;
 mod history;
 mod lane;
 mod options;
@@ -37,6 +38,8 @@ mod writer;
 pub use answers::{ExportRow, Increase, RawPage, RawValue, Stats, Stored, StoredKind};
 pub use catalog::OTHER;
 pub use error::{OpenError, ReadError};
+#[doc(hidden)]
+pub use filled::fill;
 pub use history::History;
 pub use options::{Keep, Options};
 pub use reader::Reader;
