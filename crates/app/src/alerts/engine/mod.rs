@@ -26,7 +26,6 @@ use super::{
     facts::{Facts, Inputs},
     measure::{Measured, Standing, own, own_metric},
     watch::{self, Watch},
-    words,
 };
 
 /// An alert whose value is not known any more is held for this long.
