@@ -367,6 +367,63 @@ pub(crate) async fn close(connection: SqliteConnection) {
 mod tests {
     use super::*;
 
+    const OLD: Step =
+        Step { version: 1, name: "first", sql: "CREATE TABLE a (x)", destructive: false };
+    const NEW: Step = Step {
+        version: 2,
+        name: "second",
+        sql: "ALTER TABLE a ADD COLUMN y; DELETE FROM a WHERE x = 2",
+        destructive: true,
+    };
+
+    fn schema(steps: &'static [Step]) -> Schema {
+        Schema {
+            file: "test.db",
+            application_id: 5,
+            steps,
+            synchronous: SqliteSynchronous::Normal,
+            always_copy: false,
+        }
+    }
+
+    async fn numbers(connection: &mut SqliteConnection) -> Vec<i64> {
+        sqlx::query_scalar("SELECT x FROM a ORDER BY x").fetch_all(connection).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_older_database_is_migrated_and_copied_first_where_that_destroys() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = schema(&[OLD]).open(folder.path()).await.unwrap();
+        sqlx::query("INSERT INTO a VALUES (1), (2)").execute(&mut connection).await.unwrap();
+        close(connection).await;
+
+        let mut connection = schema(&[OLD, NEW]).open(folder.path()).await.unwrap();
+        assert_eq!(numbers(&mut connection).await, [1]);
+        close(connection).await;
+        let copy = folder.path().join("test.before-v2.db");
+        let mut copy = SqliteConnectOptions::new().filename(copy).connect().await.unwrap();
+        assert_eq!(numbers(&mut copy).await, [1, 2]);
+        close(copy).await;
+
+        let connection = schema(&[OLD, NEW]).open(folder.path()).await.unwrap();
+        close(connection).await;
+        let error = schema(&[OLD]).open(folder.path()).await.err().unwrap();
+        assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_migration_that_was_interrupted_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        // Created, and then nothing: no table, no version.
+        let path = folder.path().join("test.db");
+        close(schema(&[OLD]).writer(&path).await.unwrap()).await;
+        let mut connection = schema(&[OLD]).open(folder.path()).await.unwrap();
+        assert_eq!(numbers(&mut connection).await, [0i64; 0]);
+        let vacuum: i64 =
+            sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(vacuum, 2, "not incremental");
+    }
+
     #[test]
     fn a_stamp_is_the_date_in_utc() {
         assert_eq!(stamp(0), "19700101-000000");

@@ -223,7 +223,11 @@ pub(crate) fn draw(
         }
     }
     let step = step_for(from_ms, to_ms, width_px, level_step.unwrap_or(1));
-    let points = if level_step == Some(step) { points } else { points.coarser(step) };
+    let mut points = if level_step == Some(step) { points } else { points.coarser(step) };
+    if width == 1 {
+        // No step gives one span to a range that crosses a border.
+        points = points.together(from_ms);
+    }
     (with_gaps(plot(&points, spec), cadence_ms, step, step), step)
 }
 
@@ -359,6 +363,14 @@ mod tests {
         assert_eq!(drawn.at_ms, [0, 1000, 3500, 4500, 6001, 7000]);
         assert_eq!(drawn.mean[3], None);
         assert_eq!(drawn.mean[4], Some(1.0));
+    }
+
+    #[test]
+    fn a_chart_of_one_pixel_is_one_point() {
+        let values: Vec<_> = (0..60).map(|i| (i * 1000, Gauge::of(i))).collect();
+        let (drawn, _) =
+            draw(Points::Gauge(values), Metric::CpuBusy.spec(), 1000, None, -500, 59_500, 1);
+        assert_eq!((&drawn.at_ms[..], drawn.max[0]), (&[-500][..], Some(5.9)));
     }
 
     #[test]

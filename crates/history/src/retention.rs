@@ -21,6 +21,9 @@ const PROTECTED_RAW_MS: i64 = 86_400_000;
 /// Shares of the size that marks with alerts, and the log, may take.
 const EVENT_SHARE: u64 = 16;
 
+/// Weighing a table reads all its pages: once in so many rounds (an hour) is enough.
+const WEIGH_EVERY: u32 = 60;
+
 /// What is left to do of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Round {
@@ -44,6 +47,7 @@ impl Writer {
         let Some(round) = self.round else { return Ok(false) };
         let next = match round {
             Round::Age => {
+                self.rounds = self.rounds.wrapping_add(1);
                 self.choose_by_age().await?;
                 Some(Round::Events)
             }
@@ -163,11 +167,12 @@ impl Writer {
             return Ok(false);
         }
         let share = self.options.max_bytes / EVENT_SHARE;
+        let weigh = self.rounds.is_multiple_of(WEIGH_EVERY);
         let keep = self.options.keep;
         let tables = [("mark", keep.marks_ms), ("alert", keep.marks_ms), ("log", keep.log_ms)];
         let mut more = false;
         for (table, span) in tables {
-            let full = table_bytes(connection, table).await? > share;
+            let full = weigh && table_bytes(connection, table).await? > share;
             // Over its share the oldest go, whatever their age.
             let before = if full { i64::MAX } else { now_ms - span };
             let sql = match table {

@@ -244,6 +244,22 @@ impl Points {
         }
     }
 
+    /// All of them as one point at `at_ms`.
+    pub(crate) fn together(self, at_ms: i64) -> Points {
+        fn one<T: Roll>(points: Vec<At<T>>, at_ms: i64) -> Vec<At<T>> {
+            let joined = points.into_iter().map(|(_, p)| p).reduce(|mut all, p| {
+                all.join(&p);
+                all
+            });
+            joined.into_iter().map(|p| (at_ms, p)).collect()
+        }
+        match self {
+            Points::Gauge(v) => Points::Gauge(one(v, at_ms)),
+            Points::Counter(v) => Points::Counter(one(v, at_ms)),
+            Points::Histogram(v) => Points::Histogram(one(v, at_ms)),
+        }
+    }
+
     /// Points of another lane, sorted in among these.
     pub(crate) fn interleave(&mut self, other: Points) {
         self.append(other);

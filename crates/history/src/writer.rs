@@ -85,6 +85,7 @@ pub(crate) struct Writer {
     pub(crate) spent_ticks: Option<i64>,
     /// What is left of a round of purging.
     pub(crate) round: Option<Round>,
+    pub(crate) rounds: u32,
     /// Monotonic times at which sealing and purging are looked at again.
     seal_at_ms: i64,
     purge_at_ms: i64,
@@ -127,6 +128,7 @@ impl Writer {
             job: None,
             spent_ticks: None,
             round: None,
+            rounds: 0,
             seal_at_ms: i64::MIN,
             purge_at_ms: i64::MIN,
             hold_purge_until_ms: i64::MIN,
@@ -230,7 +232,7 @@ impl Writer {
             let log_due = async {
                 match log_since {
                     Some(since) => {
-                        tokio::time::sleep_until(since + Duration::from_millis(LOG_MS)).await
+                        tokio::time::sleep_until(since + Duration::from_millis(LOG_MS)).await;
                     }
                     None => std::future::pending().await,
                 }
