@@ -111,6 +111,15 @@ const problemField = StateField.define<DecorationSet>({
   provide: (field) => EditorView.decorations.from(field),
 });
 
+/** The mode names table heads and booleans alike; a head is told by its bracket. */
+const tomlLanguage = StreamLanguage.define<unknown>({
+  ...toml,
+  token(stream, state) {
+    const kind = toml.token(stream, state);
+    return kind === 'atom' && stream.current().startsWith('[') ? 'heading' : kind;
+  },
+});
+
 const colours = HighlightStyle.define([
   { tag: tags.comment, class: 'tok-comment' },
   { tag: [tags.propertyName, tags.definition(tags.propertyName)], class: 'tok-key' },
@@ -126,7 +135,7 @@ export function extensions(onchange: (text: string) => void, oncursor: (line: nu
     drawSelection(),
     EditorView.lineWrapping,
     highlightActiveLine(),
-    StreamLanguage.define(toml),
+    tomlLanguage,
     syntaxHighlighting(colours),
     problemField,
     EditorState.tabSize.of(2),

@@ -1,0 +1,122 @@
+import { cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/svelte';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+import { useHost } from '../../lib/host';
+import { fakeHost, type FakeHost } from '../../lib/host/fake';
+import { router } from '../../lib/router.svelte';
+import { live } from '../../lib/state/live.svelte';
+import { session } from '../../lib/state/session.svelte';
+import { toasts } from '../../lib/state/toasts.svelte';
+import { draft } from './draft.svelte';
+import { settingsAnswers } from './fake';
+import Settings from './Settings.svelte';
+
+let fake: FakeHost;
+let stops: (() => void)[];
+
+beforeEach(async () => {
+  Element.prototype.scrollIntoView = () => undefined;
+  fake = fakeHost(settingsAnswers(Date.now()));
+  useHost(fake);
+  location.hash = '#/settings/history';
+  draft.specs = [];
+  stops = [router.start(), live.start(), session.start()];
+  render(Settings);
+  await screen.findByText('Space for history');
+});
+afterEach(() => {
+  draft.discard();
+  toasts.list = [];
+  cleanup();
+  stops.forEach((stop) => stop());
+});
+
+const row = (name: string) => screen.getByRole('group', { name });
+const field = (name: string) => within(row(name)).getByRole<HTMLInputElement>('textbox');
+
+it('a change is staged, shown as a diff, applied, and undone', async () => {
+  await fireEvent.input(field('Space for history'), { target: { value: '2048' } });
+  const bar = await screen.findByRole('region', { name: 'Staged changes' });
+  expect(bar.textContent).toContain('1 change staged');
+  await waitFor(() => expect(screen.getByRole('tabpanel').textContent).toContain('max_mib = 2048'));
+  const apply = within(bar).getByRole<HTMLButtonElement>('button', { name: /Apply 1/ });
+  await waitFor(() => expect(apply.disabled).toBe(false));
+  await fireEvent.click(apply);
+  await waitFor(() => expect(toasts.list[0]?.text).toBe('Applied as revision 13'));
+  expect(session.config?.settings.find((s) => s.key === 'history.max_mib')?.value).toBe(2048);
+  expect(screen.queryByRole('region', { name: 'Staged changes' })).toBeNull();
+  await fireEvent.keyDown(window, { key: 'z', ctrlKey: true });
+  await waitFor(() => expect(session.config?.settings.find((s) => s.key === 'history.max_mib')?.value).toBe(4096));
+});
+
+it('what cannot be read is refused in words and never staged', async () => {
+  await fireEvent.input(field('Space for history'), { target: { value: 'lots' } });
+  expect(within(row('Space for history')).getByRole('alert').textContent).toBe('It is a whole number, 64–1048576.');
+  expect(draft.clean).toBe(true);
+});
+
+it('a locked setting names its variable and has no control', () => {
+  const locked = row('Write to disk every');
+  expect(within(locked).queryByRole('textbox')).toBeNull();
+  expect(locked.textContent).toContain('PLIMSOLL_HISTORY__CHECKPOINT_S');
+});
+
+it('a search finds settings of every section, and says so when it finds none', async () => {
+  const search = screen.getByRole('searchbox', { name: 'Find a setting' });
+  await fireEvent.input(search, { target: { value: 'kilowatt' } });
+  expect(row('Price of energy')).toBeTruthy();
+  expect(screen.queryByRole('group', { name: 'Space for history' })).toBeNull();
+  await fireEvent.input(search, { target: { value: 'zzz' } });
+  expect(screen.getByText('No setting holds “zzz”')).toBeTruthy();
+});
+
+it('"keep less" stages the shorter span and says what it frees', async () => {
+  const table = await screen.findByRole('table', { name: '' });
+  const raw = within(table).getByText('Every second').closest('tr')!;
+  await fireEvent.click(within(raw).getByRole('button', { name: 'Stage' }));
+  expect(draft.staged.get('history.keep.raw_hours')).toBe(12);
+  expect(raw.textContent).toContain('317');
+  await waitFor(() => expect(screen.getByRole('tabpanel').textContent).toContain('Every second older than 12 h is deleted.'));
+});
+
+it('a file that changed meanwhile is shown, and nothing is written over it', async () => {
+  await fireEvent.input(field('Space for history'), { target: { value: '2048' } });
+  await waitFor(() => expect(draft.ready).toBe(true));
+  const config = await fake.handlers.config!({});
+  fake.handlers.config = () => ({ ...config, digest: 'other' });
+  fake.emit({ event: 'config', revision: 12 });
+  expect(await screen.findAllByText('The file changed since you began')).toHaveLength(2);
+  expect(screen.getByRole<HTMLButtonElement>('button', { name: /Apply 1/ }).disabled).toBe(true);
+  expect(fake.calls.some((c) => c.command === 'config.apply')).toBe(false);
+});
+
+it('a rule of one\'s own is added line by line, and can be removed', async () => {
+  router.go('settings', 'alerts');
+  await fireEvent(window, new HashChangeEvent('hashchange'));
+  const add = await screen.findByRole<HTMLButtonElement>('button', { name: 'Add a rule' });
+  await waitFor(() => expect(add.disabled).toBe(false));
+  await fireEvent.click(add);
+  const form = screen.getByRole('form', { name: 'A rule of your own' });
+  const type = (label: RegExp, value: string) => fireEvent.input(within(form).getByLabelText(label), { target: { value } });
+  await type(/Name/, 'vram-low');
+  await type(/Metric/, 'gpu.vram.free');
+  await type(/Threshold/, '2');
+  await fireEvent.click(within(form).getByRole('button', { name: 'Stage' }));
+  expect(draft.staged.get('alerts.rules.vram-low.threshold')).toBe(2 * 2 ** 30);
+  await waitFor(() => expect(draft.ready).toBe(true));
+  await draft.apply();
+  const own = (await screen.findByText('vram-low')).closest<HTMLElement>('[role="row"]')!;
+  await fireEvent.click(within(own).getByRole('button', { name: 'Remove' }));
+  expect(draft.staged.get('alerts.rules.vram-low.metric')).toBeNull();
+  expect(own.textContent).toContain('Removed with Apply.');
+});
+
+it('a rollback says what it changes and becomes a new revision', async () => {
+  await fireEvent.click(screen.getByRole('tab', { name: /Revisions/ }));
+  await fireEvent.click(await screen.findByRole('button', { name: /r 11/ }));
+  const panel = screen.getByRole('tabpanel');
+  expect(panel.textContent).toContain('Going back to r 11 changes 1 value');
+  fake.handlers['config.rollback'] = ({ revision, by }) => ({ number: 13, at_ms: 1, by, rolled_back_to: revision, changed: [], diff: [] });
+  await fireEvent.click(screen.getByRole('button', { name: 'Roll back to r 11' }));
+  await waitFor(() => expect(toasts.list[0]?.text).toBe('Went back to revision 11, as revision 13'));
+});
