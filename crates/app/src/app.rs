@@ -125,6 +125,7 @@ impl std::ops::Deref for App {
 mod tests {
     use super::*;
 
+    // MV13
     #[test]
     fn a_minute_forgets_what_is_older() {
         let minute = Minute::default();

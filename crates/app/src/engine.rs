@@ -24,7 +24,10 @@ use crate::{
     config_handle::{ConfigHandle, FileWatch},
     demo::{self, HoldBack},
     dispatch::blocking,
-    door::{page::PageDoor, socket::SocketDoor},
+    door::{
+        page::{PageDoor, find_ui},
+        socket::SocketDoor,
+    },
     folder::DataFolder,
     hub::Hub,
     jobs::Jobs,
@@ -42,7 +45,7 @@ const DAY_MS: i64 = 86_400_000;
 pub struct Engine {
     app: App,
     sampler: Sampler,
-    socket: SocketDoor,
+    socket: Option<SocketDoor>,
     page: Option<PageDoor>,
     followers: CancellationToken,
     log_levels: JoinHandle<()>,
@@ -78,6 +81,11 @@ impl Engine {
         .await;
         let log_levels = logging.follow(config.watch());
         let file = config.follow();
+        let sense = project(config.watch(), |config: &Arc<Config>| sense_options(config));
+        // A driver's library is loaded, or a simulated day is prepared: not on the runtime's threads.
+        let (simulated, options, time) = (folder.simulated(), sense.clone(), clock.clone());
+        let Choice { sources, simulation } =
+            blocking(move || Choice::make(simulated, options, &time)).await??;
         let history = History::open(
             folder.path(),
             project(config.watch(), |config: &Arc<Config>| history_options(config)),
@@ -90,9 +98,6 @@ impl Engine {
         logging.record_into(recorder.clone());
         config.mark_into(announced.clone());
         say_what_happened(&folder, &*recorder, started_ms);
-        let sense = project(config.watch(), |config: &Arc<Config>| sense_options(config));
-        let Choice { sources, simulation } =
-            Choice::make(folder.simulated(), sense.clone(), &clock)?;
         // A new demo gets a past first; its live ticks wait for that.
         let hold = (simulation.is_some() && folder.first_start())
             .then(|| Arc::new(HoldBack::new(announced.clone())));
@@ -151,35 +156,34 @@ impl Engine {
         }
         let followers = CancellationToken::new();
         news::follow(&app, &followers);
-        let socket = SocketDoor::open(folder.socket(), app.clone())?;
-        let page = match ui {
-            Some(address) => {
-                let page = PageDoor::open(address, app.clone(), crate::door::page::find_ui()).await;
-                match page {
-                    Ok(page) => Some(page),
-                    Err(fault) => {
-                        let engine = Self {
-                            app,
-                            sampler,
-                            socket,
-                            page: None,
-                            followers,
-                            log_levels,
-                            _file: file,
-                            _folder: folder,
-                        };
-                        engine.stop().await;
-                        return Err(fault);
-                    }
-                }
-            }
-            None => None,
+        let mut engine = Self {
+            app,
+            sampler,
+            socket: None,
+            page: None,
+            followers,
+            log_levels,
+            _file: file,
+            _folder: folder,
         };
-        if let Some(page) = &page {
-            let _ = app.ui.set(format!("http://{}/", page.address()));
+        if let Err(fault) = engine.open_doors(ui).await {
+            // The folder must not become free while something still writes into it.
+            engine.stop().await;
+            return Err(fault);
         }
-        tracing::info!(data = %folder.path().display(), "Plimsoll runs");
-        Ok(Self { app, sampler, socket, page, followers, log_levels, _file: file, _folder: folder })
+        tracing::info!(data = %engine.app.home.data.display(), "Plimsoll runs");
+        Ok(engine)
+    }
+
+    /// Socket and loopback page: one dispatch.
+    async fn open_doors(&mut self, ui: Option<SocketAddr>) -> Result<(), Fault> {
+        self.socket = Some(SocketDoor::open(&self.app.home.socket, self.app.clone())?);
+        if let Some(address) = ui {
+            let page = PageDoor::open(address, self.app.clone(), find_ui()).await?;
+            let _ = self.app.ui.set(format!("http://{}/", page.address()));
+            self.page = Some(page);
+        }
+        Ok(())
     }
 
     pub fn app(&self) -> &App {
@@ -197,7 +201,9 @@ impl Engine {
         if let Some(page) = self.page {
             page.close().await;
         }
-        self.socket.close().await;
+        if let Some(socket) = self.socket {
+            socket.close().await;
+        }
         self.app.jobs.stop().await;
         self.followers.cancel();
         self.sampler.stop().await;

@@ -247,9 +247,25 @@ pub fn cannot(what: &str, path: &Path, error: &io::Error) -> Fault {
 }
 
 fn prepare(path: &Path) -> Result<PathBuf, Fault> {
+    if holds_other_things(path) {
+        // Somebody's home, say: closing that to others is not ours to decide.
+        return Err(Fault::new(
+            FaultCode::Denied,
+            format!("{} holds other files and is open to others.", path.display()),
+        )
+        .hint("Name a new or an empty folder with --data-dir, or close this one: chmod 700."));
+    }
     private_folder(path)?;
     // One folder, one lock and one socket, by whatever path it was reached.
     fs::canonicalize(path).map_err(|error| cannot("find", path, &error))
+}
+
+/// Open to others, not empty, and nothing of ours in it.
+fn holds_other_things(path: &Path) -> bool {
+    let open = fs::metadata(path).is_ok_and(|meta| meta.is_dir() && meta.mode() & 0o077 != 0);
+    let ours = ["plimsoll.lock", "plimsoll.toml", "history.db", "moved.json"];
+    open && !ours.iter().any(|name| path.join(name).exists())
+        && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn open_lock(folder: &Path) -> Result<File, Fault> {
@@ -369,6 +385,20 @@ mod tests {
         drop(folder);
         own(&data, false).unwrap();
         assert_eq!(fs::metadata(&data).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_with_other_things_is_neither_used_nor_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        fs::create_dir(&home).unwrap();
+        fs::set_permissions(&home, Permissions::from_mode(0o755)).unwrap();
+        fs::write(home.join("letter.txt"), "dear").unwrap();
+        let OwnError::Fault(fault) = own(&home, false).unwrap_err() else { panic!() };
+        assert_eq!(fault.code, FaultCode::Denied);
+        assert_eq!(fs::metadata(&home).unwrap().mode() & 0o777, 0o755);
+        fs::write(home.join("plimsoll.toml"), "").unwrap();
+        own(&home, false).unwrap();
     }
 
     #[test]

@@ -185,6 +185,7 @@ mod tests {
         assert_eq!((values[0].key.subject.as_str(), values[0].value), ("eth0", 2000.0));
     }
 
+    // MV13
     #[tokio::test]
     async fn a_slow_listener_keeps_the_newest_tick_and_is_told_what_news_it_missed() {
         let hub = Hub::default();

@@ -255,6 +255,7 @@ mod tests {
         assert_eq!(jobs.cancel(99).unwrap_err().code, FaultCode::NotFound);
     }
 
+    // MV13
     #[tokio::test]
     async fn few_jobs_run_at_once_and_few_are_remembered() {
         let jobs = Jobs::new(Hub::default());

@@ -12,7 +12,7 @@ use plimsoll_core::{
 use plimsoll_history::{Reader, RecoverReport, State};
 
 use crate::{
-    api::{DoctorReport, Fault, FaultCode, Written},
+    api::{DoctorReport, Fault, FaultCode, Status, Written},
     config_handle::ConfigHandle,
     dispatch::blocking,
     doctor::{self, Patient},
@@ -105,9 +105,12 @@ fn damaged(data: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Looks at this machine without a running Plimsoll.
-pub async fn doctor(options: &Options) -> Result<DoctorReport, Fault> {
-    let patient = patient(options).await?;
+/// Looks at this machine from here, where display and tray are the asker's own. `status` is what
+/// a running Plimsoll says of itself.
+pub async fn doctor(options: &Options, status: Option<Status>) -> Result<DoctorReport, Fault> {
+    let mut patient = patient(options).await?;
+    patient.sources = status.as_ref().map(|status| status.sources.clone()).unwrap_or_default();
+    patient.status = status;
     blocking(move || doctor::examine(&patient)).await
 }
 

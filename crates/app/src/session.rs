@@ -79,11 +79,20 @@ impl Options {
 impl Session {
     /// Hosts the engine, or attaches to the one that owns the data folder.
     pub async fn start_or_attach(options: Options) -> Result<Self, Fault> {
-        let places = options.places()?;
-        match DataFolder::own(&places, &Surroundings::read()) {
-            Ok(folder) => Self::host(folder, options.ui).await,
-            Err(OwnError::Held(_)) => Self::attach(&places, "window").await,
-            Err(OwnError::Fault(fault)) => Err(fault),
+        let mut tries = 0;
+        loop {
+            let places = options.places()?;
+            match DataFolder::own(&places, &Surroundings::read()) {
+                Ok(folder) => return Self::host(folder, options.ui).await,
+                Err(OwnError::Fault(fault)) => return Err(fault),
+                Err(OwnError::Held(_)) => {}
+            }
+            tries += 1;
+            match Self::attach(&places, "window").await {
+                // It ended while we knocked: then the folder is ours to host.
+                Err(_) if tries < 5 && matches!(DataFolder::owner(&places.data), Ok(None)) => {}
+                outcome => return outcome,
+            }
         }
     }
 

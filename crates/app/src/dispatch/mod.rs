@@ -92,3 +92,24 @@ where
         .await
         .map_err(|error| Fault::new(FaultCode::Internal, format!("It broke off: {error}.")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // MV18
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_blocks_does_not_hold_up_the_runtime() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let waits = tokio::spawn(blocking(move || told.recv()));
+        // The one thread of this runtime goes on, or it could never say this.
+        tell.send("done").unwrap();
+        assert_eq!(waits.await.unwrap().unwrap(), Ok("done"));
+    }
+
+    #[tokio::test]
+    async fn what_panics_in_blocking_work_is_a_fault_and_no_more() {
+        let fault = blocking(|| panic!("on purpose")).await.unwrap_err();
+        assert_eq!(fault.code, FaultCode::Internal);
+    }
+}

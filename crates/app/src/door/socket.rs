@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use rustix::process::geteuid;
 use serde_json::value::RawValue;
 use tokio::{
@@ -242,7 +242,7 @@ async fn write_out<H: Host>(
                     drop(permit);
                     continue;
                 }
-                None => return Ok(()),
+                None => return last_words(&mut writer, listener).await,
             },
             live = next(&mut listener) => match live {
                 Some(live) => Reply { live: Some(live), ..Reply::default() },
@@ -254,6 +254,18 @@ async fn write_out<H: Host>(
         };
         write_within(&mut writer, &reply.line()).await?;
     }
+}
+
+/// What was told before the end still goes out: that Plimsoll is stopping, above all.
+async fn last_words(
+    writer: &mut (impl AsyncWrite + Unpin),
+    listener: Option<Listener>,
+) -> io::Result<()> {
+    let Some(mut listener) = listener else { return Ok(()) };
+    while let Some(Some(live)) = listener.next().now_or_never() {
+        write_within(writer, &Reply { live: Some(live), ..Reply::default() }.line()).await?;
+    }
+    Ok(())
 }
 
 async fn next(listener: &mut Option<Listener>) -> Option<crate::api::Live> {

@@ -4,9 +4,14 @@ use std::{path::Path, time::Duration};
 
 use futures::StreamExt;
 use plimsoll_app::{
-    api::{Command, FaultCode, Live, Nothing, Status, Subscription},
+    api::{
+        Command, DeleteRequest, Done, EnergyReport, ExportFormat, ExportRequest, FaultCode, Folder,
+        HistoryStats, JobId, JobProgress, JobStarted, JobState, Live, Nothing, Range, RememberKey,
+        Remembered, Status, StorageReport, Subscription,
+    },
     session::{Options, Session},
 };
+use plimsoll_core::{mark::Mark, series::SeriesKey};
 use tokio::time::timeout;
 
 fn options(folder: &Path) -> Options {
@@ -69,5 +74,153 @@ async fn a_new_subscription_ends_the_one_before() {
     let _second = session.subscribe(Subscription::default());
     let rest = timeout(Duration::from_secs(10), first.collect::<Vec<_>>());
     rest.await.expect("the first one has ended");
+    session.stop().await;
+}
+
+async fn finished(session: &Session, started: JobStarted) -> JobProgress {
+    let ended = timeout(Duration::from_secs(120), async {
+        loop {
+            let jobs: Vec<JobProgress> = session.call(Command::Jobs(Nothing {})).await.unwrap();
+            let job = jobs.into_iter().find(|job| job.job == started.job).unwrap();
+            if job.state != JobState::Running {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    ended.await.expect("the job ends")
+}
+
+/// A folder that was started before, so that no first day is written into it.
+async fn started_before(dir: &Path) -> Session {
+    let session = Session::start(options(dir)).await.unwrap();
+    let jobs: Vec<JobProgress> = session.call(Command::Jobs(Nothing {})).await.unwrap();
+    session.call::<Done>(Command::JobCancel(JobId { job: jobs[0].job })).await.unwrap();
+    session.stop().await;
+    Session::start(options(dir)).await.unwrap()
+}
+
+async fn remember(session: &Session, value: &str) {
+    let remembered = Remembered { key: "test.note".into(), value: value.into() };
+    session.call::<Done>(Command::Remember(remembered)).await.unwrap();
+}
+
+async fn recall(session: &Session) -> Option<String> {
+    session.call(Command::Recall(RememberKey { key: "test.note".into() })).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_takes_its_place_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let backup = Folder { path: dir.path().join("backup").display().to_string() };
+    let session = started_before(&data).await;
+    remember(&session, "1").await;
+    let job = session.call(Command::StorageBackup(backup.clone())).await.unwrap();
+    let job = finished(&session, job).await;
+    assert_eq!(job.state, JobState::Done, "{}", job.message);
+    remember(&session, "2").await;
+
+    let nothing = Folder { path: dir.path().display().to_string() };
+    let fault = session.call::<Done>(Command::StorageRestore(nothing)).await.unwrap_err();
+    assert_eq!(fault.code, FaultCode::NotFound);
+    session.call::<Done>(Command::StorageRestore(backup)).await.unwrap();
+    assert_eq!(recall(&session).await.as_deref(), Some("2"), "not before the next start");
+    session.stop().await;
+
+    let session = Session::start(options(&data)).await.unwrap();
+    assert_eq!(recall(&session).await.as_deref(), Some("1"));
+    let aside = std::fs::read_dir(&data)
+        .unwrap()
+        .flatten()
+        .find(|entry| entry.file_name().to_string_lossy().starts_with("before-restore-"));
+    assert!(aside.unwrap().path().join("state.db").exists());
+    session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn moved_data_is_found_by_its_old_name_with_what_came_after_the_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, there) = (dir.path().join("data"), dir.path().join("there"));
+    let session = started_before(&data).await;
+    let folder = Folder { path: there.display().to_string() };
+    let job = session.call(Command::StorageMove(folder)).await.unwrap();
+    let job = finished(&session, job).await;
+    assert_eq!(job.state, JobState::Done, "{}", job.message);
+    remember(&session, "\"after the copy\"").await;
+    session.stop().await;
+
+    let session = Session::start(options(&data)).await.unwrap();
+    assert_eq!(session.about().data_dir, there.canonicalize().unwrap().display().to_string());
+    assert_eq!(recall(&session).await.as_deref(), Some("\"after the copy\""));
+    assert!(!data.join("history.db").exists());
+    let guest = Session::start_or_attach(options(&data)).await.unwrap();
+    assert!(!guest.hosted(), "the old name leads to the same owner");
+    session.stop().await;
+    let session = Session::start(options(&data)).await.unwrap();
+    assert_eq!(recall(&session).await.as_deref(), Some("\"after the copy\""), "every time");
+    session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_demo_has_a_past_with_energy_alerts_and_an_export() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Session::start(options(&dir.path().join("data"))).await.unwrap();
+    assert!(session.about().first_start);
+    // An hour of the past is enough to see that all of it hangs together.
+    let now = session.about().started_ms;
+    let day = Range { from_ms: now - 86_400_000, to_ms: now };
+    let filled = timeout(Duration::from_secs(120), async {
+        loop {
+            let jobs: Vec<JobProgress> = session.call(Command::Jobs(Nothing {})).await.unwrap();
+            if jobs[0].share.is_some_and(|share| share > 0.05) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    filled.await.expect("the past is written");
+    let first = Range { to_ms: day.from_ms + 3_600_000, ..day };
+    let energy: EnergyReport = session.call(Command::Energy(first)).await.unwrap();
+    assert_eq!(energy.basis, "counter");
+    assert!(energy.kwh.unwrap() > 0.0 && energy.covered > 0.9, "{energy:?}");
+    assert!((energy.cost.unwrap() - energy.kwh.unwrap() * 0.3).abs() < 1e-9, "{energy:?}");
+
+    let path = dir.path().join("export.csv");
+    let request = ExportRequest {
+        series: vec![SeriesKey::new("memory.used", "")],
+        from_ms: first.from_ms,
+        to_ms: first.to_ms,
+        format: ExportFormat::Csv,
+        path: path.display().to_string(),
+    };
+    let job = session.call(Command::HistoryExport(request)).await.unwrap();
+    let job = finished(&session, job).await;
+    assert_eq!(job.state, JobState::Done, "{}", job.message);
+    let rows = std::fs::read_to_string(&path).unwrap().lines().count();
+    assert!((3590..=3602).contains(&rows), "{rows} lines for an hour");
+
+    let stats: HistoryStats = session.call(Command::HistoryStats(Nothing {})).await.unwrap();
+    assert_eq!(stats.epochs, 1, "the past and the present are one time");
+    let storage: StorageReport = session.call(Command::Storage(Nothing {})).await.unwrap();
+    assert_eq!(storage.kinds.len(), 7);
+    session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_history_is_gone_and_recording_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = started_before(&dir.path().join("data")).await;
+    let before = session.about().started_ms - 1;
+    let later = DeleteRequest { before_ms: Some(i64::MAX) };
+    let fault = session.call::<Done>(Command::StorageDelete(later)).await.unwrap_err();
+    assert_eq!(fault.code, FaultCode::Invalid);
+    let request = DeleteRequest { before_ms: Some(before) };
+    session.call::<Done>(Command::StorageDelete(request)).await.unwrap();
+    let stats: HistoryStats = session.call(Command::HistoryStats(Nothing {})).await.unwrap();
+    assert!(stats.oldest_ms.is_none_or(|oldest| oldest >= before), "{stats:?}");
+    let marks: Vec<Mark> =
+        session.call(Command::Marks(Range { from_ms: before, to_ms: i64::MAX })).await.unwrap();
+    assert!(marks.iter().any(|mark| mark.title.contains("was deleted")), "{marks:?}");
     session.stop().await;
 }

@@ -1,7 +1,7 @@
 //! `doctor`: what works on this machine, and the commands to check it by hand (AA10).
 
 use plimsoll_app::{
-    api::{Command, DoctorReport, FilePath, Nothing, Verdict, Written},
+    api::{Command, FilePath, Nothing, Status, Verdict, Written},
     offline,
 };
 
@@ -34,10 +34,11 @@ pub async fn run(global: &Global, args: Doctor) -> Outcome {
         ));
     }
     // A doctor helps also where the patient does not answer.
-    let report: DoctorReport = match session {
-        Ok(Some(session)) => session.call(Command::Doctor(Nothing {})).await?,
-        Ok(None) | Err(_) => offline::doctor(&options(global)).await?,
+    let status = match session {
+        Ok(Some(session)) => session.call::<Status>(Command::Status(Nothing {})).await.ok(),
+        Ok(None) | Err(_) => None,
     };
+    let report = offline::doctor(&options(global), status).await?;
     if global.json {
         return out::json(&report);
     }

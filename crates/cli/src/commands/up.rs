@@ -12,8 +12,9 @@ use crate::{
     out::{self, Outcome},
 };
 
-/// SIGINT and SIGTERM; caught before anything starts, so that none is lost.
+/// SIGINT, SIGTERM and a terminal that closes; caught before anything starts, so that none is lost.
 struct Ends {
+    hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -23,6 +24,7 @@ struct Ends {
 impl Ends {
     fn catch() -> std::io::Result<Self> {
         Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
@@ -30,6 +32,7 @@ impl Ends {
 
     async fn next(&mut self) {
         tokio::select! {
+            _ = self.hangup.recv() => {}
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
