@@ -42,9 +42,22 @@ fn main() -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        ingest().await?;
-        size().await?;
-        queries().await
+        // `cargo bench -p plimsoll-history -- size` runs that one alone.
+        let named = |name: &str| {
+            let names = ["ingest", "size", "query"];
+            let asked: Vec<String> = std::env::args().filter(|a| names.contains(&&**a)).collect();
+            asked.is_empty() || asked.iter().any(|a| a == name)
+        };
+        if named("ingest") {
+            ingest().await?;
+        }
+        if named("size") {
+            size().await?;
+        }
+        if named("query") {
+            queries().await?;
+        }
+        Ok(())
     })
 }
 

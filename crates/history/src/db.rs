@@ -141,12 +141,7 @@ impl Schema {
     }
 
     pub(crate) async fn reader(&self, path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-        self.options(path)
-            .read_only(true)
-            .pragma("mmap_size", "268435456")
-            .pragma("cache_size", "-4096")
-            .connect()
-            .await
+        self.options(path).read_only(true).pragma("cache_size", "-4096").connect().await
     }
 
     /// Opens for writing and brings the schema up to date. A newer or foreign
@@ -160,6 +155,9 @@ impl Schema {
             Found::Nothing => 0,
             Found::Ours(version) if version > self.version() => {
                 return Err(OpenError::Newer { path, found: version, known: self.version() });
+            }
+            Found::Ours(0) if self.holds_other_tables(&path).await => {
+                return Err(OpenError::Foreign { path });
             }
             Found::Ours(version) => version,
             Found::Foreign => return Err(OpenError::Foreign { path }),
@@ -188,6 +186,19 @@ impl Schema {
             .await
             .map_err(open_error)?;
         Ok(connection)
+    }
+
+    /// A database without a mark of its program, and with tables that we did not make.
+    async fn holds_other_tables(&self, path: &Path) -> bool {
+        let Ok(mut connection) = self.reader(path).await else { return false };
+        let others = sqlx::query_scalar::<_, i64>(
+            "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'
+               AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')",
+        )
+        .fetch_one(&mut connection)
+        .await;
+        close(connection).await;
+        others.is_ok_and(|n| n > 0)
     }
 
     async fn migrate(

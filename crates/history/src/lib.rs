@@ -8,6 +8,7 @@
 
 mod answers;
 mod backup;
+mod carve;
 mod catalog;
 mod checkpoint;
 mod codec;

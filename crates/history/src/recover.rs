@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
+    carve,
     codec::{chunk, tick, varint},
     db::{self, Found, HISTORY},
     error::{Fault, OpenError, ReadError, fault_of},
@@ -54,7 +55,7 @@ pub async fn recover(file: &Path, folder: &Path) -> Result<RecoverReport, ReadEr
     let mut target = HISTORY.open(folder).await?;
     let outcome = Recovery::begin(&mut source.connection, &mut target).await;
     let outcome = match outcome {
-        Ok(recovery) => recovery.run(&mut source.connection, &mut target).await,
+        Ok(recovery) => recovery.run(file, &mut source.connection, &mut target).await,
         Err(error) => Err(error),
     };
     let outcome = db::or_rollback(outcome, &mut target).await;
@@ -205,12 +206,13 @@ impl Recovery {
 
     async fn run(
         mut self,
+        file: &Path,
         source: &mut SqliteConnection,
         target: &mut SqliteConnection,
     ) -> Result<RecoverReport, sqlx::Error> {
         db::begin(target).await?;
         self.series(source, target).await?;
-        self.chunks(source, target).await?;
+        self.chunks(file, source, target).await?;
         self.ticks(source, target).await?;
         self.events(source, target).await?;
         for lane in self.lanes.values() {
@@ -264,8 +266,44 @@ impl Recovery {
         Ok(())
     }
 
+    /// Takes one chunk over; `false` where it is damaged or belongs to nothing.
+    async fn chunk(
+        &mut self,
+        target: &mut SqliteConnection,
+        slots: &mut BTreeMap<i64, OldSlot>,
+        slot: i64,
+        series: u32,
+        data: &[u8],
+    ) -> Result<bool, sqlx::Error> {
+        let series = if series == 0 { Some(0) } else { self.series.get(&series).copied() };
+        let (Some(slot), Some(series), true) =
+            (slots.get_mut(&slot), series, varint::verified(data).is_some())
+        else {
+            return Ok(false);
+        };
+        let done = sqlx::query(
+            "INSERT INTO chunk (slot, series, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(slot.new_id)
+        .bind(series)
+        .bind(data)
+        .execute(target)
+        .await?;
+        if done.rows_affected() == 1 {
+            slot.chunks += 1;
+            slot.bytes += data.len() as i64;
+            if series != 0 {
+                slot.samples += chunk::count(data).unwrap_or(0) as i64;
+                self.report.chunks += 1;
+            }
+            self.report.spans(slot.first_ms, slot.last_ms);
+        }
+        Ok(true)
+    }
+
     async fn chunks(
         &mut self,
+        file: &Path,
         source: &mut SqliteConnection,
         target: &mut SqliteConnection,
     ) -> Result<(), sqlx::Error> {
@@ -312,6 +350,7 @@ impl Recovery {
                     .last_insert_rowid();
         }
         let mut at = i64::MIN;
+        let before = self.report.lost;
         loop {
             // In batches, so that no more than one is held.
             let mut batch: Vec<(i64, i64, u32, Vec<u8>)> = Vec::new();
@@ -334,27 +373,28 @@ impl Recovery {
             let Some(lost) = lost else { break };
             self.report.lost += lost;
             for (_, slot, series, data) in batch {
-                let slot = slots.get_mut(&slot);
-                let series = if series == 0 { Some(0) } else { self.series.get(&series).copied() };
-                let (Some(slot), Some(series), true) =
-                    (slot, series, varint::verified(&data).is_some())
-                else {
+                if !self.chunk(target, &mut slots, slot, series, &data).await? {
                     self.report.lost += 1;
-                    continue;
-                };
-                sqlx::query("INSERT INTO chunk (slot, series, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-                    .bind(slot.new_id)
-                    .bind(series)
-                    .bind(&data[..])
-                    .execute(&mut *target)
-                    .await?;
-                slot.chunks += 1;
-                slot.bytes += data.len() as i64;
-                if series != 0 {
-                    slot.samples += chunk::count(&data).unwrap_or(0) as i64;
-                    self.report.chunks += 1;
                 }
-                self.report.spans(slot.first_ms, slot.last_ms);
+            }
+        }
+        if self.report.lost > before {
+            // Leaves that no walk through the table reaches any more. What
+            // belongs to no slot was purged long ago, and only not overwritten.
+            let mut leaves = Vec::new();
+            let carved = carve::rows(file, |row| {
+                if let [Some(slot), Some(series)] = row.numbers[..]
+                    && let Ok(series) = u32::try_from(series)
+                    && slots.contains_key(&slot)
+                {
+                    leaves.push((slot, series, row.blob));
+                }
+            });
+            if let Err(error) = carved {
+                tracing::warn!(%error, "the pages of the damaged database could not be read");
+            }
+            for (slot, series, data) in leaves {
+                self.chunk(target, &mut slots, slot, series, &data).await?;
             }
         }
         for slot in slots.values() {

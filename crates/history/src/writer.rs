@@ -312,24 +312,31 @@ impl Writer {
         if self.paused.is_some() && !self.try_again().await {
             return;
         }
-        loop {
-            if let Err(error) = self.write_events(flush).await {
-                return self.fail(error).await;
+        // A damaged database is replaced once, and what waits goes into the new one.
+        for _ in 0..2 {
+            match self.write_all(flush).await {
+                Ok(()) => return,
+                Err(error) => self.fail(error).await,
             }
-            let Some(tick) = self.queue.lock().ticks.front().cloned() else { return };
-            match self.write_tick(&tick).await {
-                Ok(()) => {
-                    let mut waiting = self.queue.lock();
-                    if waiting.ticks.front().is_some_and(|front| Arc::ptr_eq(front, &tick)) {
-                        waiting.ticks.pop_front();
-                    }
+            if self.paused.is_some() {
+                return;
+            }
+        }
+    }
+
+    async fn write_all(&mut self, flush: bool) -> Result<(), sqlx::Error> {
+        loop {
+            self.write_events(flush).await?;
+            let Some(tick) = self.queue.lock().ticks.front().cloned() else { return Ok(()) };
+            self.write_tick(&tick).await?;
+            {
+                let mut waiting = self.queue.lock();
+                if waiting.ticks.front().is_some_and(|front| Arc::ptr_eq(front, &tick)) {
+                    waiting.ticks.pop_front();
                 }
-                Err(error) => return self.fail(error).await,
             }
             self.committed();
-            if let Err(error) = self.upkeep(tick.at.monotonic_ms).await {
-                return self.fail(error).await;
-            }
+            self.upkeep(tick.at.monotonic_ms).await?;
         }
     }
 

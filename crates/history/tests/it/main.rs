@@ -1,7 +1,12 @@
 //! The history from outside: what is recorded is what is answered, whatever
 //! happens in between.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod basics;
 mod faults;
