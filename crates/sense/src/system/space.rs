@@ -82,6 +82,11 @@ pub fn watched(mounts: impl Iterator<Item = Mount>) -> Vec<Mount> {
             None => kept.push(mount),
         }
     }
+    // Of two mounts at one place the later hides the earlier, and one path has one answer.
+    let mut seen = std::collections::HashSet::new();
+    kept.reverse();
+    kept.retain(|mount| seen.insert(mount.point.clone()));
+    kept.reverse();
     // A container binds single files, such as `/etc/hosts`.
     kept.retain(|mount| Path::new(&mount.point).is_dir());
     kept.truncate(MAX_MOUNTS);
@@ -170,6 +175,16 @@ mod tests {
 23 22 8:2 /hosts /etc/passwd rw - ext4 /dev/sda2 rw
 ";
         assert_eq!(points(text), ["/"]);
+    }
+
+    #[test]
+    fn a_mount_over_another_is_one_series() {
+        let text = "\
+22 1 8:2 / / rw - ext4 /dev/sda2 rw
+23 22 8:17 / /tmp rw - ext4 /dev/sdb1 rw
+24 22 8:33 / /tmp rw - ext4 /dev/sdc1 rw
+";
+        assert_eq!(points(text), ["/", "/tmp"]);
     }
 
     #[test]
