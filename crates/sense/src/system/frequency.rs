@@ -1,28 +1,48 @@
 //! How fast each core runs now.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use plimsoll_core::{metric::Metric, reading::Reading};
+use plimsoll_core::{clock::Instant3, metric::Metric, reading::Reading};
 
 use crate::{kept::Kept, roots::Roots, text};
+
+/// Cores are switched on and off, and drivers come late.
+const LOOK_AGAIN_MS: i64 = 60_000;
 
 /// From cpufreq, or from `/proc/cpuinfo` where there is no such driver (in virtual
 /// machines; ARM says nothing there, and so neither do we).
 pub struct Frequency {
+    folder: PathBuf,
+    looked_ms: Option<i64>,
     cores: Vec<(Arc<str>, Kept)>,
-    cpuinfo: Option<Kept>,
+    cpuinfo: Kept,
 }
 
 // === impl Frequency ===
 
 impl Frequency {
     pub fn new(roots: &Roots) -> Self {
-        let cores = cores(roots.sys.join("devices/system/cpu"));
-        let cpuinfo = cores.is_empty().then(|| Kept::new(roots.proc.join("cpuinfo")));
-        Self { cores, cpuinfo }
+        Self {
+            folder: roots.sys.join("devices/system/cpu"),
+            looked_ms: None,
+            cores: Vec::new(),
+            cpuinfo: Kept::new(roots.proc.join("cpuinfo")),
+        }
     }
 
-    pub fn read(&mut self, out: &mut Vec<Reading>) {
+    pub fn read(&mut self, now: Instant3, out: &mut Vec<Reading>) {
+        if self.looked_ms.is_none_or(|at| now.monotonic_ms - at >= LOOK_AGAIN_MS) {
+            self.looked_ms = Some(now.monotonic_ms);
+            let found = cores(&self.folder);
+            let same = found.iter().map(|(core, _)| core).eq(self.cores.iter().map(|(c, _)| c));
+            if !same {
+                self.cores = found;
+            }
+        }
         for (subject, file) in &mut self.cores {
             // A core that is offline has no frequency.
             let khz = file.read().ok().and_then(text::only_number);
@@ -31,8 +51,10 @@ impl Frequency {
                 out.push(Reading::gauge(Metric::CoreFrequency, subject, khz as f64 / 1000.0));
             }
         }
-        let Some(cpuinfo) = &mut self.cpuinfo else { return };
-        if let Ok(bytes) = cpuinfo.read() {
+        if !self.cores.is_empty() {
+            return;
+        }
+        if let Ok(bytes) = self.cpuinfo.read() {
             for (core, mhz) in from_cpuinfo(bytes) {
                 out.push(Reading::gauge(Metric::CoreFrequency, &core.into(), mhz));
             }
@@ -40,7 +62,7 @@ impl Frequency {
     }
 }
 
-fn cores(folder: PathBuf) -> Vec<(Arc<str>, Kept)> {
+fn cores(folder: &Path) -> Vec<(Arc<str>, Kept)> {
     let mut cores: Vec<(u32, Kept)> = fs::read_dir(folder)
         .into_iter()
         .flatten()
@@ -81,14 +103,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpufreq_is_asked_first_and_cpuinfo_where_there_is_none() {
+    fn cpufreq_is_asked_first_also_when_it_comes_late_and_cpuinfo_where_there_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let roots = Roots::below(dir.path());
         std::fs::create_dir_all(&roots.proc).unwrap();
         let cpuinfo = "processor\t: 0\ncpu MHz\t\t: 2800.5\n\nprocessor\t: 1\ncpu MHz\t\t: 0\n";
         std::fs::write(roots.proc.join("cpuinfo"), cpuinfo).unwrap();
+        let at = |ms| Instant3 { wall_ms: ms, monotonic_ms: ms, boottime_ms: ms };
         let mut out = Vec::new();
-        Frequency::new(&roots).read(&mut out);
+        let mut frequency = Frequency::new(&roots);
+        frequency.read(at(0), &mut out);
         assert_eq!(out, [Reading::gauge(Metric::CoreFrequency, &"0".into(), 2800.5)]);
 
         let cpu = roots.sys.join("devices/system/cpu");
@@ -97,7 +121,8 @@ mod tests {
             std::fs::write(cpu.join(core).join("cpufreq/scaling_cur_freq"), khz).unwrap();
         }
         out.clear();
-        Frequency::new(&roots).read(&mut out);
+        // A core that was switched on meanwhile is found, and so is a driver.
+        frequency.read(at(LOOK_AGAIN_MS), &mut out);
         assert_eq!(
             out,
             [

@@ -67,7 +67,7 @@ impl Source for System {
         self.cpu.read(&self.machine, out)?;
         self.memory.read(&self.machine, out)?;
         self.load.read(&self.machine, out);
-        self.frequency.read(out);
+        self.frequency.read(now, out);
         self.disks.read(now, out);
         self.network.read(out);
         self.cgroup.read(now, &self.machine, out);
