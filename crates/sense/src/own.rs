@@ -56,19 +56,21 @@ pub struct Measured {
 impl OwnMeasures {
     /// Measures on the current runtime until the task is aborted.
     pub fn follow(self: Arc<Self>, record: Arc<dyn Record>) -> JoinHandle<()> {
+        let runtime = Handle::current();
+        let look = move |measures: &Self| {
+            let tasks = runtime.metrics().num_alive_tasks() as u64;
+            measures.note(tasks, record.queue_len() as u64, record.dropped());
+        };
+        // The first reading comes before the first timer, and nothing is not zero.
+        look(&self);
         tokio::spawn(async move {
-            let runtime = Handle::current();
             let mut due = Instant::now();
             loop {
                 due += LAG_EVERY;
                 tokio::time::sleep_until(due).await;
                 let late = Instant::now().saturating_duration_since(due);
                 self.note_lag(late);
-                self.note(
-                    runtime.metrics().num_alive_tasks() as u64,
-                    record.queue_len() as u64,
-                    record.dropped(),
-                );
+                look(&self);
                 if late > LAG_EVERY {
                     // What was slept through is not measured a second time.
                     due = Instant::now();
@@ -121,8 +123,8 @@ pub struct Own {
 struct Summary {
     since_ms: Option<i64>,
     cpu_since_ns: u64,
-    rss_peak: u64,
-    lag_peak_ms: f64,
+    rss_peak: Option<u64>,
+    lag_peak_ms: Option<f64>,
 }
 
 // === impl Own ===
@@ -224,28 +226,35 @@ impl Summary {
         if since_ms == now.monotonic_ms {
             self.cpu_since_ns = cpu_ns;
         }
-        self.rss_peak = self.rss_peak.max(rss.unwrap_or(0));
-        self.lag_peak_ms = self.lag_peak_ms.max(measured.lag_ms.unwrap_or(0.0));
+        self.rss_peak = self.rss_peak.max(rss);
+        if let Some(lag_ms) = measured.lag_ms {
+            self.lag_peak_ms = Some(self.lag_peak_ms.map_or(lag_ms, |peak| peak.max(lag_ms)));
+        }
         let elapsed_ms = now.monotonic_ms - since_ms;
         if elapsed_ms < SUMMARY_EVERY_MS {
             return;
         }
         let cpu = cpu_ns.saturating_sub(self.cpu_since_ns) as f64 / (elapsed_ms as f64 * 1e6);
-        let (files, connections) = files.unwrap_or_default();
+        let mib = |bytes: Option<u64>| known(bytes.map(|b| b as f64 / 1_048_576.0));
         tracing::info!(
             cpu_percent = %format_args!("{:.2}", cpu * 100.0),
-            rss_mib = %format_args!("{:.1}", rss.unwrap_or(0) as f64 / 1_048_576.0),
-            rss_peak_mib = %format_args!("{:.1}", self.rss_peak as f64 / 1_048_576.0),
-            lag_peak_ms = %format_args!("{:.1}", self.lag_peak_ms),
+            rss_mib = %mib(rss),
+            rss_peak_mib = %mib(self.rss_peak),
+            lag_peak_ms = %known(self.lag_peak_ms),
             tasks = measured.tasks,
-            files,
-            connections,
+            files = files.map(|(files, _)| files),
+            connections = files.map(|(_, connections)| connections),
             queue = measured.queue,
             dropped = measured.dropped,
             "the last minute of Plimsoll itself"
         );
         *self = Self { since_ms: Some(now.monotonic_ms), cpu_since_ns: cpu_ns, ..Self::default() };
     }
+}
+
+/// A figure of the summary; what could not be read is no zero.
+fn known(value: Option<f64>) -> String {
+    value.map_or_else(|| "unknown".into(), |value| format!("{value:.1}"))
 }
 
 /// CPU time of all our threads since the start.
@@ -358,6 +367,8 @@ mod tests {
         assert!(summaries[0].contains("lag_peak_ms=42.0"), "{text}");
         assert!(summaries[1].contains("lag_peak_ms=1.0"), "{text}");
         assert!(summaries.iter().all(|line| line.contains("tasks=5")), "{text}");
+        assert!(!text.contains("unknown"), "{text}");
+        assert_eq!(known(None), "unknown");
     }
 
     #[test]
@@ -385,6 +396,8 @@ mod tests {
         }
         let measures = Arc::new(OwnMeasures::default());
         let task = measures.clone().follow(Arc::new(Nowhere));
+        let first = measures.take();
+        assert_eq!((first.lag_ms, first.queue, first.dropped), (None, 11, 4), "known at once");
         tokio::task::yield_now().await;
         // The clock of the runtime moves on while the timer has no chance to fire.
         tokio::time::advance(LAG_EVERY + Duration::from_millis(180)).await;
