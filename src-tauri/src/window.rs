@@ -97,7 +97,9 @@ fn open(app: &AppHandle) -> tauri::Result<WebviewWindow> {
 /// Asked by the desktop to close the window. True where it may go.
 pub fn may_close(app: &AppHandle) -> bool {
     let desk = app.state::<Desk>();
-    match decide(desk.on_close(), desk.tray_present()) {
+    let closing = decide(desk.on_close(), desk.tray_present());
+    tracing::info!(?closing, tray = desk.tray_present(), "the window was asked to close");
+    match closing {
         Closing::Keep => true,
         Closing::Quit => {
             app.exit(0);

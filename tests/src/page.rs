@@ -8,6 +8,10 @@ use thirtyfour::{By, Key, WebDriver, WebElement};
 
 use crate::{desk::shots, wait};
 
+/// As WebDriver names the keys that write nothing.
+pub const ENTER: &str = "\u{e007}";
+pub const CONTROL: &str = "\u{e009}";
+
 #[derive(Clone, Debug)]
 pub struct Page {
     pub driver: WebDriver,
@@ -22,7 +26,8 @@ impl Page {
 
     /// Waits for an element.
     pub async fn find(&self, css: &str) -> Result<WebElement> {
-        let found = wait::until(css, || async { Ok(self.driver.find(By::Css(css)).await.ok()) }).await;
+        let found =
+            wait::until(css, || async { Ok(self.driver.find(By::Css(css)).await.ok()) }).await;
         match found {
             Ok(element) => Ok(element),
             Err(error) => Err(error.context(self.seen().await)),
@@ -113,19 +118,29 @@ impl Page {
 
     /// Takes out what a field holds and types something else.
     pub async fn fill(&self, css: &str, text: &str) -> Result<()> {
-        let field = self.find(css).await?;
-        field.scroll_into_view().await?;
-        field.click().await?;
-        field.send_keys(Key::Control + "a").await?;
-        field.send_keys(Key::Delete + "").await?;
-        field.send_keys(text).await?;
-        Ok(())
+        self.type_at(css, &format!("{CONTROL}a")).await?;
+        self.type_at(css, text).await
     }
 
-    pub async fn keys(&self, keys: impl Into<thirtyfour::TypingData>) -> Result<()> {
-        let body = self.driver.find(By::Css("body")).await?;
-        body.send_keys(keys.into()).await?;
-        Ok(())
+    /// Types into what is there at that moment.
+    pub async fn type_at(&self, css: &str, keys: &str) -> Result<()> {
+        wait::until(css, || async {
+            let field = self.driver.find(By::Css(css)).await?;
+            field.scroll_into_view().await?;
+            Ok(Some(field.send_keys(keys).await?))
+        })
+        .await
+    }
+
+    /// Presses keys wherever the focus is.
+    pub async fn keys(&self, keys: &str) -> Result<()> {
+        Ok(self.driver.action_chain().send_keys(keys).perform().await?)
+    }
+
+    /// Presses a key while Control is held.
+    pub async fn control(&self, key: char) -> Result<()> {
+        let held = self.driver.action_chain().key_down(Key::Control).key_down(key);
+        Ok(held.key_up(key).key_up(Key::Control).perform().await?)
     }
 
     /// The text of the whole page, as a person reads it.

@@ -1,7 +1,7 @@
 //! The built programs, and a data folder of their own.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -16,6 +16,7 @@ use crate::child::Group;
 #[derive(Debug)]
 pub struct Home {
     root: TempDir,
+    variables: Vec<(String, OsString)>,
 }
 
 /// A running `plimsoll up`.
@@ -31,7 +32,7 @@ pub struct Up {
 impl Home {
     pub fn new() -> Result<Self> {
         let root = tempfile::Builder::new().prefix("plimsoll-").tempdir()?;
-        let home = Self { root };
+        let home = Self { root, variables: Vec::new() };
         for folder in ["run", "config", "share", "cache", "data"] {
             std::fs::create_dir(home.path().join(folder))?;
         }
@@ -53,6 +54,11 @@ impl Home {
         self.data().join("plimsoll.toml")
     }
 
+    /// A variable for every program of this home.
+    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.variables.push((name.to_owned(), value.into()));
+    }
+
     /// Nothing of the person who runs the tests: neither their folders nor their settings.
     pub fn dress(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
@@ -66,7 +72,8 @@ impl Home {
             .env("XDG_RUNTIME_DIR", self.path().join("run"))
             .env("XDG_CONFIG_HOME", self.path().join("config"))
             .env("XDG_DATA_HOME", self.path().join("share"))
-            .env("XDG_CACHE_HOME", self.path().join("cache"));
+            .env("XDG_CACHE_HOME", self.path().join("cache"))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
     }
 
     /// Runs the terminal program and answers what it wrote as JSON.

@@ -73,7 +73,9 @@ impl Windows {
             let message = ClientMessageEvent::new(32, window.id, self.atom("WM_PROTOCOLS")?, data);
             self.display.send_event(false, window.id, EventMask::NO_EVENT, message)?;
         }
-        self.display.flush().context("the display")
+        // An answer to a later question says that the display has read all before it.
+        self.display.get_input_focus()?.reply().context("the display")?;
+        Ok(())
     }
 
     fn atom(&self, name: &str) -> Result<Atom> {

@@ -1,8 +1,12 @@
 //! Explore: metrics chosen from a list, one axis, zoom and back, and a choice that is kept.
 
 use anyhow::{Context as _, Result};
-use plimsoll_tests::{desk::Desk, page::Page, program::Home, wait};
-use thirtyfour::Key;
+use plimsoll_tests::{
+    desk::Desk,
+    page::{ENTER, Page},
+    program::Home,
+    wait,
+};
 
 use crate::steps;
 
@@ -36,7 +40,7 @@ async fn a_metric_is_found_drawn_zoomed_and_kept_over_a_reload() -> Result<()> {
     // Found by a part of its name, chosen by Enter.
     page.fill("aside input[type=search]", "temperature").await?;
     page.find("aside [role=checkbox]").await?;
-    page.find("aside input[type=search]").await?.send_keys(Key::Enter + "").await?;
+    page.type_at("aside input[type=search]", ENTER).await?;
     lanes_are(&page, before + 1).await?;
     page.find("[data-lane='gpu.temperature']").await?;
 

@@ -1,7 +1,7 @@
 //! The frame: it opens, follows the theme and the keyboard, and loads nothing from anywhere.
 
 use anyhow::Result;
-use plimsoll_tests::{desk::Desk, program::Home};
+use plimsoll_tests::{desk::Desk, page::ENTER, program::Home};
 
 use crate::steps;
 
@@ -65,9 +65,9 @@ async fn every_page_opens_by_its_key_and_the_palette_finds_them() -> Result<()> 
         page.keys(key).await?;
         page.find(&format!("main[aria-label='{name}']")).await?;
     }
-    page.keys(thirtyfour::Key::Control + "k").await?;
-    page.find("[role=dialog] input").await?.send_keys("settings").await?;
-    page.find("[role=dialog] input").await?.send_keys(thirtyfour::Key::Enter + "").await?;
+    page.control('k').await?;
+    page.type_at("[role=combobox]", "settings").await?;
+    page.type_at("[role=combobox]", ENTER).await?;
     page.find("main[aria-label=Settings]").await?;
     // The demo says so on every page.
     page.says("Nothing here is measured").await?;

@@ -75,13 +75,21 @@ async fn the_values_live_and_a_click_leads_to_explore() -> Result<()> {
 /// The fake library is loaded through the real wrapper, as a driver's would be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_card_named_in_the_settings_shows_its_vram() -> Result<()> {
-    let home = Home::new()?;
+    let mut home = Home::new()?;
     let library = plimsoll_tests::program::built("PLIMSOLL_FAKE_NVML")?;
+    let scenario = home.path().join("scenario");
+    std::fs::write(
+        &scenario,
+        "state = ok\nname = NVIDIA GeForce RTX 4090\nuuid = GPU-5a3f\n\
+         vram.used = 12884901888\nvram.free = 12884901888\nvram.total = 25769803776\n\
+         busy = 37\npower = 312500\n",
+    )?;
+    home.set("FAKE_NVML_SCENARIO", &scenario);
     std::fs::write(home.config_file(), format!("[gpu]\nnvml_path = \"{}\"\n", library.display()))?;
     let mut desk = Desk::new(&home)?;
     let page = desk.window(&home, &[]).await?;
     steps::settled(&page).await?;
-    let (used, unit) = reading(&page, "VRAM").await?;
-    assert!(used > 0.0 && ["GiB", "MiB"].contains(&&*unit), "{used} {unit}");
+    assert_eq!(reading(&page, "VRAM").await?.0, 12.0);
+    page.says("RTX 4090").await?;
     page.close().await
 }

@@ -1,15 +1,19 @@
 //! What a person does on every page.
 
 use anyhow::Result;
-use plimsoll_tests::page::Page;
+use plimsoll_tests::{page::Page, wait};
 
 /// At the first start Plimsoll says what it found; one button leads on.
 pub async fn past_the_welcome(page: &Page) -> Result<()> {
-    page.find("main .btn.primary, a.meter").await?;
-    if !page.is_there("a.meter").await? {
-        page.click("main .btn.primary").await?;
-    }
-    page.find("a.meter").await.map(drop)
+    // Only then it is known whether this is a first start.
+    page.find("header .machine").await?;
+    wait::until("the Overview", || async {
+        if page.is_there("main .btn.primary").await? {
+            page.click("main .btn.primary").await?;
+        }
+        Ok(page.is_there("a.meter").await?.then_some(()))
+    })
+    .await
 }
 
 /// Opens a page by its place in the rail.
