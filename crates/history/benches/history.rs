@@ -244,6 +244,12 @@ async fn size() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Of the whole process: what a busy machine does not blur.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
 fn percentile(times: &mut [Duration], q: f64) -> Duration {
     times.sort_unstable();
     times[((times.len() - 1) as f64 * q) as usize]
@@ -260,8 +266,10 @@ async fn queries() -> Result<(), Failure> {
     let subjects: Vec<Arc<str>> = (0..SERIES).map(|i| i.to_string().into()).collect();
     for i in 0..300 {
         clock.advance_ms(1000);
-        let readings =
-            subjects.iter().map(|s| Reading::gauge(Metric::CoreBusy, s, f64::from(i % 50))).collect();
+        let readings = subjects
+            .iter()
+            .map(|s| Reading::gauge(Metric::CoreBusy, s, f64::from(i % 50)))
+            .collect();
         history.recorder().tick(Arc::new(Tick { at: clock.now(), readings }));
     }
     history.settle().await;
@@ -289,15 +297,18 @@ async fn queries() -> Result<(), Failure> {
     // Two rounds of the same: the first fills caches of SQLite and of the kernel.
     let questions: Vec<Query> = (0..1000).map(|_| question(&mut random)).collect();
     for round in ["first", "warm"] {
-        let mut times = Vec::new();
+        let (mut times, cpu) = (Vec::new(), cpu_time());
         for ask in &questions {
             let began = Instant::now();
             std::hint::black_box(reader.query(ask).await?);
             times.push(began.elapsed());
         }
+        let cpu = (cpu_time() - cpu) / questions.len() as u32;
         let p50 = percentile(&mut times, 0.5);
         let (p99, worst) = (percentile(&mut times, 0.99), percentile(&mut times, 1.0));
-        println!("  {round:>5}: p50 {p50:>9.2?}  p99 {p99:>9.2?}  worst {worst:>9.2?}");
+        println!(
+            "  {round:>5}: p50 {p50:>9.2?}  p99 {p99:>9.2?}  worst {worst:>9.2?}  CPU a query {cpu:>9.2?}"
+        );
     }
     // Cold: a new reader, the file out of the kernel's cache.
     let path = folder.path().join("history.db");

@@ -28,7 +28,7 @@ use crate::{
     error::{OpenError, ReadError},
     events,
     history::Shared,
-    query::{Wanted, draw, grown},
+    query::{Material, Wanted, draw, grown},
     recorder::Queue,
     retention::table_bytes,
     rollup::{Points, Values},
@@ -38,6 +38,8 @@ use crate::{
 /// Points over which the increase of a counter is summed: its edges are exact
 /// to a two-thousandth of the range.
 const INCREASE_PX: u32 = 2000;
+/// More series than that are decoded by two threads.
+const PARALLEL: usize = 2;
 /// Values that an export reads at once: those of one raw chunk.
 const EXPORT_MS: i64 = 600_000;
 
@@ -92,37 +94,33 @@ impl Reader {
         }
         let (found, material) = outcome?;
         drop(desk);
-        let (keys, width) = (query.series.clone(), query.width_px);
-        let (from, to) = (query.from_ms, query.to_ms);
-        // Decoding takes up to milliseconds: not on a thread that serves others.
-        let answer = off_the_runtime(move || {
-            let series = keys.into_iter().zip(found);
-            Some(Answer {
-                from_ms: from,
-                to_ms: to,
-                series: series
-                    .map(|(key, wanted)| match wanted {
-                        Some(wanted) => {
-                            let (points, cadence) = material.collect(&wanted, Columns::Chart);
-                            let spec = wanted.metric.spec();
-                            let step = material.level.step_ms();
-                            let (points, step_ms) =
-                                draw(points, spec, cadence, step, from, to, width);
-                            SeriesAnswer {
-                                key,
-                                unit: drawn_unit(wanted.metric),
-                                kind: spec.kind,
-                                level: material.level,
-                                step_ms,
-                                points,
-                            }
-                        }
-                        None => unknown(key, material.level),
-                    })
-                    .collect(),
-            })
-        });
-        answer.await.ok_or(ReadError::Closed)
+        let (from_ms, to_ms, width) = (query.from_ms, query.to_ms, query.width_px);
+        let material = Arc::new(material);
+        // Decoding takes up to milliseconds: not on a thread that serves others,
+        // and many series on two of them.
+        let asked: Vec<_> = query.series.iter().cloned().zip(found).collect();
+        let half = if asked.len() > PARALLEL { asked.len().div_ceil(2) } else { asked.len() };
+        let (first, second) = asked.split_at(half);
+        let work = |part: &[(SeriesKey, Option<Wanted>)]| {
+            let (part, material) = (part.to_vec(), material.clone());
+            move || {
+                let answer =
+                    |(key, wanted)| answer_one(&material, key, wanted, from_ms, to_ms, width);
+                part.into_iter().map(answer).collect::<Vec<_>>()
+            }
+        };
+        let series = if second.is_empty() {
+            off_the_runtime(work(first)).await
+        } else {
+            let (mut a, b) =
+                futures::join!(off_the_runtime(work(first)), off_the_runtime(work(second)));
+            a.extend(b);
+            a
+        };
+        if series.len() != asked.len() {
+            return Err(ReadError::Closed);
+        }
+        Ok(Answer { from_ms, to_ms, series })
     }
 
     /// Every series the history holds, with its newest value.
@@ -397,7 +395,7 @@ fn check(query: &Query) -> Result<(), ReadError> {
     Ok(())
 }
 
-type Asked = (Vec<Option<Wanted>>, crate::query::Material);
+type Asked = (Vec<Option<Wanted>>, Material);
 
 async fn ask(desk: &mut Desk, query: &Query) -> Result<Asked, ReadError> {
     desk.ready().await?;
@@ -417,7 +415,7 @@ async fn raw(
     key: &SeriesKey,
     from_ms: i64,
     to_ms: i64,
-) -> Result<Option<(Wanted, crate::query::Material)>, ReadError> {
+) -> Result<Option<(Wanted, Material)>, ReadError> {
     desk.ready().await?;
     desk.begin().await?;
     let wanted = desk.find(key).await?;
@@ -437,7 +435,7 @@ async fn growth(
     key: &SeriesKey,
     from_ms: i64,
     to_ms: i64,
-) -> Result<Option<(Wanted, crate::query::Material)>, ReadError> {
+) -> Result<Option<(Wanted, Material)>, ReadError> {
     desk.ready().await?;
     desk.begin().await?;
     let wanted = desk.find(key).await?.filter(|w| w.metric.spec().kind == Kind::Counter);
@@ -570,6 +568,29 @@ async fn storage(desk: &mut Desk) -> Result<Vec<Stored>, ReadError> {
 fn drawn_unit(metric: Metric) -> Unit {
     let spec = metric.spec();
     if spec.kind == Kind::Counter { spec.unit.per_second() } else { spec.unit }
+}
+
+fn answer_one(
+    material: &Material,
+    key: SeriesKey,
+    wanted: Option<Wanted>,
+    from_ms: i64,
+    to_ms: i64,
+    width_px: u32,
+) -> SeriesAnswer {
+    let Some(wanted) = wanted else { return unknown(key, material.level) };
+    let (points, cadence) = material.collect(&wanted, Columns::Chart);
+    let spec = wanted.metric.spec();
+    let step = material.level.step_ms();
+    let (points, step_ms) = draw(points, spec, cadence, step, from_ms, to_ms, width_px);
+    SeriesAnswer {
+        key,
+        unit: drawn_unit(wanted.metric),
+        kind: spec.kind,
+        level: material.level,
+        step_ms,
+        points,
+    }
 }
 
 fn unknown(key: SeriesKey, level: Level) -> SeriesAnswer {
