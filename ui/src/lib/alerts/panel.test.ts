@@ -9,12 +9,29 @@ import AlertsPanel from './AlertsPanel.svelte';
 
 let fake: FakeHost;
 const alert: Alert = {
-  row: { id: 'disk-space:/home:1', rule: 'disk-space', subject: '/home', severity: 'warning', title: '/home has 3.2 GiB left', start_ms: 1, end_ms: null, peak: 8, threshold: 10 },
-  value: 9, unit: 'percent', advice: 'Delete what you do not need.', acknowledged_ms: null, snoozed_until_ms: null,
+  row: {
+    id: 'disk-space:/home:1',
+    rule: 'disk-space',
+    subject: '/home',
+    severity: 'warning',
+    title: '/home has 3.2 GiB left',
+    start_ms: 1,
+    end_ms: null,
+    peak: 8,
+    threshold: 10,
+  },
+  value: 9,
+  unit: 'percent',
+  advice: 'Delete what you do not need.',
+  acknowledged_ms: null,
+  snoozed_until_ms: null,
 };
 
 beforeEach(() => {
-  fake = fakeHost({ 'alerts.acknowledge': () => ({ message: '' }), 'alerts.snooze': () => ({ message: '' }) });
+  fake = fakeHost({
+    'alerts.acknowledge': () => ({ message: '' }),
+    'alerts.snooze': () => ({ message: '' }),
+  });
   useHost(fake);
   session.alerts = [alert];
 });
@@ -26,16 +43,26 @@ afterEach(() => {
 it('says what holds, since when, how far, and what to do', () => {
   render(AlertsPanel, { onclose: () => undefined });
   const text = screen.getByRole('article').textContent ?? '';
-  for (const part of ['/home has 3.2 GiB left', '9.0 %', 'furthest 8.0 %, line 10 %', 'Delete what you do not need.']) expect(text).toContain(part);
+  for (const part of [
+    '/home has 3.2 GiB left',
+    '9.0 %',
+    'furthest 8.0 %, line 10 %',
+    'Delete what you do not need.',
+  ])
+    expect(text).toContain(part);
 });
 
 it('acknowledges and silences by id, for as long as was chosen', async () => {
   render(AlertsPanel, { onclose: () => undefined });
   await fireEvent.click(screen.getByRole('button', { name: 'Seen' }));
   await fireEvent.click(screen.getByRole('button', { name: 'Silence…' }));
-  await waitFor(() => expect(screen.getByRole<HTMLButtonElement>('button', { name: '8 h' }).disabled).toBe(false));
+  await waitFor(() =>
+    expect(screen.getByRole<HTMLButtonElement>('button', { name: '8 h' }).disabled).toBe(false),
+  );
   await fireEvent.click(screen.getByRole('button', { name: '8 h' }));
-  expect(fake.calls.filter((c) => c.command.startsWith('alerts.') && c.args && 'id' in (c.args as object))).toEqual([
+  expect(
+    fake.calls.filter((c) => c.command.startsWith('alerts.') && c.args && 'id' in (c.args as object)),
+  ).toEqual([
     { command: 'alerts.acknowledge', args: { id: alert.row.id } },
     { command: 'alerts.snooze', args: { id: alert.row.id, minutes: 480 } },
   ]);

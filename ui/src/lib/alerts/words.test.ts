@@ -6,8 +6,24 @@ import { order, reach, silence, times } from './words';
 const NOW = new Date(2026, 10, 17, 14, 32).getTime();
 const MINUTE = 60_000;
 const alert = (id: string, row: Partial<AlertRow> = {}, more: Partial<Alert> = {}): Alert => ({
-  row: { id, rule: 'r', subject: '', severity: 'warning', title: id, start_ms: NOW - 30 * MINUTE, end_ms: null, peak: null, threshold: null, ...row },
-  value: null, unit: null, advice: '', acknowledged_ms: null, snoozed_until_ms: null, ...more,
+  row: {
+    id,
+    rule: 'r',
+    subject: '',
+    severity: 'warning',
+    title: id,
+    start_ms: NOW - 30 * MINUTE,
+    end_ms: null,
+    peak: null,
+    threshold: null,
+    ...row,
+  },
+  value: null,
+  unit: null,
+  advice: '',
+  acknowledged_ms: null,
+  snoozed_until_ms: null,
+  ...more,
 });
 const ids = (list: Alert[]) => list.map((a) => a.row.id);
 
@@ -30,7 +46,9 @@ it('what nobody has seen stands first, then the worse, then the newer', () => {
 
 it('a snooze that is over is none', () => {
   expect(silence(alert('a', {}, { snoozed_until_ms: NOW - 1 }), NOW)).toBeNull();
-  expect(silence(alert('a', {}, { snoozed_until_ms: NOW + 60 * MINUTE }), NOW)).toBe('silent until 15:32, 1 h more');
+  expect(silence(alert('a', {}, { snoozed_until_ms: NOW + 60 * MINUTE }), NOW)).toBe(
+    'silent until 15:32, 1 h more',
+  );
   expect(silence(alert('a', {}, { acknowledged_ms: NOW - MINUTE }), NOW)).toBe('seen at 14:31');
 });
 

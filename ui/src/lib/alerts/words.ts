@@ -23,8 +23,15 @@ export function order(alerts: readonly Alert[], now: number): { active: Alert[];
   return {
     active: alerts
       .filter((a) => a.row.end_ms === null)
-      .sort((a, b) => quiet(a) - quiet(b) || WEIGHT[a.row.severity] - WEIGHT[b.row.severity] || b.row.start_ms - a.row.start_ms),
-    ended: alerts.filter((a) => a.row.end_ms !== null).sort((a, b) => (b.row.end_ms ?? 0) - (a.row.end_ms ?? 0)),
+      .sort(
+        (a, b) =>
+          quiet(a) - quiet(b) ||
+          WEIGHT[a.row.severity] - WEIGHT[b.row.severity] ||
+          b.row.start_ms - a.row.start_ms,
+      ),
+    ended: alerts
+      .filter((a) => a.row.end_ms !== null)
+      .sort((a, b) => (b.row.end_ms ?? 0) - (a.row.end_ms ?? 0)),
   };
 }
 
@@ -44,7 +51,8 @@ export function reach(row: AlertRow, unit: Unit | null): string {
 
 /** `seen at 14:10`, `silent until Wed 09:00`. */
 export function silence(alert: Alert, now: number): string | null {
-  if (alert.snoozed_until_ms !== null && alert.snoozed_until_ms > now) return `silent until ${when(alert.snoozed_until_ms, alert.snoozed_until_ms - 1)}, ${span(alert.snoozed_until_ms - now)} more`;
+  if (alert.snoozed_until_ms !== null && alert.snoozed_until_ms > now)
+    return `silent until ${when(alert.snoozed_until_ms, alert.snoozed_until_ms - 1)}, ${span(alert.snoozed_until_ms - now)} more`;
   if (alert.acknowledged_ms !== null) return `seen at ${when(alert.acknowledged_ms, now)}`;
   return null;
 }

@@ -4,10 +4,16 @@ import { live } from '../state/live.svelte';
 /** The time of day. It changes with the ticks, so that a second is painted once; without them it goes by itself. */
 export class Clock {
   #alone = $state(clock(Date.now()));
-  text = $derived(live.lastTick > 0 && live.connected ? clock(live.lastTick) : this.#alone);
+  #ticking = $derived(live.connected && live.lastTick > 0);
+  text = $derived(this.#ticking ? clock(live.lastTick) : this.#alone);
+
+  /** Pages that show no metric ask for none, and nothing would tick: the clock asks for one, whatever happens. */
+  want(): () => void {
+    return live.want(['self.cpu']);
+  }
 
   run(): (() => void) | void {
-    if (!live.visible || (live.connected && live.lastTick > 0)) return;
+    if (!live.visible || this.#ticking) return;
     let timer: ReturnType<typeof setTimeout>;
     const tick = () => {
       this.#alone = clock(Date.now());

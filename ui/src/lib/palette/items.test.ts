@@ -8,13 +8,41 @@ import { rank } from './match';
 
 beforeEach(() => useHost(fakeHost()));
 
-const series = (metric: string, subject: string, subject_kind: SeriesInfo['subject_kind'], label: string): SeriesInfo => ({
-  key: { metric, subject }, label, subject_kind, kind: 'gauge', unit: 'percent', cadence_ms: 1000, last_ms: 1, last: 12,
+const series = (
+  metric: string,
+  subject: string,
+  subject_kind: SeriesInfo['subject_kind'],
+  label: string,
+): SeriesInfo => ({
+  key: { metric, subject },
+  label,
+  subject_kind,
+  kind: 'gauge',
+  unit: 'percent',
+  cadence_ms: 1000,
+  last_ms: 1,
+  last: 12,
 });
-const table = { processes: [{ pid: 77, name: 'redis-server', command: '', user: 'redis', container: null, unit: null, vram_bytes: null }] } as unknown as ProcessTable;
+const table = {
+  processes: [
+    {
+      pid: 77,
+      name: 'redis-server',
+      command: '',
+      user: 'redis',
+      container: null,
+      unit: null,
+      vram_bytes: null,
+    },
+  ],
+} as unknown as ProcessTable;
 
 it('names metrics as Explore does, with the subject where there are several', () => {
-  const list = metrics([series('gpu.busy', 'GPU-1', 'gpu', 'Busy'), series('gpu.vram.used', 'GPU-1', 'gpu', 'VRAM used'), series('cpu.core.busy', '3', 'core', 'Busy')]);
+  const list = metrics([
+    series('gpu.busy', 'GPU-1', 'gpu', 'Busy'),
+    series('gpu.vram.used', 'GPU-1', 'gpu', 'VRAM used'),
+    series('cpu.core.busy', '3', 'core', 'Busy'),
+  ]);
   expect(list.map((e) => e.label)).toEqual(['GPU busy', 'VRAM used', 'Core busy, core 3']);
   expect(list[0]?.aside).toBe('12 %');
 });

@@ -49,19 +49,66 @@ function press(key: string): void {
 
 export function pages(): Entry[] {
   return [
-    ...PAGES.map((page): Entry => ({ id: `page:${page}`, kind: 'page', label: TITLES[page], keys: PAGE_KEYS[page], weight: 6, run: () => router.go(page) })),
-    ...PARTS.map(([id, label, words]): Entry => ({ id: `part:${id}`, kind: 'page', label, words: `settings ${words}`, weight: 2, run: () => router.go('settings', id) })),
-    { id: 'part:revisions', kind: 'page', label: 'Revisions of the settings', words: 'undo rollback history changes', run: () => router.go('settings', '?tab=revisions') },
-    { id: 'part:file', kind: 'page', label: 'The settings file', words: 'toml edit plimsoll.toml', run: () => router.go('settings', '?tab=file') },
+    ...PAGES.map((page): Entry => ({
+      id: `page:${page}`,
+      kind: 'page',
+      label: TITLES[page],
+      keys: PAGE_KEYS[page],
+      weight: 6,
+      run: () => router.go(page),
+    })),
+    ...PARTS.map(([id, label, words]): Entry => ({
+      id: `part:${id}`,
+      kind: 'page',
+      label,
+      words: `settings ${words}`,
+      weight: 2,
+      run: () => router.go('settings', id),
+    })),
+    {
+      id: 'part:revisions',
+      kind: 'page',
+      label: 'Revisions of the settings',
+      words: 'undo rollback history changes',
+      run: () => router.go('settings', '?tab=revisions'),
+    },
+    {
+      id: 'part:file',
+      kind: 'page',
+      label: 'The settings file',
+      words: 'toml edit plimsoll.toml',
+      run: () => router.go('settings', '?tab=file'),
+    },
   ];
 }
 
 export function actions(): Entry[] {
   const list: Entry[] = [
     range.live
-      ? { id: 'pause', kind: 'action', label: 'Stop the picture', words: 'pause freeze', aside: 'recording goes on', keys: 'Space', run: () => range.pause() }
-      : { id: 'live', kind: 'action', label: 'Back to live', words: 'resume continue', keys: 'Space', run: () => range.goLive() },
-    ...RANGE_IDS.map((id): Entry => ({ id: `range:${id}`, kind: 'action', label: `Show ${RANGES[id].label}`, words: 'range time last', run: () => range.choose(id) })),
+      ? {
+          id: 'pause',
+          kind: 'action',
+          label: 'Stop the picture',
+          words: 'pause freeze',
+          aside: 'recording goes on',
+          keys: 'Space',
+          run: () => range.pause(),
+        }
+      : {
+          id: 'live',
+          kind: 'action',
+          label: 'Back to live',
+          words: 'resume continue',
+          keys: 'Space',
+          run: () => range.goLive(),
+        },
+    ...RANGE_IDS.map((id): Entry => ({
+      id: `range:${id}`,
+      kind: 'action',
+      label: `Show ${RANGES[id].label}`,
+      words: 'range time last',
+      run: () => range.choose(id),
+    })),
     ...(['system', 'dark', 'light'] as const).map((theme): Entry => ({
       id: `theme:${theme}`,
       kind: 'action',
@@ -69,18 +116,54 @@ export function actions(): Entry[] {
       words: 'colours appearance mode',
       run: () => void draft.applyNow([{ key: 'window.theme', value: theme }], `Theme: ${theme}`),
     })),
-    { id: 'export', kind: 'action', label: 'Export what Explore shows', words: 'csv png save', keys: 'E', run: () => { router.go('explore'); press('E'); } },
-    { id: 'backup', kind: 'action', label: 'Back up the data…', words: 'copy save', run: () => router.go('settings', 'history', '?do=backup') },
-    { id: 'bundle', kind: 'action', label: 'Bundle for a bug report…', words: 'doctor problem', run: () => router.go('settings', 'doctor') },
-    { id: 'end', kind: 'action', label: 'End a process…', words: 'kill stop task', run: () => router.go('processes') },
+    {
+      id: 'export',
+      kind: 'action',
+      label: 'Export what Explore shows',
+      words: 'csv png save',
+      keys: 'E',
+      run: () => {
+        router.go('explore');
+        press('E');
+      },
+    },
+    {
+      id: 'backup',
+      kind: 'action',
+      label: 'Back up the data…',
+      words: 'copy save',
+      run: () => router.go('settings', 'history', '?do=backup'),
+    },
+    {
+      id: 'bundle',
+      kind: 'action',
+      label: 'Bundle for a bug report…',
+      words: 'doctor problem',
+      run: () => router.go('settings', 'doctor'),
+    },
+    {
+      id: 'end',
+      kind: 'action',
+      label: 'End a process…',
+      words: 'kill stop task',
+      run: () => router.go('processes'),
+    },
   ];
   if (!draft.clean) {
     list.push(
-      { id: 'apply', kind: 'action', label: draft.text === null ? `Apply ${draft.count} staged` : 'Apply the edited file', keys: 'Ctrl Enter', weight: 4, run: () => void draft.apply() },
+      {
+        id: 'apply',
+        kind: 'action',
+        label: draft.text === null ? `Apply ${draft.count} staged` : 'Apply the edited file',
+        keys: 'Ctrl Enter',
+        weight: 4,
+        run: () => void draft.apply(),
+      },
       { id: 'discard', kind: 'action', label: 'Discard what is staged', run: () => draft.discard() },
     );
   }
-  if (host().kind !== 'desktop') list.push({ id: 'reload', kind: 'action', label: 'Load the page again', run: () => location.reload() });
+  if (host().kind !== 'desktop')
+    list.push({ id: 'reload', kind: 'action', label: 'Load the page again', run: () => location.reload() });
   return list;
 }
 

@@ -53,7 +53,11 @@ export interface Ranked<T> {
 }
 
 /** The best of them, best first, at most `most`; equal ones keep their order. */
-export function rank<T extends { label: string; words?: string; weight?: number }>(items: readonly T[], query: string, most: number): T[] {
+export function rank<T extends { label: string; words?: string; weight?: number }>(
+  items: readonly T[],
+  query: string,
+  most: number,
+): T[] {
   const found: (Ranked<T> & { at: number })[] = [];
   items.forEach((item, at) => {
     const inLabel = score(query, item.label);

@@ -10,7 +10,18 @@ beforeEach(() => {
   Element.prototype.scrollIntoView = () => undefined;
   useHost(
     fakeHost({
-      series: () => [{ key: { metric: 'gpu.vram.used', subject: 'GPU-1' }, label: 'VRAM used', subject_kind: 'gpu', kind: 'gauge', unit: 'bytes', cadence_ms: 1000, last_ms: 1, last: 2 ** 30 }],
+      series: () => [
+        {
+          key: { metric: 'gpu.vram.used', subject: 'GPU-1' },
+          label: 'VRAM used',
+          subject_kind: 'gpu',
+          kind: 'gauge',
+          unit: 'bytes',
+          cadence_ms: 1000,
+          last_ms: 1,
+          last: 2 ** 30,
+        },
+      ],
     }),
   );
 });
@@ -20,7 +31,8 @@ afterEach(() => {
 });
 
 const field = () => screen.getByRole('combobox');
-const chosen = () => screen.getAllByRole('option').find((o) => o.getAttribute('aria-selected') === 'true')?.textContent ?? '';
+const chosen = () =>
+  screen.getAllByRole('option').find((o) => o.getAttribute('aria-selected') === 'true')?.textContent ?? '';
 
 it('runs what is chosen with the keyboard alone', async () => {
   const onclose = vi.fn();

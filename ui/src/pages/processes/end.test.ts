@@ -20,7 +20,12 @@ const base: Process = {
   cpu_trace: [],
   own: false,
 };
-const table = (...processes: Process[]): ProcessTable => ({ at_ms: 1, interval_ms: 5000, processes, vram_unknown: null });
+const table = (...processes: Process[]): ProcessTable => ({
+  at_ms: 1,
+  interval_ms: 5000,
+  processes,
+  vram_unknown: null,
+});
 
 it('says what comes free, what hangs on it, and who starts it again', () => {
   const process = { ...base, unit: 'llama.service' };

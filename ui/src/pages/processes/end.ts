@@ -10,14 +10,27 @@ export interface EndWords {
 }
 
 /** Init, and what everything else hangs on: ending it ends the session or the machine. */
-const VITAL = new Set(['systemd', 'init', 'systemd-logind', 'dbus-daemon', 'dbus-broker', 'Xorg', 'Xwayland', 'gnome-shell', 'kwin_wayland', 'sshd']);
+const VITAL = new Set([
+  'systemd',
+  'init',
+  'systemd-logind',
+  'dbus-daemon',
+  'dbus-broker',
+  'Xorg',
+  'Xwayland',
+  'gnome-shell',
+  'kwin_wayland',
+  'sshd',
+]);
 
 export function endWords(process: Process, table: ProcessTable): EndWords {
   const sentences: string[] = [];
   const children = table.processes.filter((p) => p.parent === process.pid).length;
   if (process.own) sentences.push('This is Plimsoll itself: the window closes or recording stops.');
-  else if (process.pid === 1) sentences.push('This is the first process of the system: nothing runs on without it.');
-  else if (VITAL.has(process.name)) sentences.push('The desktop or the system depends on it: you may be logged out.');
+  else if (process.pid === 1)
+    sentences.push('This is the first process of the system: nothing runs on without it.');
+  else if (VITAL.has(process.name))
+    sentences.push('The desktop or the system depends on it: you may be logged out.');
   const frees = [text(process.rss_bytes, 'bytes') + ' of RAM'];
   if (process.vram_bytes) frees.unshift(text(process.vram_bytes, 'bytes') + ' of VRAM');
   sentences.push(`Up to ${frees.join(' and ')} come free; whatever it is doing is cut off.`);

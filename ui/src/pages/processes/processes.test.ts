@@ -13,8 +13,22 @@ import Processes from './Processes.svelte';
 const GIB = 2 ** 30;
 function one(pid: number, name: string, more: Partial<Process> = {}): Process {
   return {
-    pid, parent: 1, name, command: `/usr/bin/${name}`, uid: 1000, user: 'mara', container: null, unit: null, cpu_percent: 5, rss_bytes: GIB, vram_bytes: null,
-    threads: 2, started_ms: 1000, cpu_trace: [1, 2], own: false, ...more,
+    pid,
+    parent: 1,
+    name,
+    command: `/usr/bin/${name}`,
+    uid: 1000,
+    user: 'mara',
+    container: null,
+    unit: null,
+    cpu_percent: 5,
+    rss_bytes: GIB,
+    vram_bytes: null,
+    threads: 2,
+    started_ms: 1000,
+    cpu_trace: [1, 2],
+    own: false,
+    ...more,
   };
 }
 
@@ -24,15 +38,32 @@ let stops: (() => void)[];
 
 beforeEach(() => {
   table = {
-    at_ms: 1_800_000_000_000, interval_ms: 5000, vram_unknown: null,
-    processes: [one(10, 'llama-server', { unit: 'chat.service', vram_bytes: 15 * GIB, cpu_percent: 90 }), one(11, 'firefox', { cpu_percent: 4 }), one(12, 'plimsoll', { own: true, cpu_percent: 1 })],
+    at_ms: 1_800_000_000_000,
+    interval_ms: 5000,
+    vram_unknown: null,
+    processes: [
+      one(10, 'llama-server', { unit: 'chat.service', vram_bytes: 15 * GIB, cpu_percent: 90 }),
+      one(11, 'firefox', { cpu_percent: 4 }),
+      one(12, 'plimsoll', { own: true, cpu_percent: 1 }),
+    ],
   };
   fake = fakeHost({
     processes: () => table,
     'processes.detail': ({ pid }) => {
       const process = table.processes.find((p) => p.pid === pid);
       if (!process) throw new CallError({ code: 'not_found', message: 'It has ended.', hint: null });
-      return { process, nice: 0, executable: null, parent_name: null, open_files: null, open_files_limit: null, memory_limit_bytes: null, listens: ['127.0.0.1:8080'], rss_trace: [], vram_trace: [] };
+      return {
+        process,
+        nice: 0,
+        executable: null,
+        parent_name: null,
+        open_files: null,
+        open_files_limit: null,
+        memory_limit_bytes: null,
+        listens: ['127.0.0.1:8080'],
+        rss_trace: [],
+        vram_trace: [],
+      };
     },
     'processes.end': () => ({ message: '' }),
     recall: () => null,
@@ -72,14 +103,21 @@ describe('the tree', () => {
   });
 
   it('says in words that VRAM is not known, and never 0', async () => {
-    table = { ...table, vram_unknown: 'The driver gives no list', processes: table.processes.map((p) => ({ ...p, vram_bytes: null })) };
+    table = {
+      ...table,
+      vram_unknown: 'The driver gives no list',
+      processes: table.processes.map((p) => ({ ...p, vram_bytes: null })),
+    };
     const grid = await open();
     await waitFor(() => expect(within(grid).getAllByText('unknown').length).toBeGreaterThan(0));
     expect(screen.getByText(/VRAM of each process is not known: The driver gives no list/)).toBeTruthy();
   });
 
   it('of 2000 processes holds only the rows that are seen', async () => {
-    table = { ...table, processes: Array.from({ length: 2000 }, (_, i) => one(i + 2, `p${i}`, { rss_bytes: GIB })) };
+    table = {
+      ...table,
+      processes: Array.from({ length: 2000 }, (_, i) => one(i + 2, `p${i}`, { rss_bytes: GIB })),
+    };
     const grid = await open();
     await waitFor(() => expect(grid.getAttribute('aria-rowcount')).toBe('2001'));
     expect(within(grid).getAllByRole('row').length).toBeLessThan(60);

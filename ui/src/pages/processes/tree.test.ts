@@ -49,14 +49,26 @@ describe('groups', () => {
       ],
       shown(),
     );
-    expect(chat).toMatchObject({ name: 'chat', cpu: 100, rss: 3 * GIB, vram: 15 * GIB, threads: 4, started: 10_000 });
+    expect(chat).toMatchObject({
+      name: 'chat',
+      cpu: 100,
+      rss: 3 * GIB,
+      vram: 15 * GIB,
+      threads: 4,
+      started: 10_000,
+    });
     const [fresh] = groupsOf([one(12, 'x', { unit, cpu_percent: null })], shown());
     expect(fresh).toMatchObject({ cpu: null, vram: null });
   });
 
   it('put single small programs under Other, but not what is large or on the GPU', () => {
     const names = groupsOf(
-      [one(1, 'cron'), one(2, 'udevd'), one(3, 'firefox', { rss_bytes: GIB }), one(4, 'tiny', { vram_bytes: 5 })],
+      [
+        one(1, 'cron'),
+        one(2, 'udevd'),
+        one(3, 'firefox', { rss_bytes: GIB }),
+        one(4, 'tiny', { vram_bytes: 5 }),
+      ],
       shown({ order: { key: 'name', descending: false } }),
     ).map((g) => g.name);
     expect(names).toEqual(['firefox', 'Other', 'tiny']);
@@ -102,13 +114,15 @@ describe('order', () => {
 describe('filters', () => {
   it('find by name, whole pid, user, command line and container', () => {
     const p = one(4121, 'llama-server', { command: 'llama-server --port 8080', container: 'chat-1' });
-    for (const text of ['LLAMA', '4121', 'mara', '8080', 'chat-1', '  llama ']) expect(matches(p, text)).toBe(true);
+    for (const text of ['LLAMA', '4121', 'mara', '8080', 'chat-1', '  llama '])
+      expect(matches(p, text)).toBe(true);
     for (const text of ['412', 'redis']) expect(matches(p, text)).toBe(false);
   });
 
   it('On the GPU and Mine leave the others out', () => {
     const list = [one(1, 'a', { vram_bytes: 0 }), one(2, 'b', { uid: 0, user: 'root' })];
-    const pids = (only: Shown['only']) => groupsOf(list, shown({ only })).flatMap((g) => g.processes.map((p) => p.pid));
+    const pids = (only: Shown['only']) =>
+      groupsOf(list, shown({ only })).flatMap((g) => g.processes.map((p) => p.pid));
     expect(pids('gpu')).toEqual([1]);
     expect(pids('mine')).toEqual([1]);
   });
@@ -149,7 +163,10 @@ describe('rows', () => {
         },
       }),
     );
-    const rows = rowsOf(groupsOf(list, shown({ order: { key: 'rss', descending: true } })), shown({ by: 'none' }));
+    const rows = rowsOf(
+      groupsOf(list, shown({ order: { key: 'rss', descending: true } })),
+      shown({ by: 'none' }),
+    );
     expect(rows).toHaveLength(2000);
     // Sorting reads two values a comparison, n log n of them at most.
     expect(reads).toBeLessThan(2000 * 2 * 16);
@@ -166,7 +183,12 @@ describe('rows', () => {
 
 describe('traces', () => {
   it('are added from their newest ends, and a gap stays a gap', () => {
-    expect(addTraces([[1, null, 3], [10, null]])).toEqual([1, 10, 3]);
+    expect(
+      addTraces([
+        [1, null, 3],
+        [10, null],
+      ]),
+    ).toEqual([1, 10, 3]);
     expect(addTraces([[null], [null]])).toEqual([null]);
   });
 

@@ -112,7 +112,10 @@ export function addTraces(traces: readonly (readonly (number | null)[])[]): (num
   return sum;
 }
 
-function grouped(processes: readonly Process[], by: GroupBy): Map<string, { name: string; processes: Process[] }> {
+function grouped(
+  processes: readonly Process[],
+  by: GroupBy,
+): Map<string, { name: string; processes: Process[] }> {
   const groups = new Map<string, { name: string; processes: Process[] }>();
   for (const p of processes) {
     const { id, name } = headOf(p, by);
@@ -210,7 +213,9 @@ function opens(group: Group, shown: Shown): boolean {
   if (said !== undefined) return said;
   if (shown.text.trim() !== '' || shown.only === 'gpu') return true;
   if (group.id === OTHER || group.id === 'kernel') return false;
-  return group.vram !== null || group.id === 'own' || (group.processes.length > 1 && group.processes.length <= 5);
+  return (
+    group.vram !== null || group.id === 'own' || (group.processes.length > 1 && group.processes.length <= 5)
+  );
 }
 
 const small = (p: Process) =>
@@ -241,12 +246,20 @@ export function rowsOf(groups: readonly Group[], shown: Shown): Row[] {
 /** Name and the argument that tells processes of one program apart: `python agent.py`, not `python3` five times. */
 export function titleOf(p: Process): string {
   if (!/^(python|node|ruby|perl|bash|sh|java)[\d.]*$/.test(p.name)) return p.name;
-  const script = p.command.split(' ').slice(1).find((part) => part !== '' && !part.startsWith('-'));
+  const script = p.command
+    .split(' ')
+    .slice(1)
+    .find((part) => part !== '' && !part.startsWith('-'));
   return script ? `${p.name} ${script.split('/').at(-1) ?? ''}` : p.name;
 }
 
 /** A trace as an SVG path, 0 to its own peak; empty where it never was above zero. */
-export function pathOf(trace: readonly (number | null)[], slots: number, width: number, height: number): string {
+export function pathOf(
+  trace: readonly (number | null)[],
+  slots: number,
+  width: number,
+  height: number,
+): string {
   // Two values share a slot by the larger one: a spike stays.
   const per = Math.max(1, Math.ceil(slots / Math.max(1, width / 2)));
   const points: (number | null)[] = [];

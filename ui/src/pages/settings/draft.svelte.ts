@@ -2,7 +2,15 @@
 // edited text, never both. It outlives the page, so that a look at another page
 // loses nothing; it never writes over a file that changed since it began.
 
-import type { Change, ConfigEdit, Fault, Preview, Problem, SettingSpec, SettingValue } from '../../lib/bindings';
+import type {
+  Change,
+  ConfigEdit,
+  Fault,
+  Preview,
+  Problem,
+  SettingSpec,
+  SettingValue,
+} from '../../lib/bindings';
 import { call, host, toFault } from '../../lib/host';
 import { live } from '../../lib/state/live.svelte';
 import { session } from '../../lib/state/session.svelte';
@@ -40,11 +48,20 @@ class Draft {
   /** Nothing staged and nothing edited. */
   clean = $derived(this.staged.size === 0 && this.text === null);
   /** The file is another one than when the draft began. */
-  conflict = $derived(!this.clean && this.base !== null && this.config !== null && this.base !== this.config.digest);
+  conflict = $derived(
+    !this.clean && this.base !== null && this.config !== null && this.base !== this.config.digest,
+  );
   /** What is wrong with the draft; without one, with the file itself. */
   problems = $derived<Problem[]>(this.clean ? (this.config?.problems ?? []) : (this.preview?.problems ?? []));
   count = $derived(this.text !== null ? 1 : this.staged.size);
-  ready = $derived(!this.clean && !this.conflict && !this.busy && !this.checking && this.preview !== null && this.problems.length === 0);
+  ready = $derived(
+    !this.clean &&
+      !this.conflict &&
+      !this.busy &&
+      !this.checking &&
+      this.preview !== null &&
+      this.problems.length === 0,
+  );
 
   #asked = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -168,7 +185,8 @@ class Draft {
   }
 
   #request(base: string | null): ConfigEdit {
-    const changes: Change[] = this.text === null ? [...this.staged].map(([key, value]) => ({ key, value })) : [];
+    const changes: Change[] =
+      this.text === null ? [...this.staged].map(([key, value]) => ({ key, value })) : [];
     return { base, changes, text: this.text, by: asker() };
   }
 

@@ -9,7 +9,16 @@ import { toasts } from '../../lib/state/toasts.svelte';
 import { draft } from './draft.svelte';
 
 const spec: SettingSpec = {
-  key: 'a.x', section: 'A', label: 'X', meaning: 'Says.', accepts: { type: 'integer', min: 1, max: 99 }, unit: null, default: 10, conservative: null, aggressive: null, live: true,
+  key: 'a.x',
+  section: 'A',
+  label: 'X',
+  meaning: 'Says.',
+  accepts: { type: 'integer', min: 1, max: 99 },
+  unit: null,
+  default: 10,
+  conservative: null,
+  aggressive: null,
+  live: true,
 };
 let view: ConfigView;
 let fake: FakeHost;
@@ -19,20 +28,44 @@ beforeEach(async () => {
   vi.useFakeTimers();
   applied = [];
   view = {
-    path: '/p', text: 'x = 20\n', revision: 7, digest: 'one', problems: [],
+    path: '/p',
+    text: 'x = 20\n',
+    revision: 7,
+    digest: 'one',
+    problems: [],
     settings: [{ key: 'a.x', spec: 'a.x', value: 20, default: 10, origin: { from: 'file', line: 1 } }],
   };
   fake = fakeHost({
     config: () => view,
     'config.schema': () => [spec],
-    'config.preview': (edit) => ({ text: 'new', diff: [], problems: edit.text === 'bad' ? [{ line: 3, column: 1, key: null, message: 'No.', hint: null, mend: null }] : [], restart: [] }),
+    'config.preview': (edit) => ({
+      text: 'new',
+      diff: [],
+      problems:
+        edit.text === 'bad'
+          ? [{ line: 3, column: 1, key: null, message: 'No.', hint: null, mend: null }]
+          : [],
+      restart: [],
+    }),
     'config.apply': (edit) => {
       applied.push(edit);
-      if (edit.base !== view.digest) throw new CallError({ code: 'conflict', message: 'The file changed since you opened it.', hint: null });
+      if (edit.base !== view.digest)
+        throw new CallError({
+          code: 'conflict',
+          message: 'The file changed since you opened it.',
+          hint: null,
+        });
       view = { ...view, revision: view.revision + 1, digest: 'two' };
       return { number: view.revision, at_ms: 1, by: edit.by, rolled_back_to: null, changed: [], diff: [] };
     },
-    'config.rollback': ({ revision, by }) => ({ number: 99, at_ms: 1, by, rolled_back_to: revision, changed: [], diff: [] }),
+    'config.rollback': ({ revision, by }) => ({
+      number: 99,
+      at_ms: 1,
+      by,
+      rolled_back_to: revision,
+      changed: [],
+      diff: [],
+    }),
   });
   useHost(fake);
   draft.specs = [spec];
@@ -66,11 +99,16 @@ describe('a draft', () => {
     await settle();
     expect(draft.ready).toBe(true);
     expect(await draft.apply()).toBe(true);
-    expect(applied).toEqual([{ base: 'one', changes: [{ key: 'a.x', value: 30 }], text: null, by: 'window' }]);
+    expect(applied).toEqual([
+      { base: 'one', changes: [{ key: 'a.x', value: 30 }], text: null, by: 'window' },
+    ]);
     expect(draft.clean).toBe(true);
     expect(toasts.list[0]?.text).toBe('Applied as revision 8');
     await draft.undo();
-    expect(fake.calls.findLast((c) => c.command === 'config.rollback')?.args).toEqual({ revision: 7, by: 'window' });
+    expect(fake.calls.findLast((c) => c.command === 'config.rollback')?.args).toEqual({
+      revision: 7,
+      by: 'window',
+    });
     await vi.advanceTimersByTimeAsync(11_000);
     expect(draft.undoTo).toBeNull();
   });
@@ -110,7 +148,9 @@ describe('a draft', () => {
   it('takes no answer of an older question', async () => {
     let release: (() => void)[] = [];
     fake.handlers['config.preview'] = (edit) =>
-      new Promise((answer) => release.push(() => answer({ text: String(edit.text), diff: [], problems: [], restart: [] })));
+      new Promise((answer) =>
+        release.push(() => answer({ text: String(edit.text), diff: [], problems: [], restart: [] })),
+      );
     draft.edit('first');
     await vi.advanceTimersByTimeAsync(250);
     draft.edit('second');

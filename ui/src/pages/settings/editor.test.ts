@@ -5,7 +5,15 @@ import { expect, it, vi } from 'vitest';
 import type { Problem } from '../../lib/bindings';
 import { extensions, lineOfProblem, mendLine, setProblems, valueEnd } from './editor';
 
-const problem = (line: number | null, more: Partial<Problem> = {}): Problem => ({ line, column: 1, key: null, message: 'It is a whole number.', hint: null, mend: null, ...more });
+const problem = (line: number | null, more: Partial<Problem> = {}): Problem => ({
+  line,
+  column: 1,
+  key: null,
+  message: 'It is a whole number.',
+  hint: null,
+  mend: null,
+  ...more,
+});
 
 it('a mend replaces its line alone and keeps the indentation', () => {
   expect(mendLine('a = 1\n  b = "x"\nc = 3', 2, 'b = 32')).toBe('a = 1\n  b = 32\nc = 3');
@@ -26,7 +34,13 @@ it('what is wrong is underlined as far as the value goes', () => {
 it('the message stands under its line, and the link writes the mend', () => {
   const changed = vi.fn();
   const parent = document.body.appendChild(document.createElement('div'));
-  const view = new EditorView({ parent, state: EditorState.create({ doc: 'a = 1\nmax = "32"\n', extensions: extensions(changed, () => undefined) }) });
+  const view = new EditorView({
+    parent,
+    state: EditorState.create({
+      doc: 'a = 1\nmax = "32"\n',
+      extensions: extensions(changed, () => undefined),
+    }),
+  });
   view.dispatch({ effects: setProblems.of([problem(2, { column: 7, mend: 'max = 32' }), problem(null)]) });
   const boxes = parent.querySelectorAll('.cm-problem');
   expect(boxes).toHaveLength(1);
@@ -39,7 +53,9 @@ it('the message stands under its line, and the link writes the mend', () => {
 
 it('text that was put there by the page is no edit', () => {
   const changed = vi.fn();
-  const view = new EditorView({ state: EditorState.create({ doc: 'a', extensions: extensions(changed, () => undefined) }) });
+  const view = new EditorView({
+    state: EditorState.create({ doc: 'a', extensions: extensions(changed, () => undefined) }),
+  });
   view.dispatch({ changes: { from: 0, to: 1, insert: 'b' } });
   expect(changed).not.toHaveBeenCalled();
   view.destroy();

@@ -5,7 +5,17 @@ import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirro
 import { HighlightStyle, StreamLanguage, syntaxHighlighting } from '@codemirror/language';
 import { toml } from '@codemirror/legacy-modes/mode/toml';
 import { EditorState, StateEffect, StateField, type Extension, type Text } from '@codemirror/state';
-import { Decoration, drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers, WidgetType, type DecorationSet } from '@codemirror/view';
+import {
+  Decoration,
+  drawSelection,
+  EditorView,
+  highlightActiveLine,
+  keymap,
+  lineNumbers,
+  placeholder,
+  WidgetType,
+  type DecorationSet,
+} from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 
 import type { Problem } from '../../lib/bindings';
@@ -86,7 +96,9 @@ function decorate(doc: Text, problems: readonly Problem[]): DecorationSet {
     const from = Math.min(line.to, line.from + Math.max(0, (problem.column ?? 1) - 1));
     const to = valueEnd(line.text, from - line.from) + line.from;
     if (to > from) ranges.push(wrongPart.range(from, to));
-    ranges.push(Decoration.widget({ widget: new Message(problem, number), block: true, side: 1 }).range(line.to));
+    ranges.push(
+      Decoration.widget({ widget: new Message(problem, number), block: true, side: 1 }).range(line.to),
+    );
   }
   return Decoration.set(ranges, true);
 }
@@ -128,12 +140,16 @@ const colours = HighlightStyle.define([
   { tag: [tags.tagName, tags.heading, tags.bracket], class: 'tok-head' },
 ]);
 
-export function extensions(onchange: (text: string) => void, oncursor: (line: number, column: number) => void): Extension {
+export function extensions(
+  onchange: (text: string) => void,
+  oncursor: (line: number, column: number) => void,
+): Extension {
   return [
     lineNumbers(),
     history(),
     drawSelection(),
     EditorView.lineWrapping,
+    placeholder('There is no file yet: every setting has its default. What you write here becomes it.'),
     highlightActiveLine(),
     tomlLanguage,
     syntaxHighlighting(colours),
@@ -143,7 +159,17 @@ export function extensions(onchange: (text: string) => void, oncursor: (line: nu
     // Tab leaves the editor after Escape: it must not be a trap for the keyboard.
     keymap.of([...defaultKeymap, ...historyKeymap, indentWithTab]),
     EditorView.updateListener.of((update) => {
-      if (update.docChanged && update.transactions.some((t) => t.isUserEvent('input') || t.isUserEvent('delete') || t.isUserEvent('move') || t.isUserEvent('undo') || t.isUserEvent('redo'))) {
+      if (
+        update.docChanged &&
+        update.transactions.some(
+          (t) =>
+            t.isUserEvent('input') ||
+            t.isUserEvent('delete') ||
+            t.isUserEvent('move') ||
+            t.isUserEvent('undo') ||
+            t.isUserEvent('redo'),
+        )
+      ) {
         onchange(update.state.doc.toString());
       }
       if (update.selectionSet || update.docChanged) {

@@ -8,12 +8,31 @@ const GIB = 2 ** 30;
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
 const raw: StorageKind = {
-  kind: 'raw', label: 'Every second', bytes: GIB, oldest_ms: NOW - 48 * HOUR, setting: 'history.keep.raw_hours', keep: 48, keep_unit: 'h', less: 24, less_frees_bytes: 0.6 * GIB,
+  kind: 'raw',
+  label: 'Every second',
+  bytes: GIB,
+  oldest_ms: NOW - 48 * HOUR,
+  setting: 'history.keep.raw_hours',
+  keep: 48,
+  keep_unit: 'h',
+  less: 24,
+  less_frees_bytes: 0.6 * GIB,
 };
-const report: StorageReport = { data_dir: '/d', total_bytes: 2 * GIB, limit_bytes: 4 * GIB, disk_available_bytes: null, kinds: [raw], set_aside: [] };
+const report: StorageReport = {
+  data_dir: '/d',
+  total_bytes: 2 * GIB,
+  limit_bytes: 4 * GIB,
+  disk_available_bytes: null,
+  kinds: [raw],
+  set_aside: [],
+};
 const item = (key: string, value: number): [string, Item] => [
   key,
-  { key, spec: {} as Item['spec'], state: { key, spec: key, value, default: value, origin: { from: 'default' } } },
+  {
+    key,
+    spec: {} as Item['spec'],
+    state: { key, spec: key, value, default: value, origin: { from: 'default' } },
+  },
 ];
 const items = new Map([item('history.keep.raw_hours', 48), item('history.max_mib', 4096)]);
 
@@ -35,6 +54,12 @@ it('what is deleted is said first, and that Undo does not bring it back', () => 
   const effects = effectsOf(items, staged, report, [], NOW);
   expect(effects.map((e) => e.kind)).toEqual(['deletes', 'live']);
   expect(effects[0]?.rest).toBe('Frees 614 MiB. Undo brings back the setting, not the data.');
-  expect(effectsOf(items, new Map([['history.max_mib', 1024]]), report, ['history.max_mib'], NOW).map((e) => e.kind)).toEqual(['deletes', 'restart']);
-  expect(effectsOf(items, new Map([['history.keep.raw_hours', 96]]), report, [], NOW).map((e) => e.kind)).toEqual(['live']);
+  expect(
+    effectsOf(items, new Map([['history.max_mib', 1024]]), report, ['history.max_mib'], NOW).map(
+      (e) => e.kind,
+    ),
+  ).toEqual(['deletes', 'restart']);
+  expect(
+    effectsOf(items, new Map([['history.keep.raw_hours', 96]]), report, [], NOW).map((e) => e.kind),
+  ).toEqual(['live']);
 });

@@ -14,11 +14,16 @@ export interface Effect {
 const MIB = 2 ** 20;
 
 /** Bytes that a shorter span frees: as Plimsoll worked out, or by the share of the time for another span. */
-export function frees(kind: StorageKind, keep: number, now: number): { bytes: number; exact: boolean } | null {
+export function frees(
+  kind: StorageKind,
+  keep: number,
+  now: number,
+): { bytes: number; exact: boolean } | null {
   if (keep >= kind.keep) return null;
-  if (kind.less === keep && kind.less_frees_bytes !== null) return { bytes: kind.less_frees_bytes, exact: true };
+  if (kind.less === keep && kind.less_frees_bytes !== null)
+    return { bytes: kind.less_frees_bytes, exact: true };
   if (kind.oldest_ms === null) return { bytes: 0, exact: true };
-  const unit = kind.keep_unit === 'h' ? 3_600_000 : 86_400_000;
+  const unit = kind.keep_unit.startsWith('h') ? 3_600_000 : 86_400_000;
   const held = now - kind.oldest_ms;
   const over = held - keep * unit;
   if (over <= 0) return { bytes: 0, exact: true };
@@ -26,7 +31,12 @@ export function frees(kind: StorageKind, keep: number, now: number): { bytes: nu
 }
 
 /** Size after Apply, once what is too old is gone. */
-export function projected(report: StorageReport, items: ReadonlyMap<string, Item>, staged: Staged, now: number): number {
+export function projected(
+  report: StorageReport,
+  items: ReadonlyMap<string, Item>,
+  staged: Staged,
+  now: number,
+): number {
   let total = report.total_bytes;
   for (const kind of report.kinds) {
     const item = items.get(kind.setting);
@@ -57,7 +67,7 @@ export function effectsOf(
     const size = bytes(freed.bytes);
     out.push({
       kind: 'deletes',
-      bold: `${kind.label} older than ${keep} ${kind.keep_unit} is deleted.`,
+      bold: `${kind.label} older than ${keep} ${kind.keep_unit.charAt(0)} is deleted.`,
       rest: `Frees ${freed.exact ? '' : 'about '}${size.value} ${size.unit}. Undo brings back the setting, not the data.`,
     });
   }
@@ -74,11 +84,19 @@ export function effectsOf(
     }
   }
   for (const key of restart) {
-    out.push({ kind: 'restart', bold: `${key} takes effect at the next start.`, rest: 'Plimsoll goes on as it is until then.' });
+    out.push({
+      kind: 'restart',
+      bold: `${key} takes effect at the next start.`,
+      rest: 'Plimsoll goes on as it is until then.',
+    });
   }
   const live = [...staged.keys()].filter((key) => !restart.includes(key)).length;
   if (live > 0) {
-    out.push({ kind: 'live', bold: live === 1 ? 'One change is live at once.' : `${live} changes are live at once.`, rest: 'The charts carry a mark.' });
+    out.push({
+      kind: 'live',
+      bold: live === 1 ? 'One change is live at once.' : `${live} changes are live at once.`,
+      rest: 'The charts carry a mark.',
+    });
   }
   return out;
 }

@@ -19,7 +19,8 @@ class Jobs {
   #hear(job: JobProgress) {
     const others = this.list.filter((j) => j.job !== job.job);
     const at = this.list.findIndex((j) => j.job === job.job);
-    this.list = at < 0 ? [job, ...others].slice(0, MOST) : this.list.map((j) => (j.job === job.job ? job : j));
+    this.list =
+      at < 0 ? [job, ...others].slice(0, MOST) : this.list.map((j) => (j.job === job.job ? job : j));
   }
 
   /** Notes a job before its first news arrives. */

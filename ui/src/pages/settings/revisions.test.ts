@@ -4,13 +4,25 @@ import type { Changed, Revision } from '../../lib/bindings';
 import { summary, wayBack } from './revisions';
 
 const revision = (number: number, changed: Changed[], more: Partial<Revision> = {}): Revision => ({
-  number, at_ms: number, by: 'window', rolled_back_to: null, changed, diff: [], ...more,
+  number,
+  at_ms: number,
+  by: 'window',
+  rolled_back_to: null,
+  changed,
+  diff: [],
+  ...more,
 });
 const change = (key: string, old: number, now: number): Changed => ({ key, old, new: now });
 
 it('a revision is named by what it changed', () => {
-  expect(summary(revision(3, [change('alerts.rules.gpu-hot.threshold', 5, 8)]))).toEqual({ name: 'gpu-hot.threshold', old: '5', now: '8' });
-  expect(summary(revision(3, [change('log.files', 1, 2), change('log.file_mib', 1, 2)])).name).toBe('2 values in log');
+  expect(summary(revision(3, [change('alerts.rules.gpu-hot.threshold', 5, 8)]))).toEqual({
+    name: 'gpu-hot.threshold',
+    old: '5',
+    now: '8',
+  });
+  expect(summary(revision(3, [change('log.files', 1, 2), change('log.file_mib', 1, 2)])).name).toBe(
+    '2 values in log',
+  );
   expect(summary(revision(3, [change('log.files', 1, 2), change('power.x', 1, 2)])).name).toBe('2 values');
   expect(summary(revision(3, [change('a.b', 1, 2)], { rolled_back_to: 1 })).name).toBe('Rollback to 1');
   expect(summary(revision(1, [], { by: 'start' })).name).toBe('First start');

@@ -14,14 +14,24 @@ const short = (key: string) => {
   return rule ? `${rule.id}.${rule.field}` : key;
 };
 
-export function summary(revision: Revision, say: (key: string, value: SettingValue) => string = (_, value) => write(value)): Summary {
-  if (revision.rolled_back_to !== null) return { name: `Rollback to ${revision.rolled_back_to}`, old: null, now: null };
+export function summary(
+  revision: Revision,
+  say: (key: string, value: SettingValue) => string = (_, value) => write(value),
+): Summary {
+  if (revision.rolled_back_to !== null)
+    return { name: `Rollback to ${revision.rolled_back_to}`, old: null, now: null };
   const [first, ...others] = revision.changed;
-  if (!first) return { name: revision.by === 'start' ? 'First start' : 'Comments or order', old: null, now: null };
-  if (others.length === 0) return { name: short(first.key), old: say(first.key, first.old), now: say(first.key, first.new) };
+  if (!first)
+    return { name: revision.by === 'start' ? 'First start' : 'Comments or order', old: null, now: null };
+  if (others.length === 0)
+    return { name: short(first.key), old: say(first.key, first.old), now: say(first.key, first.new) };
   const heads = new Set(revision.changed.map((c) => c.key.split('.')[0]));
   const [head] = heads;
-  return { name: `${revision.changed.length} values${heads.size === 1 ? ` in ${head}` : ''}`, old: null, now: null };
+  return {
+    name: `${revision.changed.length} values${heads.size === 1 ? ` in ${head}` : ''}`,
+    old: null,
+    now: null,
+  };
 }
 
 /**
@@ -40,5 +50,7 @@ export function wayBack(revisions: readonly Revision[], target: number, inForce:
       else keys.set(key, { now: value, then: old });
     }
   }
-  return [...keys].filter(([, v]) => !same(v.now, v.then)).map(([key, v]) => ({ key, old: v.now, new: v.then }));
+  return [...keys]
+    .filter(([, v]) => !same(v.now, v.then))
+    .map(([key, v]) => ({ key, old: v.now, new: v.then }));
 }

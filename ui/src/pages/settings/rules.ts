@@ -20,7 +20,11 @@ export const PREFIX = 'alerts.rules.';
 export const keyOf = (id: string, field: string): string => `${PREFIX}${id}.${field}`;
 
 /** In the order of the settings; added ones last. */
-export function ruleRows(states: readonly SettingState[], rules: readonly AlertRule[], staged: Staged): RuleRow[] {
+export function ruleRows(
+  states: readonly SettingState[],
+  rules: readonly AlertRule[],
+  staged: Staged,
+): RuleRow[] {
   const rows = new Map<string, RuleRow>();
   const known = new Map(rules.map((rule) => [rule.id, rule]));
   for (const state of states) {
@@ -28,7 +32,14 @@ export function ruleRows(states: readonly SettingState[], rules: readonly AlertR
     if (!part) continue;
     let row = rows.get(part.id);
     if (!row) {
-      row = { id: part.id, own: false, added: false, removed: false, fields: new Map(), rule: known.get(part.id) ?? null };
+      row = {
+        id: part.id,
+        own: false,
+        added: false,
+        removed: false,
+        fields: new Map(),
+        rule: known.get(part.id) ?? null,
+      };
       rows.set(part.id, row);
     }
     row.fields.set(part.field, state);
@@ -36,7 +47,8 @@ export function ruleRows(states: readonly SettingState[], rules: readonly AlertR
     if (part.field === 'metric') row.own = true;
   }
   for (const row of rows.values()) {
-    row.removed = row.own && staged.get(keyOf(row.id, 'metric')) === null && staged.has(keyOf(row.id, 'metric'));
+    row.removed =
+      row.own && staged.get(keyOf(row.id, 'metric')) === null && staged.has(keyOf(row.id, 'metric'));
   }
   for (const key of staged.keys()) {
     const part = ruleOf(key);
@@ -52,7 +64,14 @@ export interface Scale {
   unit: string;
 }
 
-const FACTORS: Record<string, number> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40, PiB: 2 ** 50 };
+const FACTORS: Record<string, number> = {
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+  PiB: 2 ** 50,
+};
 
 export function scaleOf(unit: Unit | null, typical: number): Scale {
   switch (unit) {
@@ -98,7 +117,11 @@ export interface NewRule {
 }
 
 /** What is wrong with a rule before it is staged, field by field. */
-export function problemsOf(rule: NewRule, taken: readonly string[], metrics: readonly MetricSpec[]): Partial<Record<keyof NewRule, string>> {
+export function problemsOf(
+  rule: NewRule,
+  taken: readonly string[],
+  metrics: readonly MetricSpec[],
+): Partial<Record<keyof NewRule, string>> {
   const problems: Partial<Record<keyof NewRule, string>> = {};
   if (!/^[a-z0-9-]{1,32}$/.test(rule.id)) problems.id = 'Small letters, digits and -, at most 32.';
   else if (taken.includes(rule.id)) problems.id = 'There is a rule of that name.';
@@ -109,7 +132,8 @@ export function problemsOf(rule: NewRule, taken: readonly string[], metrics: rea
     if (!Number.isFinite(rule.clear)) problems.clear = 'A number, or empty.';
     else if (wrong) problems.clear = rule.below ? 'At or above the threshold.' : 'At or below the threshold.';
   }
-  if (!Number.isInteger(rule.for_s) || rule.for_s < 0 || rule.for_s > 86_400) problems.for_s = '0 to 86400 s.';
+  if (!Number.isInteger(rule.for_s) || rule.for_s < 0 || rule.for_s > 86_400)
+    problems.for_s = '0 to 86400 s.';
   return problems;
 }
 

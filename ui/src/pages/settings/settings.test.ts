@@ -46,12 +46,16 @@ it('a change is staged, shown as a diff, applied, and undone', async () => {
   expect(session.config?.settings.find((s) => s.key === 'history.max_mib')?.value).toBe(2048);
   expect(screen.queryByRole('region', { name: 'Staged changes' })).toBeNull();
   await fireEvent.keyDown(window, { key: 'z', ctrlKey: true });
-  await waitFor(() => expect(session.config?.settings.find((s) => s.key === 'history.max_mib')?.value).toBe(4096));
+  await waitFor(() =>
+    expect(session.config?.settings.find((s) => s.key === 'history.max_mib')?.value).toBe(4096),
+  );
 });
 
 it('what cannot be read is refused in words and never staged', async () => {
   await fireEvent.input(field('Space for history'), { target: { value: 'lots' } });
-  expect(within(row('Space for history')).getByRole('alert').textContent).toBe('It is a whole number, 64–1048576.');
+  expect(within(row('Space for history')).getByRole('alert').textContent).toBe(
+    'It is a whole number, 64–1048576.',
+  );
   expect(draft.clean).toBe(true);
 });
 
@@ -76,7 +80,9 @@ it('"keep less" stages the shorter span and says what it frees', async () => {
   await fireEvent.click(within(raw).getByRole('button', { name: 'Stage' }));
   expect(draft.staged.get('history.keep.raw_hours')).toBe(12);
   expect(raw.textContent).toContain('317');
-  await waitFor(() => expect(screen.getByRole('tabpanel').textContent).toContain('Every second older than 12 h is deleted.'));
+  await waitFor(() =>
+    expect(screen.getByRole('tabpanel').textContent).toContain('Every second older than 12 h is deleted.'),
+  );
 });
 
 it('a file that changed meanwhile is shown, and nothing is written over it', async () => {
@@ -90,14 +96,15 @@ it('a file that changed meanwhile is shown, and nothing is written over it', asy
   expect(fake.calls.some((c) => c.command === 'config.apply')).toBe(false);
 });
 
-it('a rule of one\'s own is added line by line, and can be removed', async () => {
+it("a rule of one's own is added line by line, and can be removed", async () => {
   router.go('settings', 'alerts');
   await fireEvent(window, new HashChangeEvent('hashchange'));
   const add = await screen.findByRole<HTMLButtonElement>('button', { name: 'Add a rule' });
   await waitFor(() => expect(add.disabled).toBe(false));
   await fireEvent.click(add);
   const form = screen.getByRole('form', { name: 'A rule of your own' });
-  const type = (label: RegExp, value: string) => fireEvent.input(within(form).getByLabelText(label), { target: { value } });
+  const type = (label: RegExp, value: string) =>
+    fireEvent.input(within(form).getByLabelText(label), { target: { value } });
   await type(/Name/, 'vram-low');
   await type(/Metric/, 'gpu.vram.free');
   await type(/Threshold/, '2');
@@ -116,7 +123,14 @@ it('a rollback says what it changes and becomes a new revision', async () => {
   await fireEvent.click(await screen.findByRole('button', { name: /r 11/ }));
   const panel = screen.getByRole('tabpanel');
   expect(panel.textContent).toContain('Going back to r 11 changes 1 value');
-  fake.handlers['config.rollback'] = ({ revision, by }) => ({ number: 13, at_ms: 1, by, rolled_back_to: revision, changed: [], diff: [] });
+  fake.handlers['config.rollback'] = ({ revision, by }) => ({
+    number: 13,
+    at_ms: 1,
+    by,
+    rolled_back_to: revision,
+    changed: [],
+    diff: [],
+  });
   await fireEvent.click(screen.getByRole('button', { name: 'Roll back to r 11' }));
   await waitFor(() => expect(toasts.list[0]?.text).toBe('Went back to revision 11, as revision 13'));
 });

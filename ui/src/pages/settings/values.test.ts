@@ -1,13 +1,42 @@
 import { describe, expect, it } from 'vitest';
 
 import type { SettingSpec, SettingState, SettingType, SettingValue } from '../../lib/bindings';
-import { after, finds, itemsOf, parse, presets, rangeOf, slug, stage, titleOf, variableOf, write, type Item } from './values';
+import {
+  after,
+  finds,
+  itemsOf,
+  parse,
+  presets,
+  rangeOf,
+  slug,
+  stage,
+  titleOf,
+  variableOf,
+  write,
+  type Item,
+} from './values';
 
-function item(accepts: SettingType, standard: SettingValue, more: { spec?: Partial<SettingSpec>; state?: Partial<SettingState> } = {}): Item {
+function item(
+  accepts: SettingType,
+  standard: SettingValue,
+  more: { spec?: Partial<SettingSpec>; state?: Partial<SettingState> } = {},
+): Item {
   const key = more.state?.key ?? 'history.max_mib';
   return {
     key,
-    spec: { key, section: 'History', label: 'Space for history', meaning: 'Most space.', accepts, unit: null, default: standard, conservative: null, aggressive: null, live: true, ...more.spec },
+    spec: {
+      key,
+      section: 'History',
+      label: 'Space for history',
+      meaning: 'Most space.',
+      accepts,
+      unit: null,
+      default: standard,
+      conservative: null,
+      aggressive: null,
+      live: true,
+      ...more.spec,
+    },
     state: { key, spec: key, value: standard, default: standard, origin: { from: 'default' }, ...more.state },
   };
 }
@@ -31,11 +60,18 @@ describe('typing a value', () => {
   });
 
   it('splits lists, refuses relative paths and unknown choices', () => {
-    expect(parse(item({ type: 'list', max_items: 2 }, []).spec, 'a=debug, ,b=info').value).toEqual(['a=debug', 'b=info']);
-    expect(parse(item({ type: 'list', max_items: 2 }, []).spec, 'a,b,c').problem).toBe('It has at most 2 parts.');
+    expect(parse(item({ type: 'list', max_items: 2 }, []).spec, 'a=debug, ,b=info').value).toEqual([
+      'a=debug',
+      'b=info',
+    ]);
+    expect(parse(item({ type: 'list', max_items: 2 }, []).spec, 'a,b,c').problem).toBe(
+      'It has at most 2 parts.',
+    );
     expect(parse(item({ type: 'path' }, '').spec, 'lib/x.so').problem).toContain('absolute');
     expect(parse(item({ type: 'path' }, '').spec, '').value).toBe('');
-    expect(parse(item({ type: 'choice', options: ['a', 'b'] }, 'a').spec, 'c').problem).toBe('It is one of a, b.');
+    expect(parse(item({ type: 'choice', options: ['a', 'b'] }, 'a').spec, 'c').problem).toBe(
+      'It is one of a, b.',
+    );
   });
 });
 
@@ -45,7 +81,9 @@ it('ends that are no limits are not written as numbers', () => {
 });
 
 describe('staging', () => {
-  const inFile = item({ type: 'integer', min: 1, max: 99 }, 10, { state: { value: 20, origin: { from: 'file', line: 3 } } });
+  const inFile = item({ type: 'integer', min: 1, max: 99 }, 10, {
+    state: { value: 20, origin: { from: 'file', line: 3 } },
+  });
 
   it('of the value in force takes the stage away', () => {
     const once = stage(new Map(), inFile, 30);
@@ -61,27 +99,44 @@ describe('staging', () => {
 
   it('of the default changes nothing where it is in force, even when the file says it', () => {
     expect(stage(new Map(), whole, 512).size).toBe(0);
-    const said = item({ type: 'integer', min: 1, max: 99 }, 10, { state: { value: 10, origin: { from: 'file', line: 3 } } });
+    const said = item({ type: 'integer', min: 1, max: 99 }, 10, {
+      state: { value: 10, origin: { from: 'file', line: 3 } },
+    });
     expect(stage(new Map([['history.max_mib', 12]]), said, 10).size).toBe(0);
   });
 
   it('compares lists by their parts', () => {
-    const list = item({ type: 'list', max_items: 4 }, [], { state: { value: ['a'], origin: { from: 'file', line: 1 } } });
+    const list = item({ type: 'list', max_items: 4 }, [], {
+      state: { value: ['a'], origin: { from: 'file', line: 1 } },
+    });
     expect(stage(new Map(), list, ['a']).size).toBe(0);
     expect(stage(new Map(), list, ['a', 'b']).size).toBe(1);
   });
 });
 
 it('a balanced preset is the default of this very key', () => {
-  const preset = item({ type: 'integer', min: 1, max: 99 }, 10, { spec: { conservative: 5, aggressive: null, default: 30 } });
-  expect(presets(preset).map((p) => [p.letter, p.value])).toEqual([['C', 5], ['B', 10]]);
+  const preset = item({ type: 'integer', min: 1, max: 99 }, 10, {
+    spec: { conservative: 5, aggressive: null, default: 30 },
+  });
+  expect(presets(preset).map((p) => [p.letter, p.value])).toEqual([
+    ['C', 5],
+    ['B', 10],
+  ]);
   expect(presets(whole)).toEqual([]);
 });
 
 it('settings stand in the order of the schema, and unknown ones are left out', () => {
-  const specs = [{ ...whole.spec, key: 'b' }, { ...whole.spec, key: 'a.*.x' }];
+  const specs = [
+    { ...whole.spec, key: 'b' },
+    { ...whole.spec, key: 'a.*.x' },
+  ];
   const state = (key: string, spec: string) => ({ ...whole.state, key, spec });
-  const items = itemsOf(specs, [state('a.2.x', 'a.*.x'), state('gone', 'gone'), state('a.1.x', 'a.*.x'), state('b', 'b')]);
+  const items = itemsOf(specs, [
+    state('a.2.x', 'a.*.x'),
+    state('gone', 'gone'),
+    state('a.1.x', 'a.*.x'),
+    state('b', 'b'),
+  ]);
   expect(items.map((i) => i.key)).toEqual(['b', 'a.1.x', 'a.2.x']);
 });
 
@@ -92,8 +147,17 @@ it('a search needs every word, anywhere', () => {
 
 it('words for people', () => {
   expect(slug('GPU and power')).toBe('gpu-and-power');
-  expect([write(true), write(''), write([]), write(['a', 'b']), write(4)]).toEqual(['on', 'empty', 'none', 'a, b', '4']);
-  const rule = item({ type: 'switch' }, true, { spec: { label: 'On' }, state: { key: 'alerts.rules.gpu-hot.enabled' } });
+  expect([write(true), write(''), write([]), write(['a', 'b']), write(4)]).toEqual([
+    'on',
+    'empty',
+    'none',
+    'a, b',
+    '4',
+  ]);
+  const rule = item({ type: 'switch' }, true, {
+    spec: { label: 'On' },
+    state: { key: 'alerts.rules.gpu-hot.enabled' },
+  });
   expect(titleOf(rule)).toBe('gpu-hot: On');
   expect(variableOf('alerts.rules.gpu-hot.threshold')).toBe('PLIMSOLL_ALERTS__RULES__GPU_HOT__THRESHOLD');
 });

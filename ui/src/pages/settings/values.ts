@@ -13,11 +13,15 @@ export interface Item {
 }
 
 export function slug(section: string): string {
-  return section.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');
+  return section
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
 }
 
 export function same(a: SettingValue, b: SettingValue): boolean {
-  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((part, i) => part === b[i]);
+  if (Array.isArray(a) && Array.isArray(b))
+    return a.length === b.length && a.every((part, i) => part === b[i]);
   return a === b;
 }
 
@@ -55,7 +59,10 @@ export function parse(spec: SettingSpec, text: string): Parsed {
     case 'number': {
       const whole = accepts.type === 'integer';
       // A comma is how half of Europe writes the point; a space how it writes thousands.
-      const plain = typed.replace(/[\s\u2009]/g, '').replace(',', '.').replace('\u2212', '-');
+      const plain = typed
+        .replace(/[\s\u2009]/g, '')
+        .replace(',', '.')
+        .replace('\u2212', '-');
       const form = whole ? /^[+-]?\d+$/ : /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
       const kind = whole ? 'a whole number' : 'a number';
       const allowed = `${kind}, ${rangeOf(spec)}`;
@@ -73,13 +80,17 @@ export function parse(spec: SettingSpec, text: string): Parsed {
         ? refuse('It is an absolute path: it begins with /.')
         : accept(typed);
     case 'choice':
-      return accepts.options.includes(typed) ? accept(typed) : refuse(`It is one of ${accepts.options.join(', ')}.`);
+      return accepts.options.includes(typed)
+        ? accept(typed)
+        : refuse(`It is one of ${accepts.options.join(', ')}.`);
     case 'list': {
       const parts = typed
         .split(/[,\n]/)
         .map((part) => part.trim())
         .filter((part) => part !== '');
-      return parts.length > accepts.max_items ? refuse(`It has at most ${accepts.max_items} parts.`) : accept(parts);
+      return parts.length > accepts.max_items
+        ? refuse(`It has at most ${accepts.max_items} parts.`)
+        : accept(parts);
     }
   }
 }
@@ -134,7 +145,8 @@ export function stage(staged: Staged, { key, state }: Item, value: SettingValue 
   const next = new Map(staged);
   const inFile = state.origin.from === 'file';
   const target = value === null || same(value, state.default) ? null : value;
-  if (target === null ? same(state.value, state.default) && !inFile : same(target, state.value)) next.delete(key);
+  if (target === null ? same(state.value, state.default) && !inFile : same(target, state.value))
+    next.delete(key);
   // A line that says the default is left alone, unless a person asks for the default.
   else if (target === null && value !== null && same(value, state.value)) next.delete(key);
   else next.set(key, target);

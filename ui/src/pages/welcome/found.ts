@@ -29,7 +29,9 @@ const subjects = (series: readonly SeriesInfo[], kind: SeriesInfo['subject_kind'
   new Set(series.filter((s) => s.subject_kind === kind).map((s) => s.key.subject)).size;
 
 export function headline(about: About): string {
-  return about.gpu ? 'This machine and its GPU can be read' : 'This machine can be read; it has no GPU that can';
+  return about.gpu
+    ? 'This machine and its GPU can be read'
+    : 'This machine can be read; it has no GPU that can';
 }
 
 /** "It looked at the GPU, 212 processes and 3 disks": only what it did look at. */
@@ -42,7 +44,12 @@ export function looked(about: About, series: readonly SeriesInfo[], table: Proce
   return `Plimsoll looked at ${list}. It has changed nothing and sends nothing anywhere.`;
 }
 
-export function found(about: About, series: readonly SeriesInfo[], sources: readonly SourceStatus[], table: ProcessTable | null): Found[] {
+export function found(
+  about: About,
+  series: readonly SeriesInfo[],
+  sources: readonly SourceStatus[],
+  table: ProcessTable | null,
+): Found[] {
   const out: Found[] = [];
   const { gpu, machine } = about;
   if (gpu) {
@@ -55,7 +62,10 @@ export function found(about: About, series: readonly SeriesInfo[], sources: read
     out.push({
       name: shortGpu(gpu.name),
       what: facts.join(', '),
-      more: gpu.others.length > 0 ? `Only this card is watched; not watched: ${gpu.others.join(', ')}` : 'VRAM, load, heat, power, clocks',
+      more:
+        gpu.others.length > 0
+          ? `Only this card is watched; not watched: ${gpu.others.join(', ')}`
+          : 'VRAM, load, heat, power, clocks',
       state: source && source.state !== 'healthy' ? 'warn' : 'ok',
     });
   }
@@ -76,7 +86,11 @@ export function found(about: About, series: readonly SeriesInfo[], sources: read
     out.push({
       name: 'Processes',
       what: `${table.processes.length} run now`,
-      more: table.vram_unknown ? `VRAM of each is not known: ${table.vram_unknown}` : 'By service, container or program, with the VRAM of each',
+      more: !about.gpu
+        ? 'By service, container or program'
+        : table.vram_unknown
+          ? `VRAM of each is not known: ${table.vram_unknown}`
+          : 'By service, container or program, with the VRAM of each',
       state: table.vram_unknown && about.gpu ? 'warn' : 'ok',
     });
   }
@@ -88,7 +102,12 @@ export function missing(about: About, sources: readonly SourceStatus[], checks: 
   const out: Missing[] = [];
   if (!about.gpu) {
     const reason = sources.find((s) => s.name === 'gpu')?.reason ?? '';
-    out.push({ name: 'GPU', what: reason || 'No NVIDIA card answered', more: 'Everything else is measured; charts of the GPU stay empty', command: '' });
+    out.push({
+      name: 'GPU',
+      what: reason || 'No NVIDIA card answered',
+      more: 'Everything else is measured; charts of the GPU stay empty',
+      command: '',
+    });
   }
   for (const check of checks) {
     if (check.verdict !== 'bad' && check.verdict !== 'limited') continue;
