@@ -22,6 +22,7 @@ export interface FakeHost extends Host {
 }
 
 export function fakeHost(handlers: Handlers = {}, onSubscribe?: (fake: FakeHost) => () => void): FakeHost {
+  let linked = true;
   let listening: { metrics: string[]; handlers: LiveHandlers } | null = null;
   const fake: FakeHost = {
     kind: 'fake',
@@ -49,8 +50,10 @@ export function fakeHost(handlers: Handlers = {}, onSubscribe?: (fake: FakeHost)
     subscribe(metrics, listener) {
       const mine = { metrics, handlers: listener };
       listening = mine;
+      linked = true;
       const stop = onSubscribe?.(fake);
-      queueMicrotask(() => listener.connected?.(true));
+      // Unless the stream was said to be broken from the start.
+      if (linked) queueMicrotask(() => listener.connected?.(true));
       return () => {
         stop?.();
         if (listening === mine) listening = null;
@@ -63,7 +66,10 @@ export function fakeHost(handlers: Handlers = {}, onSubscribe?: (fake: FakeHost)
     choosePath: () => Promise.resolve(null),
     chooseFolder: () => Promise.resolve(null),
     emit: (live) => listening?.handlers.event(live),
-    link: (connected) => listening?.handlers.connected?.(connected),
+    link: (connected) => {
+      linked = connected;
+      listening?.handlers.connected?.(connected);
+    },
   };
   return fake;
 }
