@@ -1,5 +1,7 @@
 //! What changed between two texts, line by line, with three lines around.
 
+use std::time::Duration;
+
 use similar::{ChangeTag, TextDiff};
 
 use super::wire::{DiffLine, DiffSign};
@@ -7,10 +9,14 @@ use super::wire::{DiffLine, DiffSign};
 /// Most lines of a diff that are shown and kept.
 const MOST_LINES: usize = 2000;
 
+/// Longest search for the shortest diff: two large texts without a line in common
+/// take minutes, and a longer diff is as true.
+const SEARCH: Duration = Duration::from_millis(200);
+
 /// The lines that changed and their surroundings; empty where nothing did.
 pub fn diff(old: &str, new: &str) -> Vec<DiffLine> {
     let number = |i: Option<usize>| i.and_then(|i| u32::try_from(i + 1).ok());
-    let diff = TextDiff::from_lines(old, new);
+    let diff = TextDiff::configure().timeout(SEARCH).diff_lines(old, new);
     let mut lines = Vec::new();
     for group in diff.grouped_ops(3) {
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
@@ -59,5 +65,13 @@ mod tests {
         assert_eq!((lines[3].old_line, lines[3].new_line), (Some(5), None));
         assert_eq!((lines[4].old_line, lines[4].new_line), (None, Some(5)));
         assert_eq!(diff(old, old), []);
+    }
+
+    #[test]
+    fn texts_that_have_nothing_in_common_are_cut_and_not_searched_for_ever() {
+        let text = |word: &str| -> String { (0..60_000).map(|n| format!("{word}{n}\n")).collect() };
+        let lines = diff(&text("a"), &text("b"));
+        assert_eq!(lines.len(), MOST_LINES);
+        assert!(lines.iter().all(|line| line.sign == DiffSign::Removed));
     }
 }

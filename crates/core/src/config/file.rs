@@ -37,14 +37,15 @@ pub fn digest(text: &str) -> String {
 /// # Errors
 /// When it cannot be read, is longer than a configuration can be, or is not UTF-8.
 pub fn read(path: &Path) -> io::Result<String> {
+    // Asked before it is opened: opening a pipe waits for whoever writes into it.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
         Err(error) => return Err(error),
     };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
-    }
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too long.
     file.take(LONGEST as u64 + 1).read_to_end(&mut bytes)?;
@@ -178,6 +179,9 @@ mod tests {
         fs::write(&path, b"a = 1\nb = \"\xff\"\n").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("line 2"));
         assert!(read(dir.path()).is_err(), "a folder is no file");
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        assert!(read(&pipe).is_err(), "a pipe is no file, and is not waited for");
     }
 
     #[test]
