@@ -179,8 +179,6 @@ pub fn gpu_info(world: &World) -> GpuInfo {
         pcie_width_max: Some(16),
         throttle_reasons: if world.gpu_power_capped {
             vec!["SW power cap".into()]
-        } else if world.gpu_busy < 2.0 {
-            vec!["GPU idle".into()]
         } else {
             Vec::new()
         },
