@@ -36,7 +36,8 @@ struct LiveTick {
 #[derive(Debug)]
 pub struct Listener {
     news: broadcast::Receiver<Arc<Live>>,
-    ticks: watch::Receiver<Option<Arc<LiveTick>>>,
+    /// `None` for one who wants no metrics: then a tick costs nothing.
+    ticks: Option<watch::Receiver<Option<Arc<LiveTick>>>>,
     prefixes: Vec<String>,
 }
 
@@ -62,10 +63,13 @@ impl Hub {
     }
 
     pub fn listen(&self, subscription: &Subscription) -> Listener {
-        let mut ticks = self.ticks.subscribe();
-        // Only what comes from now on: the listener asks for what was before.
-        ticks.mark_unchanged();
-        let prefixes = subscription.metrics.iter().take(PREFIXES).cloned().collect();
+        let prefixes: Vec<String> = subscription.metrics.iter().take(PREFIXES).cloned().collect();
+        let ticks = (!prefixes.is_empty()).then(|| {
+            let mut ticks = self.ticks.subscribe();
+            // Only what comes from now on: the listener asks for what was before.
+            ticks.mark_unchanged();
+            ticks
+        });
         Listener { news: self.news.subscribe(), ticks, prefixes }
     }
 }
@@ -104,13 +108,10 @@ impl Listener {
                     }
                     Err(broadcast::error::RecvError::Closed) => None,
                 },
-                changed = self.ticks.changed(), if !self.prefixes.is_empty() => {
-                    if changed.is_err() {
-                        return None;
-                    }
-                    let tick = self.ticks.borrow_and_update().clone();
-                    if let Some(tick) = tick.and_then(|tick| self.wanted(&tick)) {
-                        return Some(tick);
+                tick = next_tick(&mut self.ticks) => {
+                    let tick = tick?;
+                    if let Some(live) = self.wanted(&tick) {
+                        return Some(live);
                     }
                 }
             }
@@ -132,6 +133,20 @@ impl Listener {
             .cloned()
             .collect();
         (!values.is_empty()).then_some(Live::Tick { at_ms: tick.at_ms, values })
+    }
+}
+
+/// The newest tick; `None` once the hub is gone. Waits for ever where none are wanted.
+async fn next_tick(
+    ticks: &mut Option<watch::Receiver<Option<Arc<LiveTick>>>>,
+) -> Option<Arc<LiveTick>> {
+    let Some(ticks) = ticks else { return std::future::pending().await };
+    loop {
+        ticks.changed().await.ok()?;
+        let tick = ticks.borrow_and_update().clone();
+        if tick.is_some() {
+            return tick;
+        }
     }
 }
 
@@ -206,6 +221,7 @@ mod tests {
     async fn without_metrics_news_comes_and_no_tick() {
         let hub = Hub::default();
         let mut hidden = hub.listen(&subscription(&[]));
+        assert_eq!(hub.ticks.receiver_count(), 0, "no tick is made for it");
         hub.pulse(&pulse(1, vec![busy(1.0)]));
         hub.tell(Live::Alerts);
         assert_eq!(hidden.next().await, Some(Live::Alerts));

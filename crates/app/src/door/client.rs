@@ -143,14 +143,19 @@ impl Client {
     /// Listens no more, unless somebody else listens by now: the owner need not send what nobody
     /// shows.
     pub async fn unsubscribe_if_unheard(&self) {
-        {
+        // Looked at with the line in hand: a subscription made meanwhile is written after this.
+        let mut writer = self.shared.writer.lock().await;
+        let id = {
             let mut state = self.shared.state();
             if state.listener.as_ref().is_some_and(|listener| !listener.is_closed()) {
                 return;
             }
             state.listener = None;
-        }
-        let _ = self.ask(|id| Ok(format!("{{\"id\":{id},\"subscribe\":null}}"))).await;
+            state.next_id += 1;
+            state.next_id
+        };
+        // Nobody waits for the answer.
+        let _ = writer.send(format!("{{\"id\":{id},\"subscribe\":null}}")).await;
     }
 
     async fn ask(

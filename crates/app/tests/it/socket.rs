@@ -103,6 +103,24 @@ async fn the_live_stream_comes_after_subscribing_and_a_new_one_replaces_it() {
     assert_eq!(first.recv().await, None);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_goodbye_that_comes_late_does_not_silence_the_one_who_came_after() {
+    let owner = owner();
+    let client = Client::connect(&owner.path, "window").await.unwrap();
+    for n in 0..200 {
+        drop(client.subscribe(&Subscription::default()).await.unwrap());
+        let late = client.clone();
+        let goodbye = tokio::spawn(async move { late.unsubscribe_if_unheard().await });
+        let mut heard = client.subscribe(&Subscription::default()).await.unwrap();
+        goodbye.await.unwrap();
+        // Whatever the goodbye wrote has been read once this is answered.
+        client.call(&recall("x")).await.unwrap();
+        owner.host.hub.tell(Live::Processes { at_ms: n });
+        let live = timeout(Duration::from_secs(10), heard.recv()).await;
+        assert_eq!(live.expect("it is heard"), Some(Live::Processes { at_ms: n }));
+    }
+}
+
 #[tokio::test]
 async fn a_listener_that_takes_nothing_never_holds_up_the_owner_or_its_neighbours() {
     let owner = owner();

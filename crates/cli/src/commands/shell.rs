@@ -20,21 +20,41 @@ pub fn man() -> Outcome {
     let mut command = Cli::command();
     command.build();
     let page = clap_mangen::Man::new(command.clone()).date("");
-    page.render(&mut text).map_err(Failure::from)?;
-    for sub in command.get_subcommands() {
-        section(&mut text, sub, "plimsoll").map_err(Failure::from)?;
-    }
+    whole(&page, &command, &mut text).map_err(Failure::from)?;
     print(&text)
+}
+
+/// The page's own list of commands would name pages that there are not.
+fn whole(
+    page: &clap_mangen::Man,
+    command: &clap::Command,
+    text: &mut Vec<u8>,
+) -> Result<(), std::io::Error> {
+    page.render_title(text)?;
+    page.render_name_section(text)?;
+    page.render_synopsis_section(text)?;
+    page.render_description_section(text)?;
+    page.render_options_section(text)?;
+    for sub in command.get_subcommands() {
+        section(text, sub, "plimsoll")?;
+    }
+    page.render_extra_section(text)
 }
 
 fn section(text: &mut Vec<u8>, command: &clap::Command, path: &str) -> Result<(), std::io::Error> {
     let path = format!("{path} {}", command.get_name());
     text.extend_from_slice(format!(".SH {}\n", path.to_uppercase().replace('-', "\\-")).as_bytes());
-    let page = clap_mangen::Man::new(command.clone().disable_help_flag(true));
+    // What every command has is said once, at the top.
+    let own = |arg: &clap::Arg| {
+        !arg.is_global_set() && !matches!(arg.get_id().as_str(), "help" | "version")
+    };
+    let page = clap_mangen::Man::new(command.clone().mut_args(|arg| {
+        let hidden = !own(&arg);
+        arg.hide(hidden)
+    }));
     if let Some(about) = command.get_long_about().or_else(|| command.get_about()) {
         text.extend_from_slice(format!("{about}.\n").as_bytes());
     }
-    let own = |arg: &clap::Arg| !arg.is_global_set() && !arg.is_hide_set();
     if command.get_arguments().any(own) {
         let mut options = Vec::new();
         page.render_options_section(&mut options)?;
