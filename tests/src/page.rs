@@ -76,7 +76,9 @@ impl Page {
     pub async fn text_when(&self, css: &str, good: impl Fn(&str) -> bool) -> Result<String> {
         let last = std::sync::Mutex::new(String::new());
         let found = wait::until(css, || async {
-            let text = self.driver.find(By::Css(css)).await?.text().await?;
+            // As it is laid out: the driver's own idea of text leaves out what may be cut by an ellipsis.
+            let text = self.driver.find(By::Css(css)).await?.prop("innerText").await?;
+            let text = text.unwrap_or_default();
             if good(&text) {
                 return Ok(Some(text));
             }
@@ -145,7 +147,7 @@ impl Page {
 
     /// The text of the whole page, as a person reads it.
     pub async fn reads(&self) -> Result<String> {
-        Ok(self.driver.find(By::Css("body")).await?.text().await?)
+        Ok(self.driver.find(By::Css("body")).await?.prop("innerText").await?.unwrap_or_default())
     }
 
     /// Waits until the page reads so.

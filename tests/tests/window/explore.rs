@@ -46,7 +46,8 @@ async fn a_metric_is_found_drawn_zoomed_and_kept_over_a_reload() -> Result<()> {
 
     // Drag zooms every chart; double-click goes back.
     let live = range(&page).await?;
-    let canvas = page.find("[data-lane='gpu.temperature'] canvas").await?;
+    let canvas = page.find("[data-lane] canvas").await?;
+    canvas.scroll_into_view().await?;
     let drag = page.driver.action_chain();
     drag.move_to_element_with_offset(&canvas, -150, 0)
         .click_and_hold()
