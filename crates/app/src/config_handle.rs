@@ -5,6 +5,7 @@
 //! force, also over a restart (it is the newest revision), and the problems are
 //! shown beside it until the file is mended.
 
+mod change;
 mod follow;
 mod revisions;
 mod words;
@@ -17,11 +18,10 @@ use std::{
 use plimsoll_core::{
     clock::Clock,
     config::{
-        Config, Environment, Loaded, WriteError, changed_between,
+        Config, Environment, Loaded, changed_between,
         diff::{as_text, diff},
-        file, load,
-        load::needs_restart,
-        wire::{ConfigView, Preview, Problem, Revision},
+        load,
+        wire::{ConfigView, Problem, Revision},
     },
     mark::{Mark, MarkKind},
     record::Record,
@@ -31,9 +31,8 @@ use tokio::sync::{Mutex, watch};
 pub use follow::FileWatch;
 pub use revisions::{KeptRevision, Revisions};
 
-use self::words::{one_of_two, refused, title, who};
-
-use crate::api::{ConfigEdit, Fault, FaultCode, RollbackRequest};
+use self::words::title;
+use crate::api::{Fault, FaultCode};
 
 /// Revisions that are listed at once.
 const LISTED: u32 = 200;
@@ -170,68 +169,6 @@ impl ConfigHandle {
         follow::follow(self, follow::Pace::default())
     }
 
-    /// What an edit would do to the file as it is now.
-    ///
-    /// # Errors
-    /// When the edit is neither changes nor a text, or both.
-    pub async fn preview(&self, edit: &ConfigEdit) -> Result<Preview, Fault> {
-        one_of_two(edit)?;
-        let standing = self.inner.standing.lock().await;
-        let disk = read(&self.inner.path, &self.inner.environment).await;
-        Ok(self.preview_on(&standing.good, &disk, edit))
-    }
-
-    /// Writes the edit into the file and puts it in force as a new revision.
-    ///
-    /// # Errors
-    /// `Conflict` where the file is not the one the edit started from, `Invalid`
-    /// where the result would not be a sound configuration, `Denied` or
-    /// `Unavailable` where the file cannot be written. Nothing has changed then.
-    pub async fn apply(&self, edit: &ConfigEdit) -> Result<Revision, Fault> {
-        one_of_two(edit)?;
-        let Some(base) = &edit.base else {
-            return Err(Fault::new(
-                FaultCode::Invalid,
-                "A change needs the digest of the text it started from.",
-            )
-            .hint("Ask for `config` first and pass its digest as `base`."));
-        };
-        let by = who(&edit.by)?;
-        let mut standing = self.inner.standing.lock().await;
-        self.catch_up(&mut standing).await;
-        if *base != standing.disk.digest {
-            return Err(self.conflict());
-        }
-        let preview = self.preview_on(&standing.good, &standing.disk, edit);
-        if !preview.problems.is_empty() {
-            return Err(refused(&preview.problems));
-        }
-        self.replace(&mut standing, preview.text, by, None).await
-    }
-
-    /// Puts the text of an earlier revision in force, as a new revision.
-    ///
-    /// # Errors
-    /// `NotFound` where there is no such revision, else as for [`Self::apply`].
-    pub async fn rollback(&self, request: &RollbackRequest) -> Result<Revision, Fault> {
-        let by = who(&request.by)?;
-        let kept = self.inner.revisions.get(request.revision).await?.ok_or_else(|| {
-            Fault::new(FaultCode::NotFound, format!("There is no revision {}.", request.revision))
-                .hint("`plimsoll config revisions` lists them.")
-        })?;
-        let mut standing = self.inner.standing.lock().await;
-        // A sound change of the file becomes a revision first, so that nothing is lost.
-        self.catch_up(&mut standing).await;
-        let next = Loaded::of(kept.text, &self.inner.environment);
-        if !next.sound {
-            return Err(refused(&next.problems));
-        }
-        if !standing.disk.sound {
-            self.set_aside(&standing.disk.text).await;
-        }
-        self.replace(&mut standing, next.text, by, Some(request.revision)).await
-    }
-
     /// The newest revisions, newest first.
     ///
     /// # Errors
@@ -267,60 +204,6 @@ impl ConfigHandle {
             self.tell_problems(&disk.problems);
             standing.disk = disk;
             self.publish(standing);
-        }
-    }
-
-    fn preview_on(&self, good: &Loaded, disk: &Loaded, edit: &ConfigEdit) -> Preview {
-        let environment = &self.inner.environment;
-        let mut preview = match &edit.text {
-            Some(text) => disk.preview_text(text.clone(), environment),
-            None => disk.preview_changes(&edit.changes, environment),
-        };
-        if preview.problems.is_empty() {
-            // Against what runs, which differs from the file where that is broken.
-            let next = Loaded::of(preview.text.clone(), environment);
-            preview.restart = needs_restart(&changed_between(&good.settings, &next.settings));
-        }
-        preview
-    }
-
-    /// Writes a sound text over the file as it was last read, and puts it in force.
-    async fn replace(
-        &self,
-        standing: &mut Standing,
-        text: String,
-        by: &str,
-        rolled_back_to: Option<i64>,
-    ) -> Result<Revision, Fault> {
-        if text == standing.disk.text
-            && standing.disk.sound
-            && let Some(kept) = self.inner.revisions.get(standing.revision).await?
-        {
-            // Nothing would change: what is asked for is already so.
-            return Ok(kept.revision);
-        }
-        let (path, base) = (self.inner.path.clone(), standing.disk.digest.clone());
-        let environment = self.inner.environment.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            file::write(&path, &base, &text).map(|()| Loaded::of(text, &environment))
-        })
-        .await
-        .map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))?;
-        match written {
-            Ok(next) => self.adopt(standing, next, by, rolled_back_to).await,
-            Err(WriteError::Conflict { .. }) => {
-                self.catch_up(standing).await;
-                Err(self.conflict())
-            }
-            Err(WriteError::Io { path, source }) => Err(Fault::new(
-                match source.kind() {
-                    std::io::ErrorKind::PermissionDenied
-                    | std::io::ErrorKind::ReadOnlyFilesystem => FaultCode::Denied,
-                    _ => FaultCode::Unavailable,
-                },
-                format!("{} could not be written: {source}.", path.display()),
-            )
-            .hint("Nothing was changed. Look at the file's owner, mode and disk space.")),
         }
     }
 
@@ -389,17 +272,6 @@ impl ConfigHandle {
         }
     }
 
-    fn conflict(&self) -> Fault {
-        Fault::new(
-            FaultCode::Conflict,
-            format!(
-                "{} was changed since you opened it; nothing was written.",
-                self.inner.path.display()
-            ),
-        )
-        .hint("Look at the file as it is now, and make the change again.")
-    }
-
     fn tell_problems(&self, problems: &[Problem]) {
         for problem in problems.iter().take(10) {
             tracing::warn!(
@@ -407,17 +279,6 @@ impl ConfigHandle {
                 line = problem.line,
                 "the configuration file is not in force: {}", problem.message
             );
-        }
-    }
-
-    /// Keeps a broken text that a rollback is about to replace.
-    async fn set_aside(&self, text: &str) {
-        let mut name = self.inner.path.clone().into_os_string();
-        name.push(".broken");
-        let (name, text) = (PathBuf::from(name), text.to_string());
-        let done = tokio::task::spawn_blocking(move || std::fs::write(&name, text)).await;
-        if !matches!(done, Ok(Ok(()))) {
-            tracing::warn!("the broken configuration file could not be kept beside the new one");
         }
     }
 }

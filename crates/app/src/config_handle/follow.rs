@@ -3,6 +3,7 @@
 //! file; and where watching is not possible, the file is looked at now and then.
 
 use std::{
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -61,7 +62,7 @@ pub(super) fn follow(handle: &ConfigHandle, pace: Pace) -> FileWatch {
     let path = handle.inner.path.clone();
     let task = tokio::spawn(async move {
         let (tell, mut told) = mpsc::channel(1);
-        let mut watching = Watching { watcher: None, folders: Vec::new(), tell };
+        let mut watching = Watching { watcher: None, places: Places::default(), tell };
         let mut looks = interval(pace.poll);
         looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -81,21 +82,33 @@ pub(super) fn follow(handle: &ConfigHandle, pace: Pace) -> FileWatch {
 }
 
 async fn look(handle: ConfigHandle, pace: Pace) {
-    // Between an editor's two renames the file is missing; that is no empty file.
-    if is_missing(&handle.inner).await && !handle.view().text.is_empty() {
+    // Between an editor's two renames the file is missing, and between emptying and
+    // writing it is empty; neither is what the person means.
+    if is_missing_or_empty(&handle.inner).await && !handle.view().text.is_empty() {
         sleep(pace.missing).await;
     }
     handle.reload().await;
 }
 
-async fn is_missing(inner: &Inner) -> bool {
-    matches!(tokio::fs::try_exists(&inner.path).await, Ok(false))
+async fn is_missing_or_empty(inner: &Inner) -> bool {
+    match tokio::fs::metadata(&inner.path).await {
+        Ok(metadata) => metadata.len() == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
 }
 
 struct Watching {
     watcher: Option<RecommendedWatcher>,
-    folders: Vec<PathBuf>,
+    places: Places,
     tell: mpsc::Sender<()>,
+}
+
+/// Where the file may be found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Places {
+    folders: Vec<PathBuf>,
+    /// Its own name, and that of what it links to.
+    names: Vec<OsString>,
 }
 
 // === impl Watching ===
@@ -106,47 +119,96 @@ impl Watching {
         let path = path.to_path_buf();
         let tell = self.tell.clone();
         let renewed = tokio::task::spawn_blocking(move || {
-            let folders = folders_of(&path);
-            if self.watcher.is_some() && folders == self.folders {
+            let places = Places::of(&path);
+            if self.watcher.is_some() && places == self.places {
                 return self;
             }
-            let watcher = watch(&folders, &self.tell);
-            Self { folders: if watcher.is_some() { folders } else { Vec::new() }, watcher, ..self }
+            let watcher = watch(&places, &self.tell);
+            Self {
+                places: if watcher.is_some() { places } else { Places::default() },
+                watcher,
+                ..self
+            }
         });
-        renewed.await.unwrap_or(Self { watcher: None, folders: Vec::new(), tell })
+        renewed.await.unwrap_or(Self { watcher: None, places: Places::default(), tell })
     }
 }
 
-fn folders_of(path: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = [Some(path.to_path_buf()), file::followed(path).ok()]
-        .into_iter()
-        .flatten()
-        .filter_map(|p| p.parent().map(Path::to_path_buf))
-        .filter(|folder| folder.is_dir())
-        .collect();
-    folders.sort();
-    folders.dedup();
-    folders
+// === impl Places ===
+
+impl Places {
+    fn of(path: &Path) -> Self {
+        let paths: Vec<PathBuf> =
+            [Some(path.to_path_buf()), file::followed(path).ok()].into_iter().flatten().collect();
+        let mut folders: Vec<PathBuf> = paths
+            .iter()
+            .filter_map(|p| p.parent().map(Path::to_path_buf))
+            .filter(|folder| folder.is_dir())
+            .collect();
+        folders.sort();
+        folders.dedup();
+        let mut names: Vec<OsString> =
+            paths.iter().filter_map(|p| p.file_name().map(OsStr::to_os_string)).collect();
+        names.dedup();
+        Self { folders, names }
+    }
+
+    /// Whether what happened may concern the file. Databases and logs may lie in
+    /// the same folder, and are written every second.
+    fn concerns(&self, event: &notify::Result<notify::Event>) -> bool {
+        // Errors, lost events among them, are a reason to look; reading the file is not.
+        let Ok(event) = event else { return true };
+        let named = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| self.names.iter().any(|known| known == name))
+        };
+        !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(named))
+    }
 }
 
-fn watch(folders: &[PathBuf], tell: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-    if folders.is_empty() {
+fn watch(places: &Places, tell: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    if places.folders.is_empty() {
         return None;
     }
-    let tell = tell.clone();
+    let (tell, of) = (tell.clone(), places.clone());
     let told = move |event: notify::Result<notify::Event>| {
-        // Reading the file is no news of it; anything else, errors too, is a reason to look.
-        if !event.is_ok_and(|e| e.kind.is_access()) {
+        if of.concerns(&event) {
             // One waiting message is enough.
             let _ = tell.try_send(());
         }
     };
     let mut watcher = notify::recommended_watcher(told).ok()?;
-    for folder in folders {
+    for folder in &places.folders {
         if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
             tracing::debug!(folder = %folder.display(), %error, "the folder cannot be watched");
             return None;
         }
     }
     Some(watcher)
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::{Event, EventKind, event::ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn only_what_happens_to_the_file_or_its_target_is_a_reason_to_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("real.toml");
+        std::fs::write(&target, "").unwrap();
+        let link = dir.path().join("plimsoll.toml");
+        std::os::unix::fs::symlink("real.toml", &link).unwrap();
+        let places = Places::of(&link);
+        assert_eq!(places.folders, [dir.path()]);
+        let modified = |name: &str| {
+            Ok(Event::new(EventKind::Modify(ModifyKind::Any)).add_path(dir.path().join(name)))
+        };
+        assert!(places.concerns(&modified("plimsoll.toml")));
+        assert!(places.concerns(&modified("real.toml")));
+        assert!(!places.concerns(&modified("history.db-wal")), "written every second");
+        // Events were lost: nobody knows which.
+        assert!(places.concerns(&Ok(Event::new(EventKind::Other))));
+        assert!(places.concerns(&Err(notify::Error::generic("overflow"))));
+    }
 }

@@ -13,6 +13,7 @@ use plimsoll_core::{
 };
 
 use super::*;
+use crate::api::{ConfigEdit, RollbackRequest};
 
 /// Revisions in memory; they fail when told to.
 #[derive(Default)]
@@ -237,6 +238,19 @@ async fn a_file_that_is_broken_at_the_very_first_start_leaves_the_defaults() {
     };
     handle.apply(&mend).await.unwrap();
     assert_eq!(handle.config().log.files, 7);
+}
+
+#[tokio::test]
+async fn a_broken_file_that_cannot_be_kept_is_not_replaced_by_a_rollback() {
+    let world = World::new();
+    world.write("log.files = 3\n");
+    let handle = world.start().await;
+    world.write("log.files = \"many\"\n");
+    fs::create_dir(world.dir.path().join("plimsoll.toml.broken")).unwrap();
+    let request = RollbackRequest { revision: 1, by: "window".into() };
+    let fault = handle.rollback(&request).await.unwrap_err();
+    assert_eq!(fault.code, FaultCode::Unavailable);
+    assert_eq!(world.text(), "log.files = \"many\"\n");
 }
 
 #[tokio::test]
