@@ -14,7 +14,7 @@ use plimsoll_core::{
     mark::Mark,
     reading::Tick,
 };
-use tracing::dispatcher::with_default;
+use tracing::{Metadata, dispatcher::with_default, subscriber::Interest};
 
 use super::*;
 
@@ -71,6 +71,55 @@ fn a_line_that_is_off_does_not_evaluate_its_fields() {
         logging.apply(&settings());
         line();
         assert_eq!(EVALUATED.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// Asks the log behind it, and counts how often it is asked at all.
+struct Counting(Dispatch, Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Counting {
+    fn register_callsite(&self, m: &'static Metadata<'static>) -> Interest {
+        self.0.register_callsite(m)
+    }
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.enabled(metadata)
+    }
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.event(event);
+    }
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        self.0.new_span(span)
+    }
+    fn record(&self, span: &tracing::span::Id, values: &tracing::span::Record<'_>) {
+        self.0.record(span, values);
+    }
+    fn record_follows_from(&self, span: &tracing::span::Id, follows: &tracing::span::Id) {
+        self.0.record_follows_from(span, follows);
+    }
+    fn enter(&self, span: &tracing::span::Id) {
+        self.0.enter(span);
+    }
+    fn exit(&self, span: &tracing::span::Id) {
+        self.0.exit(span);
+    }
+}
+
+// MV14: the flag of the line is all that is looked at
+#[test]
+fn a_line_that_is_off_asks_nobody_each_time() {
+    let line = || tracing::debug!(target: "plimsoll_quiet", text = "words", "a line");
+    let (logging, dispatch) = started(None);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let dispatch = Dispatch::new(Counting(dispatch, asked.clone()));
+    with_default(&dispatch, || {
+        (0..1000).for_each(|_| line());
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        let modules = vec!["plimsoll_quiet=debug".to_string()];
+        logging.apply(&config::Log { modules, ..settings() });
+        (0..1000).for_each(|_| line());
+        assert!(asked.load(Ordering::SeqCst) >= 1000, "the counter counts");
     });
 }
 
@@ -154,6 +203,8 @@ fn a_writer_that_hangs_blocks_nobody_and_drops_are_counted() {
     });
     let counts = logging.counts();
     assert_eq!((counts.waiting, counts.dropped), (QUEUE as u64, 500));
+    // A history that opens again meanwhile does not wait for the queue either.
+    logging.record_into(hanging.clone());
     for _ in 0..500 {
         release.send(()).unwrap();
     }

@@ -3,7 +3,7 @@
 use std::{
     io::Write as _,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
@@ -28,7 +28,8 @@ const STEP: Duration = Duration::from_millis(20);
 
 pub(super) enum Message {
     Entry(Box<LogEntry>),
-    Record(Arc<dyn Record>),
+    /// There is a record now: hand it what waits.
+    Recording,
     /// Write what waits, then say so.
     Flush(SyncSender<()>),
 }
@@ -37,7 +38,11 @@ pub(super) enum Message {
 pub(super) struct Writer {
     queue: SyncSender<Message>,
     limits: Arc<Limits>,
+    record: Slot,
 }
+
+/// Where warnings go besides the file, once the history is open.
+type Slot = Arc<Mutex<Option<Arc<dyn Record>>>>;
 
 /// The file's limits, changed while it is written.
 #[derive(Debug, Default)]
@@ -95,11 +100,12 @@ impl Writer {
         let (queue, entries) = sync_channel(QUEUE);
         let limits = Arc::new(Limits::default());
         limits.set(settings);
+        let record = Slot::default();
         let mut work = Work {
             batcher: Batcher::default(),
             file: places.folder.map(|folder| Rotating::new(folder, 0, 1)),
             stderr: places.stderr,
-            record: None,
+            record: record.clone(),
             waiting: Vec::new(),
             told_dropped: 0,
             clock,
@@ -114,7 +120,7 @@ impl Writer {
             // Without a thread the queue is closed: every line is counted as dropped.
             let _ = writeln!(std::io::stderr(), "plimsoll: no log is written: {error}");
         }
-        (Self { queue: queue.clone(), limits }, queue)
+        (Self { queue: queue.clone(), limits, record }, queue)
     }
 
     pub fn limit(&self, settings: &config::Log) {
@@ -122,23 +128,27 @@ impl Writer {
     }
 
     pub fn record_into(&self, record: Arc<dyn Record>) {
-        let _ = self.queue.send(Message::Record(record));
+        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+        // Where the queue is full, the next batch finds it.
+        let _ = self.queue.try_send(Message::Recording);
     }
 
     pub fn flush(&self) {
         let (done, wait) = sync_channel(1);
         let mut message = Message::Flush(done);
         // A disk that hangs must not hold up the end of the program.
-        for _ in 0..FLUSH.as_millis() / STEP.as_millis() {
+        let mut left = FLUSH;
+        while !left.is_zero() {
             match self.queue.try_send(message) {
                 Ok(()) => {
-                    let _ = wait.recv_timeout(FLUSH);
+                    let _ = wait.recv_timeout(left);
                     return;
                 }
                 Err(TrySendError::Disconnected(_)) => return,
                 Err(TrySendError::Full(back)) => message = back,
             }
             thread::sleep(STEP);
+            left = left.saturating_sub(STEP);
         }
     }
 }
@@ -163,7 +173,7 @@ struct Work {
     batcher: Batcher,
     file: Option<Rotating>,
     stderr: bool,
-    record: Option<Arc<dyn Record>>,
+    record: Slot,
     /// Warnings from before there was a record.
     waiting: Vec<LogEntry>,
     told_dropped: u64,
@@ -213,12 +223,8 @@ impl Work {
                     self.write(batch);
                 }
             }
-            Message::Record(record) => {
-                let waiting = std::mem::take(&mut self.waiting);
-                if !waiting.is_empty() {
-                    record.log(waiting);
-                }
-                self.record = Some(record);
+            Message::Recording => {
+                self.record();
             }
             Message::Flush(done) => {
                 let rest = self.batcher.take();
@@ -226,6 +232,15 @@ impl Work {
                 let _ = done.try_send(());
             }
         }
+    }
+
+    /// The record, where there is one; it has then been given what waited for it.
+    fn record(&mut self) -> Option<Arc<dyn Record>> {
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        if !self.waiting.is_empty() {
+            record.log(std::mem::take(&mut self.waiting));
+        }
+        Some(record)
     }
 
     fn write(&mut self, mut batch: Vec<LogEntry>) {
@@ -257,8 +272,10 @@ impl Work {
             entry.message = redact::secrets(&entry.message).into_owned();
             entry.fields = redact::secrets(&entry.fields).into_owned();
         }
-        match &self.record {
-            _ if severe.is_empty() => {}
+        if severe.is_empty() {
+            return;
+        }
+        match self.record() {
             Some(record) => record.log(severe),
             None => {
                 severe.truncate(WAITING.saturating_sub(self.waiting.len()));
