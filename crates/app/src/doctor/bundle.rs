@@ -27,9 +27,8 @@ pub fn write(
     for (name, text) in extra {
         bundle.add(&name, &text);
     }
-    if let Ok(text) = fs::read_to_string(&patient.config_path) {
-        bundle.add("plimsoll.toml", &text);
-    }
+    // A file that cannot be read is left out; the report says why.
+    let _ = bundle.add_file("plimsoll.toml", &patient.config_path);
     let logs = patient.data.join("logs");
     let mut names: Vec<_> = fs::read_dir(&logs)
         .into_iter()
@@ -40,9 +39,7 @@ pub fn write(
         .collect();
     names.sort();
     for name in names {
-        if let Ok(bytes) = fs::read(logs.join(&name)) {
-            bundle.add(&format!("logs/{name}"), &String::from_utf8_lossy(&bytes));
-        }
+        let _ = bundle.add_file(&format!("logs/{name}"), &logs.join(&name));
     }
     let bytes = bundle.write(path, at_ms).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {

@@ -2,8 +2,8 @@
 //! can look through before sending it.
 
 use std::{
-    fs::OpenOptions,
-    io::{self, Write},
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -16,6 +16,8 @@ use super::redact::Redactor;
 const LONGEST: usize = 4 << 20;
 /// Most files of a bundle.
 const FILES: usize = 100;
+/// Most bytes of all files together: it is redacted in memory, and sent by mail.
+const MOST: usize = 16 << 20;
 
 /// Collects texts, each redacted as it comes in.
 #[derive(Debug, Default)]
@@ -31,19 +33,42 @@ impl Bundle {
         Self { redactor, files: Vec::new() }
     }
 
-    /// Adds a text under a name like `config.toml` or `logs/plimsoll.log`.
+    /// Adds a text under a name like `config.toml` or `logs/plimsoll.log`. What
+    /// comes when the bundle is full is left out: add what matters most first.
     pub fn add(&mut self, name: &str, text: &str) {
-        if self.files.len() == FILES {
-            return;
-        }
         let mut start = text.len().saturating_sub(LONGEST);
         while !text.is_char_boundary(start) {
             start += 1;
         }
-        let kept = &text[start..];
-        let text = self.redactor.redact(kept);
-        let text = if start > 0 { format!("[{start} bytes before this]\n{text}") } else { text };
-        self.files.push((name.to_string(), text));
+        self.keep(name, &text[start..], start as u64);
+    }
+
+    /// Adds a file, of which no more than its end is read.
+    ///
+    /// # Errors
+    /// When it cannot be read; the bundle goes without it.
+    pub fn add_file(&mut self, name: &str, path: &Path) -> io::Result<()> {
+        let mut file = File::open(path)?;
+        let start = file.metadata()?.len().saturating_sub(LONGEST as u64);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(LONGEST as u64).read_to_end(&mut bytes)?;
+        self.keep(name, &String::from_utf8_lossy(&bytes), start);
+        Ok(())
+    }
+
+    /// `before` bytes of the text are missing at its beginning.
+    fn keep(&mut self, name: &str, text: &str, before: u64) {
+        // Half a line may be the half of a secret whose name is in the other one.
+        let cut = if before > 0 { text.find('\n').map_or(text.len(), |at| at + 1) } else { 0 };
+        let mut text = self.redactor.redact(&text[cut..]);
+        if before > 0 {
+            text = format!("[{} bytes before this]\n{text}", before + cut as u64);
+        }
+        let taken: usize = self.files.iter().map(|(_, text)| text.len()).sum();
+        if self.files.len() < FILES && taken + text.len() <= MOST {
+            self.files.push((name.to_string(), text));
+        }
     }
 
     /// Names and sizes, for the person to see what is in it.
@@ -114,10 +139,27 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_text_the_end_is_kept() {
+    fn of_a_long_text_the_last_whole_lines_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = format!("{}api_key={}\nend\n", "é\n".repeat(10), "x".repeat(LONGEST - 8));
+        let path = dir.path().join("log");
+        std::fs::write(&path, &long).unwrap();
         let mut bundle = Bundle::default();
-        bundle.add("log", &format!("{}end", "é".repeat(LONGEST)));
-        let (_, text) = &bundle.files[0];
-        assert!(text.ends_with("end") && text.len() < LONGEST + 100);
+        bundle.add("text", &long);
+        bundle.add_file("file", &path).unwrap();
+        for (name, text) in &bundle.files {
+            // The name of the secret lies before the cut: none of its line is kept.
+            let before = long.len() - "end\n".len();
+            assert_eq!(*text, format!("[{before} bytes before this]\nend\n"), "{name}");
+        }
+        assert!(bundle.add_file("none", &dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_bundle_that_is_full_takes_no_more() {
+        let mut bundle = Bundle::default();
+        let line = format!("{}\n", "x".repeat(1023));
+        (0..10).for_each(|n| bundle.add(&n.to_string(), &line.repeat(3 << 10)));
+        assert_eq!(bundle.contents().count(), MOST / (3 << 20));
     }
 }

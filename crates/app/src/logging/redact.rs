@@ -11,6 +11,12 @@ use regex::Regex;
 /// Stands where a secret stood.
 const SECRET: &str = "[secret]";
 
+/// Names whose values are secrets, as part of a pattern.
+const NAMES: &str = concat!(
+    r"[A-Za-z0-9_-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|auth[_-]?key|",
+    r"private[_-]?key|credential|cookie|token)|authorization|pwd"
+);
+
 /// A pattern of this file; each is built by a test.
 fn pattern(text: &str) -> Regex {
     #[expect(clippy::expect_used, reason = "constant patterns, each built by the tests below")]
@@ -30,12 +36,17 @@ static SECRETS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (pattern(r"(://)[^\s/@:]*:[^\s/@]*@"), "${1}[secret]@"),
         // Authorization headers, whatever their scheme.
         (pattern(r#"(?i)\b(bearer|basic|digest)[ ]+[A-Za-z0-9._~+/=-]{6,}"#), "${1} [secret]"),
-        // name = value, name: value, "name": "value", --name value, ?name=value
+        // name = "value", 'name': 'value': whatever stands between the quotes.
         (
-            pattern(concat!(
-                r#"(?i)((?:^|[^A-Za-z0-9])(?:[A-Za-z0-9_-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|"#,
-                r#"auth[_-]?key|private[_-]?key|credential|cookie|token)|authorization|pwd)"?\s*[=:]\s*"?)"#,
-                r#"([^\s"',;&\[\]{}()]{3,})"#
+            pattern(&format!(
+                r#"(?i)((?:^|[^A-Za-z0-9])(?:{NAMES})["']?\s*[=:]\s*)(?:"(?:[^"\\\n]|\\.)+"|'[^'\n]+')"#
+            )),
+            "${1}\"[secret]\"",
+        ),
+        // name = value, name: value, --name=value, ?name=value
+        (
+            pattern(&format!(
+                r#"(?i)((?:^|[^A-Za-z0-9])(?:{NAMES})["']?\s*[=:]\s*["']?)([^\s"',;&\[\]{{}}()]{{3,}})"#
             )),
             "${1}[secret]",
         ),
@@ -100,6 +111,11 @@ static PLACES: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (pattern(r#"(/home/|/Users/|/var/home/)[^\s/"':;,]+"#), "${1}[user]"),
         (pattern(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}\b"), "[mail]"),
         (pattern(r"\b(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}\b"), "[mac]"),
+        // IPv6 as it is given out: global, unique local and link local.
+        (
+            pattern(r"(?i)\b(?:[23][0-9a-f]{3}|f[cd][0-9a-f]{2}|fe80)(?::[0-9a-f]{0,4}){2,7}"),
+            "[address]",
+        ),
         (
             pattern(r"\b(GPU-|MIG-)?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"),
             "${1}[id]",
@@ -189,7 +205,9 @@ mod tests {
             ("redis://me:hunter2@db:6379/0", "redis://[secret]@db:6379/0"),
             ("GET /?token=abcdef&x=1", "GET /?token=[secret]&x=1"),
             ("llama-server --api-key hunter22 -np 4", "llama-server --api-key [secret] -np 4"),
-            ("{\"password\":\"p4ss word\"}", "{\"password\":\"[secret] word\"}"),
+            ("{\"password\":\"p4ss word\"}", "{\"password\":\"[secret]\"}"),
+            ("api_key = 'abc123def x'", "api_key = \"[secret]\""),
+            ("{'token': 'abcdef', 'n': 1}", "{'token': \"[secret]\", 'n': 1}"),
             ("hf_abcdefghijkl and ghp_abcdefghij", "[secret] and [secret]"),
             ("eyJhbGciOiJIUzI1.eyJzdWIi.sig", "[secret]"),
         ] {
@@ -223,13 +241,15 @@ mod tests {
         let redactor = Redactor::of("/data/ada", "ada", "lovelace.lan");
         let redacted = redactor.redact(
             "/data/ada/models on lovelace and lovelace.lan by ada, adaptive; /home/bob/x \
-             bob@example.org 192.168.1.7:80 127.0.0.1:1876 aa:bb:cc:dd:ee:ff \
+             bob@example.org 192.168.1.7:80 127.0.0.1:1876 [::1]:1876 aa:bb:cc:dd:ee:ff \
+             [2001:db8::7]:80 fe80::1ff:fe23:4567:890a%eth0 \
              GPU-01234567-89ab-cdef-0123-456789abcdef driver 550.54.14",
         );
         assert_eq!(
             redacted,
             "[home]/models on [host] and [host] by [user], adaptive; /home/[user]/x \
-             [mail] [address]:80 127.0.0.1:1876 [mac] GPU-[id] driver 550.54.14"
+             [mail] [address]:80 127.0.0.1:1876 [::1]:1876 [mac] \
+             [[address]]:80 [address]%eth0 GPU-[id] driver 550.54.14"
         );
     }
 
