@@ -219,6 +219,10 @@ pub fn gpu_lost(_: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
     } else {
         title = format!("{title}: {}", sentence(&source.reason));
     }
+    if !uuid.is_empty() {
+        // It may have been lost before it had told its name; that alert ends now.
+        out.push(state("", false, String::new()));
+    }
     out.push(state(uuid, holds, title));
 }
 
@@ -281,6 +285,8 @@ pub fn disk_space(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
         };
         // Where the floor is the nearer limit, it is the one that is drawn.
         let line = floor.unwrap_or(0.0).max(total * threshold / 100.0);
+        // Some of the size is reserved for root: neither used nor available.
+        let used = facts.value(Metric::MountUsed, mount).unwrap_or(total - left);
         out.push(Measured {
             subject: mount.clone(),
             standing,
@@ -294,7 +300,7 @@ pub fn disk_space(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
             ),
             lines: [
                 Some((Metric::MountAvailable, line, true)),
-                Some((Metric::MountUsed, total - line, false)),
+                Some((Metric::MountUsed, used + left - line, false)),
                 None,
             ],
         });

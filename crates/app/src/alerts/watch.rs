@@ -201,7 +201,7 @@ pub static WATCHES: &[Watch] = &[
         id: "disk-space",
         unit: Some(Unit::Percent),
         below: true,
-        metrics: &[Metric::MountAvailable, Metric::MountTotal],
+        metrics: &[Metric::MountAvailable, Metric::MountTotal, Metric::MountUsed],
         chart: None,
         measure: disk_space,
         sentence: |r| match r.floor_gib.filter(|&gib| gib > 0.0) {

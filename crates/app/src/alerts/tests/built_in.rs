@@ -40,7 +40,8 @@ fn every_built_in_rule_has_its_row_and_every_row_its_rule() {
     }
 }
 
-#[test] // AR7
+// AR7
+#[test]
 fn plimsoll_itself_alerts_above_its_own_limits() {
     for (metric, rule, quiet, loud, after_s, title) in [
         (
@@ -66,7 +67,8 @@ fn plimsoll_itself_alerts_above_its_own_limits() {
     }
 }
 
-#[test] // MA6
+// MA6
+#[test]
 fn memory_warns_at_70_and_acts_at_80_percent_of_what_is_not_available() {
     let used =
         |gib: f64| [(Metric::MemoryUsed, "", gib * GIB), (Metric::MemoryTotal, "", 64.0 * GIB)];
@@ -85,7 +87,8 @@ fn memory_warns_at_70_and_acts_at_80_percent_of_what_is_not_available() {
     assert!(bench.active().is_empty());
 }
 
-#[test] // MA6
+// MA6
+#[test]
 fn memory_pressure_alerts_whatever_the_share_says() {
     let mut bench = fresh();
     bench.ticks(11, &[(Metric::PressureMemoryFull, "", 12.0)]);
@@ -93,7 +96,8 @@ fn memory_pressure_alerts_whatever_the_share_says() {
     assert_eq!(bench.rows()[0].title, "All tasks wait for memory 12 % of the time.");
 }
 
-#[test] // MA6
+// MA6
+#[test]
 fn inside_a_container_its_own_limit_counts_where_it_is_nearer() {
     let mut bench = fresh();
     bench.ticks(
@@ -233,6 +237,40 @@ fn a_lost_gpu_alerts_at_once_and_a_late_one_says_nothing() {
     bench.source("gpu", SourceState::Healthy, "");
     bench.tick(&[]);
     assert!(bench.active().is_empty());
+}
+
+#[test]
+fn a_gpu_that_was_lost_before_it_told_its_name_is_not_mourned_when_it_is_back() {
+    let mut bench = fresh();
+    bench.source("gpu", SourceState::Lost, "the driver was updated under way");
+    bench.tick(&[]);
+    assert_eq!(bench.active(), ["gpu-lost"]);
+    bench.gpu = Some(card(None));
+    bench.source("gpu", SourceState::Healthy, "");
+    bench.tick(&[]);
+    assert!(bench.active().is_empty());
+}
+
+#[test]
+fn the_line_of_used_space_stands_where_the_alert_begins() {
+    // 5 GiB of it are reserved for root: they are neither used nor available.
+    let disk = |left: f64| {
+        [
+            (Metric::MountTotal, "/", 100.0 * GIB),
+            (Metric::MountAvailable, "/", left * GIB),
+            (Metric::MountUsed, "/", (95.0 - left) * GIB),
+        ]
+    };
+    let mut bench = fresh();
+    bench.tick(&disk(40.0));
+    let rules = bench.engine.rules();
+    let rule = rules.iter().find(|r| r.id == "disk-space").unwrap();
+    let line = rule.lines.iter().find(|l| l.metric == "mount.used").unwrap();
+    assert_eq!(line.value, 85.0 * GIB);
+    bench.ticks(40, &disk(10.1));
+    assert!(bench.active().is_empty());
+    bench.ticks(40, &disk(9.9));
+    assert_eq!(bench.active(), ["disk-space /"]);
 }
 
 #[test]
