@@ -180,6 +180,19 @@ describe('ending a process', () => {
   });
 });
 
+it('the detail is asked for once a reading, not over and over', async () => {
+  await open();
+  const asked = () => fake.calls.filter((c) => c.command === 'processes.detail').length;
+  await waitFor(() => expect(asked()).toBe(1));
+  await new Promise((done) => setTimeout(done, 60));
+  expect(asked()).toBe(1);
+  table = { ...table, at_ms: table.at_ms + 5000 };
+  fake.emit({ event: 'processes', at_ms: table.at_ms });
+  await waitFor(() => expect(asked()).toBe(2));
+  await new Promise((done) => setTimeout(done, 60));
+  expect(asked()).toBe(2);
+});
+
 it('a pid in the address is shown, whatever was filtered', async () => {
   location.hash = '#/processes?pid=11';
   router.route = { page: 'processes', rest: [], query: new URLSearchParams('pid=11') };
