@@ -51,6 +51,10 @@ done
 install -D -m 644 icons/plimsoll.svg "$root/usr/share/icons/hicolor/scalable/apps/plimsoll.svg"
 install -D -m 644 packaging/plimsoll.desktop "$root/usr/share/applications/plimsoll.desktop"
 install -D -m 644 packaging/plimsoll.service "$root/usr/lib/systemd/user/plimsoll.service"
+# The page that `plimsoll up --ui` serves; the desktop program carries its own copy.
+mkdir -p "$root/usr/share/plimsoll"
+cp -r ui/dist "$root/usr/share/plimsoll/ui"
+find "$root/usr/share/plimsoll" -type f -exec chmod 644 {} +
 install -D -m 644 packaging/copyright "$root/usr/share/doc/plimsoll/copyright"
 
 plimsoll=$from/plimsoll

@@ -73,6 +73,7 @@ async fn the_package_installs_both_programs_start_and_it_goes_without_a_trace() 
     for path in [
         "usr/bin/plimsoll",
         "usr/bin/plimsoll-desktop",
+        "usr/share/plimsoll/ui/index.html",
         "usr/share/applications/plimsoll.desktop",
         "usr/share/bash-completion/completions/plimsoll",
         "usr/share/zsh/vendor-completions/_plimsoll",
