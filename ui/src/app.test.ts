@@ -26,7 +26,8 @@ afterEach(() => {
   location.hash = '';
 });
 
-const key = (name: string, more: KeyboardEventInit = {}) => fireEvent.keyDown(document.body, { key: name, ...more });
+const key = (name: string, more: KeyboardEventInit = {}) =>
+  fireEvent.keyDown(document.body, { key: name, ...more });
 const main = () => screen.getByRole('main');
 
 // First, while the window knows nothing yet.
@@ -110,12 +111,11 @@ it('the rail and the radios are named, and there is one main', async () => {
   open('', '#/overview');
   await screen.findByRole('region', { name: 'Instruments' });
   const nav = screen.getByRole('navigation', { name: 'Pages' });
-  expect(within(nav).getAllByRole('link').map((a) => a.getAttribute('aria-label') ?? a.textContent?.trim())).toEqual([
-    'Overview',
-    'Explore',
-    'Processes',
-    'Settings',
-  ]);
+  expect(
+    within(nav)
+      .getAllByRole('link')
+      .map((a) => a.getAttribute('aria-label') ?? a.textContent?.trim()),
+  ).toEqual(['Overview', 'Explore', 'Processes', 'Settings']);
   expect(within(nav).getByRole('link', { current: 'page' }).textContent).toContain('Overview');
   expect(screen.getByRole('radiogroup', { name: 'Time range' })).toBeTruthy();
 });
@@ -130,7 +130,9 @@ it('Explore begins with fullness and load, keeps a choice, and exports what it s
   await fireEvent.click(screen.getByRole('button', { name: 'Take GPU busy away' }));
   expect(screen.queryByRole('region', { name: 'GPU busy' })).toBeNull();
   await waitFor(() => {
-    const kept = host.calls.filter((c) => c.command === 'remember').map((c) => c.args as { key: string; value: string });
+    const kept = host.calls
+      .filter((c) => c.command === 'remember')
+      .map((c) => c.args as { key: string; value: string });
     const choice = kept.findLast((k) => k.key === 'explore.choice');
     expect(JSON.parse(choice?.value ?? '{}').series.map((s: { metric: string }) => s.metric)).toEqual([
       'gpu.vram.used',

@@ -33,7 +33,10 @@ export function groupAll(processes: readonly Process[]): Group[] {
     const head = groupOf(process);
     let group = groups.get(head.id);
     if (!group) {
-      groups.set(head.id, (group = { ...head, processes: [], cpu_percent: null, rss_bytes: 0, vram_bytes: null }));
+      groups.set(
+        head.id,
+        (group = { ...head, processes: [], cpu_percent: null, rss_bytes: 0, vram_bytes: null }),
+      );
     }
     group.processes.push(process);
     group.cpu_percent = plus(group.cpu_percent, process.cpu_percent);
@@ -66,7 +69,11 @@ export function holders(processes: readonly Process[], used: number | null, most
   const out = known.slice(0, most);
   const small = known.slice(most);
   if (small.length > 0) {
-    out.push({ name: `${small.length} more`, bytes: small.reduce((sum, h) => sum + h.bytes, 0), kind: 'small' });
+    out.push({
+      name: `${small.length} more`,
+      bytes: small.reduce((sum, h) => sum + h.bytes, 0),
+      kind: 'small',
+    });
   }
   const owned = known.reduce((sum, h) => sum + h.bytes, 0);
   const rest = used === null ? 0 : used - owned;

@@ -68,7 +68,9 @@ export function takesText(element: Element | null): boolean {
   if (!(element instanceof HTMLElement)) return false;
   if (element.isContentEditable || element instanceof HTMLTextAreaElement) return true;
   if (element instanceof HTMLSelectElement) return true;
-  return element instanceof HTMLInputElement && !['checkbox', 'radio', 'button', 'range'].includes(element.type);
+  return (
+    element instanceof HTMLInputElement && !['checkbox', 'radio', 'button', 'range'].includes(element.type)
+  );
 }
 
 /** Whether an element uses Space or the arrows itself. */

@@ -4,7 +4,12 @@ import type { AlertRule, LoadLine } from './bindings';
 import { lineOf } from './load';
 
 const RAM = { metric: 'memory.used', subject: '' };
-const line = (value: number, more: Partial<LoadLine> = {}): LoadLine => ({ ...RAM, value, below: false, ...more });
+const line = (value: number, more: Partial<LoadLine> = {}): LoadLine => ({
+  ...RAM,
+  value,
+  below: false,
+  ...more,
+});
 const rule = (id: string, lines: LoadLine[], more: Partial<AlertRule> = {}): AlertRule => ({
   id,
   sentence: '',
@@ -36,7 +41,9 @@ it('each subject has the line of its own height', () => {
     line(900, { metric: 'mount.used', subject: '/' }),
     line(3600, { metric: 'mount.used', subject: '/srv/models' }),
   ];
-  expect(lineOf({ metric: 'mount.used', subject: '/srv/models' }, [rule('disk-space', mounts)])?.value).toBe(3600);
+  expect(lineOf({ metric: 'mount.used', subject: '/srv/models' }, [rule('disk-space', mounts)])?.value).toBe(
+    3600,
+  );
   expect(lineOf({ metric: 'mount.used', subject: '/home' }, [rule('disk-space', mounts)])).toBeNull();
 });
 

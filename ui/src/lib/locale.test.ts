@@ -2,7 +2,8 @@ import { expect, it } from 'vitest';
 
 import { mendLanguage } from './locale';
 
-const nav = (language: string, languages: string[] = [language]) => ({ language, languages }) as unknown as Navigator;
+const nav = (language: string, languages: string[] = [language]) =>
+  ({ language, languages }) as unknown as Navigator;
 
 it('a language that Intl refuses becomes one that it takes', () => {
   for (const language of ['C', 'C.UTF-8', '']) {

@@ -8,7 +8,10 @@ export function mendLanguage(nav: Navigator = navigator): void {
   const languages = (nav.languages ?? []).filter(accepted);
   const language = languages[0] ?? 'en-US';
   Object.defineProperty(nav, 'language', { configurable: true, value: language });
-  Object.defineProperty(nav, 'languages', { configurable: true, value: languages.length ? languages : [language] });
+  Object.defineProperty(nav, 'languages', {
+    configurable: true,
+    value: languages.length ? languages : [language],
+  });
 }
 
 function accepted(language: string | undefined): boolean {

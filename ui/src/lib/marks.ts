@@ -33,7 +33,10 @@ export interface Cluster {
 export function withMark(list: readonly Mark[], mark: Mark): Mark[] {
   const same = (m: Mark) =>
     (m.id !== 0 && m.id === mark.id) ||
-    (mark.reference !== null && m.kind === mark.kind && m.at_ms === mark.at_ms && m.reference === mark.reference);
+    (mark.reference !== null &&
+      m.kind === mark.kind &&
+      m.at_ms === mark.at_ms &&
+      m.reference === mark.reference);
   return [...list.filter((m) => !same(m)), mark];
 }
 
@@ -43,7 +46,8 @@ export function cluster(marks: readonly Mark[], xOf: (ms: number) => number, apa
   for (const mark of [...marks].sort((a, b) => a.at_ms - b.at_ms)) {
     const x = xOf(mark.at_ms);
     const last = out.at(-1);
-    if (last && x - last.x < apart) last.marks.push(mark);
+    // A group carries its count beside it and needs the room of two.
+    if (last && x - last.x < (last.marks.length > 1 ? 2 * apart : apart)) last.marks.push(mark);
     else out.push({ x, marks: [mark] });
   }
   return out;

@@ -12,7 +12,15 @@ it('reads a day with a time, a day alone and a time of today', () => {
 });
 
 it('does not turn a typo into another day', () => {
-  for (const text of ['', 'yesterday', '2026-02-30 10:00', '2026-13-01', '25:00', '12:60', '2026-11-21 12:50:60']) {
+  for (const text of [
+    '',
+    'yesterday',
+    '2026-02-30 10:00',
+    '2026-13-01',
+    '25:00',
+    '12:60',
+    '2026-11-21 12:50:60',
+  ]) {
     expect(parseMoment(text, now), text).toBeNull();
   }
 });

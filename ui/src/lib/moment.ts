@@ -11,8 +11,7 @@ export function parseMoment(text: string, now: number): number | null {
   const day = d ?? today.getDate();
   const moment = new Date(year, month - 1, day, h ?? 0, mi ?? 0, s ?? 0);
   // A Date wraps what is out of range; a person's typo must not become another day.
-  const kept =
-    moment.getFullYear() === year && moment.getMonth() === month - 1 && moment.getDate() === day;
+  const kept = moment.getFullYear() === year && moment.getMonth() === month - 1 && moment.getDate() === day;
   if (!kept || (h ?? 0) > 23 || (mi ?? 0) > 59 || (s ?? 0) > 59) return null;
   return moment.getTime();
 }

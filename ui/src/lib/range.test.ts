@@ -1,6 +1,17 @@
 import { expect, it } from 'vitest';
 
-import { LONGEST_MS, longer, pan, RANGES, SHORTEST_MS, shiftOf, shorter, spanOf, stepOf, zoom } from './range';
+import {
+  LONGEST_MS,
+  longer,
+  pan,
+  RANGES,
+  SHORTEST_MS,
+  shiftOf,
+  shorter,
+  spanOf,
+  stepOf,
+  zoom,
+} from './range';
 
 const now = 1_800_000_000_000;
 
@@ -22,7 +33,10 @@ it('zooming keeps the moment under the pointer where it is', () => {
 });
 
 it('panning stops at the present', () => {
-  expect(pan({ from: now - 100_000, to: now - 40_000 }, 90_000, now)).toEqual({ from: now - 60_000, to: now });
+  expect(pan({ from: now - 100_000, to: now - 40_000 }, 90_000, now)).toEqual({
+    from: now - 60_000,
+    to: now,
+  });
   expect(pan({ from: now - 100_000, to: now }, -50_000, now).to).toBe(now - 50_000);
 });
 

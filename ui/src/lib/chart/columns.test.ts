@@ -76,7 +76,13 @@ describe('a trace', () => {
 
   it('forgets the past, except the point from which the line enters', () => {
     const at = Array.from({ length: 200 }, (_, i) => i * 1000);
-    const trace = Trace.from(answer(at, at.map(() => 1)), 1000);
+    const trace = Trace.from(
+      answer(
+        at,
+        at.map(() => 1),
+      ),
+      1000,
+    );
     trace.trim(150_500);
     expect(trace.columns.at[0]).toBe(150_000);
     expect(trace.columns.mean.length).toBe(50);
@@ -117,7 +123,9 @@ it('a live picture looks as it would after a reload', () => {
 
 it('a gap at the edge of a view is cut to it', () => {
   const columns = { at: [0, 5000, 20_000], min: [1, null, 2], mean: [1, null, 2], max: [1, null, 2] };
-  expect(gapsOf(columns, 1000, 1000, { from: 3000, to: 10_000 }, 21_000, 20_000)).toEqual([{ from: 3000, to: 10_000 }]);
+  expect(gapsOf(columns, 1000, 1000, { from: 3000, to: 10_000 }, 21_000, 20_000)).toEqual([
+    { from: 3000, to: 10_000 },
+  ]);
 });
 
 it('only what all traces miss is a gap of the chart', () => {

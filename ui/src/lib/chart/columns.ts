@@ -77,7 +77,8 @@ export class Trace {
       return;
     }
     // Points of a step stand where the history would put them, so that a reload changes nothing.
-    const place = step > this.cadence ? Math.max(Math.floor(at / step) * step, (columns.at.at(-1) ?? 0) + 1) : at;
+    const place =
+      step > this.cadence ? Math.max(Math.floor(at / step) * step, (columns.at.at(-1) ?? 0) + 1) : at;
     columns.at.push(place);
     columns.min.push(value);
     columns.mean.push(value);
@@ -173,18 +174,20 @@ function pushVisible(out: Span[], gap: Span, view: Span): void {
 
 /** Spans in which *every* trace is silent: only those are hatched for a chart as a whole. */
 export function commonGaps(all: readonly Span[][]): Span[] {
-  return all.reduce<Span[] | null>((common, next) => {
-    if (common === null) return next;
-    const out: Span[] = [];
-    for (const a of common) {
-      for (const b of next) {
-        const from = Math.max(a.from, b.from);
-        const to = Math.min(a.to, b.to);
-        if (to > from) out.push({ from, to });
+  return (
+    all.reduce<Span[] | null>((common, next) => {
+      if (common === null) return next;
+      const out: Span[] = [];
+      for (const a of common) {
+        for (const b of next) {
+          const from = Math.max(a.from, b.from);
+          const to = Math.min(a.to, b.to);
+          if (to > from) out.push({ from, to });
+        }
       }
-    }
-    return out;
-  }, null) ?? [];
+      return out;
+    }, null) ?? []
+  );
 }
 
 /** What is to be drawn of a trace. */

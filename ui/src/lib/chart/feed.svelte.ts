@@ -9,7 +9,8 @@ import { live } from '../state/live.svelte';
 import { range } from '../state/range.svelte';
 import { Trace } from './columns';
 
-export const keyOf = (key: SeriesKey): string => (key.subject ? `${key.metric}\u0000${key.subject}` : key.metric);
+export const keyOf = (key: SeriesKey): string =>
+  key.subject ? `${key.metric}\u0000${key.subject}` : key.metric;
 
 export interface Latest {
   at: number;

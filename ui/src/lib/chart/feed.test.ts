@@ -14,7 +14,8 @@ let stops: (() => void)[];
 /** A line of ones, a point each 10 s, up to now. */
 function ones(query: Query): Answer {
   const at: number[] = [];
-  for (let t = Math.ceil(query.from_ms / 10_000) * 10_000; t < Math.min(query.to_ms, NOW); t += 10_000) at.push(t);
+  for (let t = Math.ceil(query.from_ms / 10_000) * 10_000; t < Math.min(query.to_ms, NOW); t += 10_000)
+    at.push(t);
   const value = at.map(() => 1);
   return {
     from_ms: query.from_ms,

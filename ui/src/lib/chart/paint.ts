@@ -75,7 +75,8 @@ export const yOf = (f: Frame, value: number): number =>
   f.top + f.height - ((value - f.lo) / (f.hi - f.lo || 1)) * f.height;
 
 /** The middle of the nearest pixel of the screen, so that a line of one pixel is one pixel. */
-export const crisp = (f: Frame, v: number): number => (Math.round(v * f.dpr) + (f.dpr % 2 === 1 ? 0.5 : 0)) / f.dpr;
+export const crisp = (f: Frame, v: number): number =>
+  (Math.round(v * f.dpr) + (f.dpr % 2 === 1 ? 0.5 : 0)) / f.dpr;
 
 export function grid(
   f: Frame,
@@ -136,7 +137,16 @@ export function note(f: Frame, text: string): void {
 const patterns = new Map<string, CanvasPattern | null>();
 
 /** Diagonal hatch, drawn with lines: a pattern would be scaled with the screen. */
-function hatch(f: Frame, x: number, y: number, w: number, h: number, color: string, gap: number, rising: boolean): void {
+function hatch(
+  f: Frame,
+  x: number,
+  y: number,
+  w: number,
+  h: number,
+  color: string,
+  gap: number,
+  rising: boolean,
+): void {
   if (w <= 0 || h <= 0) return;
   const key = `${color}|${gap}|${rising}|${f.dpr}`;
   let pattern = patterns.get(key);
@@ -203,7 +213,12 @@ export function reserve(f: Frame, load: Load): void {
 }
 
 /** Where a trace is beyond its line: the area between, with a red edge. */
-export function beyond(f: Frame, load: Load, at: readonly number[], values: readonly (number | null | undefined)[]): void {
+export function beyond(
+  f: Frame,
+  load: Load,
+  at: readonly number[],
+  values: readonly (number | null | undefined)[],
+): void {
   const { ctx } = f;
   const y0 = crisp(f, yOf(f, load.value));
   const is = (v: number | null | undefined): v is number =>
@@ -317,19 +332,30 @@ export function gaps(f: Frame, spans: readonly Span[], label?: (gap: Span) => st
       ctx.lineTo(edge, f.top + f.height);
     }
     ctx.stroke();
-    const text = label?.(gap);
+  }
+  if (label) gapLabels(f, spans, label);
+}
+
+/** The words beside the gaps: the longest gap first, and none over another. */
+function gapLabels(f: Frame, spans: readonly Span[], label: (gap: Span) => string | null): void {
+  const { ctx, ink } = f;
+  const taken: [number, number][] = [];
+  ctx.font = ink.fontLabel;
+  ctx.textAlign = 'left';
+  ctx.lineJoin = 'round';
+  const right = f.left + f.width;
+  for (const gap of [...spans].sort((a, b) => b.to - b.from - (a.to - a.from)).slice(0, 8)) {
+    const text = label(gap);
     if (!text) continue;
-    ctx.font = ink.fontLabel;
     const long = ctx.measureText(text).width;
+    const before = xOf(f, gap.from) - 8 - long;
+    const after = xOf(f, gap.to) + 8;
+    const place = [before, after].find(
+      (x) => x >= f.left && x + long <= right && taken.every(([a, b]) => x + long < a - 8 || x > b + 8),
+    );
+    if (place === undefined) continue;
+    taken.push([place, place + long]);
     const y = f.top + f.height - 8;
-    let place = x - 8;
-    ctx.textAlign = 'right';
-    if (place - long < f.left) {
-      place = end + 8;
-      ctx.textAlign = 'left';
-      if (place + long > f.left + f.width) continue;
-    }
-    ctx.lineJoin = 'round';
     ctx.lineWidth = 4;
     ctx.strokeStyle = ink.surface;
     ctx.strokeText(text, place, y);

@@ -61,7 +61,11 @@ function niceStep(rough: number): number {
 /** Ticks from 0 to the end, at most so many intervals. The end itself is a tick where it is round. */
 export function valueTicks(end: number, unit: Unit, intervals: number): Tick[] {
   if (end <= 0 || intervals < 1) return [];
-  if (unit === 'flag') return [{ at: 0, label: 'no' }, { at: 1, label: 'yes' }];
+  if (unit === 'flag')
+    return [
+      { at: 0, label: 'no' },
+      { at: 1, label: 'yes' },
+    ];
   const { factor } = axisUnit(unit, end);
   const size = end / factor;
   // Half and whole, where both read short: 0, 12, 24.
@@ -84,7 +88,10 @@ function short(value: number): boolean {
 function tickLabel(value: number, step: number): string {
   if (value === 0) return '0';
   const decimals = Math.max(0, Math.min(3, -Math.floor(Math.log10(step) + 1e-9) + (isHalf(step) ? 1 : 0)));
-  return value.toFixed(decimals).replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
+  return value
+    .toFixed(decimals)
+    .replace(/(\.\d*?)0+$/, '$1')
+    .replace(/\.$/, '');
 }
 
 function isHalf(step: number): boolean {
@@ -97,10 +104,27 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const STEPS = [
-  SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND, 15 * SECOND, 30 * SECOND,
-  MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE,
-  HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR,
-  DAY, 2 * DAY, 7 * DAY, 14 * DAY,
+  SECOND,
+  2 * SECOND,
+  5 * SECOND,
+  10 * SECOND,
+  15 * SECOND,
+  30 * SECOND,
+  MINUTE,
+  2 * MINUTE,
+  5 * MINUTE,
+  10 * MINUTE,
+  15 * MINUTE,
+  30 * MINUTE,
+  HOUR,
+  2 * HOUR,
+  3 * HOUR,
+  6 * HOUR,
+  12 * HOUR,
+  DAY,
+  2 * DAY,
+  7 * DAY,
+  14 * DAY,
 ];
 
 /** Round local moments within a span, as many as have room; days and months follow the calendar. */
@@ -127,7 +151,8 @@ function dayTicks(view: Span, days: number, now: number): Tick[] {
   while (d.getTime() <= view.to) {
     // Counted from a fixed day, so that ticks do not jump while the picture moves.
     const number = Math.round((d.getTime() - d.getTimezoneOffset() * MINUTE) / DAY);
-    if (d.getTime() >= view.from && number % days === 0) ticks.push({ at: d.getTime(), label: day(d.getTime(), now) });
+    if (d.getTime() >= view.from && number % days === 0)
+      ticks.push({ at: d.getTime(), label: day(d.getTime(), now) });
     d.setDate(d.getDate() + 1);
   }
   return ticks;

@@ -29,7 +29,9 @@ it('a browser without its cookie is told how to come back', async () => {
 
 it('a Plimsoll that is gone is unavailable, not an internal fault', async () => {
   const gone = vi.fn(() => Promise.reject(new TypeError('Failed to fetch'))) as unknown as typeof fetch;
-  await expect(browserHost(gone).call('status', {})).rejects.toMatchObject({ fault: { code: 'unavailable' } });
+  await expect(browserHost(gone).call('status', {})).rejects.toMatchObject({
+    fault: { code: 'unavailable' },
+  });
 });
 
 it('bytes survive base64, also many of them', () => {

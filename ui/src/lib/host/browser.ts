@@ -65,7 +65,9 @@ async function answerOf<T>(response: Response): Promise<T> {
   const shut = response.status === 401 || response.status === 403;
   throw new CallError({
     code: shut ? 'denied' : 'internal',
-    message: shut ? 'This browser is not let in any more.' : `Plimsoll answered with HTTP ${response.status}.`,
+    message: shut
+      ? 'This browser is not let in any more.'
+      : `Plimsoll answered with HTTP ${response.status}.`,
     hint: shut ? 'Open the address that `plimsoll up --ui` printed once more.' : null,
   });
 }

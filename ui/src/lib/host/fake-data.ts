@@ -59,7 +59,10 @@ const mix = (seed: number, base: number, slow: number, fast: number, lo: number,
       hi,
       Math.max(
         lo,
-        base + slow * wave(seed, t, 600_000) + (slow / 2) * wave(seed + 1, t, 7_200_000) + fast * wave(seed + 2, t, 4000),
+        base +
+          slow * wave(seed, t, 600_000) +
+          (slow / 2) * wave(seed + 1, t, 7_200_000) +
+          fast * wave(seed + 2, t, 4000),
       ),
     );
 };
@@ -98,7 +101,14 @@ function catalogue(gpu: boolean): FakeSeries[] {
     add('gpu.clock.sm', 'SM clock', 'gpu', 'megahertz', mix(9, 2520, 60, 40, 210, 2800), GPU);
     add('gpu.clock.memory', 'Memory clock', 'gpu', 'megahertz', () => 10_501, GPU);
     add('gpu.throttle.thermal', 'Thermal throttling', 'gpu', 'flag', () => 0, GPU);
-    add('gpu.pcie.received', 'PCIe received', 'gpu', 'bytes_per_second', mix(12, 180 * MIB, 90 * MIB, 120 * MIB, 0, 4 * GIB), GPU);
+    add(
+      'gpu.pcie.received',
+      'PCIe received',
+      'gpu',
+      'bytes_per_second',
+      mix(12, 180 * MIB, 90 * MIB, 120 * MIB, 0, 4 * GIB),
+      GPU,
+    );
   }
   add('cpu.busy', 'CPU busy', 'machine', 'percent', mix(20, 14, 6, 8, 0.4, 100));
   for (let core = 0; core < 8; core++) {
@@ -107,11 +117,35 @@ function catalogue(gpu: boolean): FakeSeries[] {
   add('load.1m', 'Load, 1 min', 'machine', 'count', mix(21, 2.2, 1, 0.2, 0, 64));
   add('pressure.memory.full', 'Memory pressure, full', 'machine', 'percent', mix(22, 0, 0.1, 0.1, 0, 100));
   add('memory.used', 'RAM used', 'machine', 'bytes', mix(23, 38.2 * GIB, 0.8 * GIB, 0.05 * GIB, 0, 64 * GIB));
-  add('memory.available', 'RAM available', 'machine', 'bytes', mix(23, 25 * GIB, 0.8 * GIB, 0.05 * GIB, 0, 64 * GIB));
+  add(
+    'memory.available',
+    'RAM available',
+    'machine',
+    'bytes',
+    mix(23, 25 * GIB, 0.8 * GIB, 0.05 * GIB, 0, 64 * GIB),
+  );
   add('memory.total', 'RAM total', 'machine', 'bytes', () => 62.7 * GIB);
   add('swap.used', 'Swap used', 'machine', 'bytes', () => 0.4 * GIB);
-  add('disk.read', 'Read', 'disk', 'bytes_per_second', mix(24, 2 * MIB, 4 * MIB, 6 * MIB, 0, 4 * GIB), 'nvme0n1', 1000, true);
-  add('disk.written', 'Written', 'disk', 'bytes_per_second', mix(25, 3 * MIB, 3 * MIB, 5 * MIB, 0, 4 * GIB), 'nvme0n1', 1000, true);
+  add(
+    'disk.read',
+    'Read',
+    'disk',
+    'bytes_per_second',
+    mix(24, 2 * MIB, 4 * MIB, 6 * MIB, 0, 4 * GIB),
+    'nvme0n1',
+    1000,
+    true,
+  );
+  add(
+    'disk.written',
+    'Written',
+    'disk',
+    'bytes_per_second',
+    mix(25, 3 * MIB, 3 * MIB, 5 * MIB, 0, 4 * GIB),
+    'nvme0n1',
+    1000,
+    true,
+  );
   const mounts: [string, number, number][] = [
     ['/', 1.31, 1.82],
     ['/srv/models', 2.9, 3.64],
@@ -119,18 +153,52 @@ function catalogue(gpu: boolean): FakeSeries[] {
   ];
   for (const [at, used, total] of mounts) {
     add('mount.used', 'Used', 'mount', 'bytes', (t) => used * 1024 * GIB + (t % 86_400_000) * 20, at, 10_000);
-    add('mount.available', 'Available', 'mount', 'bytes', (t) => (total - used) * 1024 * GIB - (t % 86_400_000) * 20, at, 10_000);
+    add(
+      'mount.available',
+      'Available',
+      'mount',
+      'bytes',
+      (t) => (total - used) * 1024 * GIB - (t % 86_400_000) * 20,
+      at,
+      10_000,
+    );
     add('mount.total', 'Size', 'mount', 'bytes', () => total * 1024 * GIB, at, 10_000);
   }
-  add('net.received', 'Received', 'interface', 'bytes_per_second', mix(26, 200_000, 200_000, 300_000, 0, 1e9), 'enp5s0', 1000, true);
-  add('net.sent', 'Sent', 'interface', 'bytes_per_second', mix(27, 90_000, 80_000, 100_000, 0, 1e9), 'enp5s0', 1000, true);
+  add(
+    'net.received',
+    'Received',
+    'interface',
+    'bytes_per_second',
+    mix(26, 200_000, 200_000, 300_000, 0, 1e9),
+    'enp5s0',
+    1000,
+    true,
+  );
+  add(
+    'net.sent',
+    'Sent',
+    'interface',
+    'bytes_per_second',
+    mix(27, 90_000, 80_000, 100_000, 0, 1e9),
+    'enp5s0',
+    1000,
+    true,
+  );
   add('temperature', 'Temperature', 'sensor', 'celsius', mix(28, 54, 5, 2, 20, 100), 'k10temp Tctl');
   for (const [name, rss, vram] of [
     ['llama-server', 2.1, 15.5],
     ['python3', 1.9, 2.6],
     ['redis-server', 1.7, 0],
   ] as const) {
-    add('process.rss', 'RSS', 'process', 'bytes', mix(name.length, rss * GIB, 0.05 * GIB, 0, 0, 64 * GIB), name, 5000);
+    add(
+      'process.rss',
+      'RSS',
+      'process',
+      'bytes',
+      mix(name.length, rss * GIB, 0.05 * GIB, 0, 0, 64 * GIB),
+      name,
+      5000,
+    );
     if (gpu && vram) add('process.vram', 'VRAM', 'process', 'bytes', () => vram * GIB, name, 5000);
     add('process.cpu', 'CPU', 'process', 'percent', mix(name.length + 60, 40, 20, 20, 0, 800), name, 5000);
   }
@@ -143,7 +211,12 @@ function catalogue(gpu: boolean): FakeSeries[] {
 /** When the invented machine slept. */
 const asleep = (t: number, start: number) => t > start - 26 * 60_000 && t < start - 22 * 60_000;
 
-function answer(series: FakeSeries | undefined, key: SeriesAnswer['key'], query: Query, start: number): SeriesAnswer {
+function answer(
+  series: FakeSeries | undefined,
+  key: SeriesAnswer['key'],
+  query: Query,
+  start: number,
+): SeriesAnswer {
   const length = query.to_ms - query.from_ms;
   const levels: [SeriesAnswer['level'], number][] = [
     ['raw', series?.cadence ?? 1000],
@@ -166,7 +239,9 @@ function answer(series: FakeSeries | undefined, key: SeriesAnswer['key'], query:
         continue;
       }
       const probes = [0, 0.2, 0.4, 0.6, 0.8].map((f) => series.at(t + f * step));
-      points.mean.push(step <= series.cadence ? (probes[0] ?? 0) : probes.reduce((a, b) => a + b, 0) / probes.length);
+      points.mean.push(
+        step <= series.cadence ? (probes[0] ?? 0) : probes.reduce((a, b) => a + b, 0) / probes.length,
+      );
       points.min.push(step <= series.cadence ? (probes[0] ?? 0) : Math.min(...probes));
       points.max.push(step <= series.cadence ? (probes[0] ?? 0) : Math.max(...probes));
     }
@@ -176,7 +251,13 @@ function answer(series: FakeSeries | undefined, key: SeriesAnswer['key'], query:
 }
 
 function marks(now: number): Mark[] {
-  const mark = (id: number, ago: number, kind: Mark['kind'], title: string, reference: string | null = null): Mark => ({
+  const mark = (
+    id: number,
+    ago: number,
+    kind: Mark['kind'],
+    title: string,
+    reference: string | null = null,
+  ): Mark => ({
     id,
     at_ms: now - ago * 60_000,
     end_ms: null,
@@ -225,10 +306,19 @@ function rules(gpu: boolean, alarm: boolean): AlertRule[] {
     ['/home', 0.91],
   ];
   return [
-    rule('memory-warn', 'RAM used is above 70 % for 60 s', 'percent', 70, [['memory.used', '', 0.7 * 62.7 * GIB]]),
-    rule('memory-act', 'RAM used is above 80 % for 30 s', 'percent', 80, [['memory.used', '', 0.8 * 62.7 * GIB]], {
-      severity: 'critical',
-    }),
+    rule('memory-warn', 'RAM used is above 70 % for 60 s', 'percent', 70, [
+      ['memory.used', '', 0.7 * 62.7 * GIB],
+    ]),
+    rule(
+      'memory-act',
+      'RAM used is above 80 % for 30 s',
+      'percent',
+      80,
+      [['memory.used', '', 0.8 * 62.7 * GIB]],
+      {
+        severity: 'critical',
+      },
+    ),
     rule(
       'vram-free',
       'VRAM free is below 1.50 GiB and falling',
@@ -278,7 +368,9 @@ function processes(gpu: boolean, now: number): Process[] {
     vram_bytes: gpu && vram ? vram * GIB : null,
     threads: 12,
     started_ms: now - pid * 60_000,
-    cpu_trace: Array.from({ length: 120 }, (_, i) => Math.max(0, cpu * (1 + wave(pid, now - (120 - i) * 5000, 30_000)))),
+    cpu_trace: Array.from({ length: 120 }, (_, i) =>
+      Math.max(0, cpu * (1 + wave(pid, now - (120 - i) * 5000, 30_000))),
+    ),
     own: false,
     ...more,
   });
@@ -294,7 +386,9 @@ function processes(gpu: boolean, now: number): Process[] {
     one(6121, 'code', null, 5, 1.4, 0),
     one(7001, 'plimsoll-desktop', null, 0.6, 0.05, 0, { own: true }),
     one(7002, 'WebKitWebProcess', null, 1.1, 0.18, 0, { own: true }),
-    ...Array.from({ length: 60 }, (_, i) => one(300 + i, `kworker/${i}`, null, 0, 0, 0, { user: 'root', uid: 0, command: '' })),
+    ...Array.from({ length: 60 }, (_, i) =>
+      one(300 + i, `kworker/${i}`, null, 0, 0, 0, { user: 'root', uid: 0, command: '' }),
+    ),
   ];
 }
 
@@ -305,7 +399,8 @@ export function devHost(search = location.search, more: (now: number) => Handler
   const empty = variant === 'empty';
   const start = Date.now();
   const list = catalogue(gpu);
-  const find = (metric: string, subject: string) => list.find((s) => s.metric === metric && s.subject === subject);
+  const find = (metric: string, subject: string) =>
+    list.find((s) => s.metric === metric && s.subject === subject);
   const kept = new Map<string, string>();
   const sources = (): SourceStatus[] => [
     { name: 'system', state: 'healthy', reason: '', since_ms: start, last_ms: Date.now() },
@@ -395,9 +490,12 @@ export function devHost(search = location.search, more: (now: number) => Handler
     'history.query': (query): Answer => ({
       from_ms: query.from_ms,
       to_ms: query.to_ms,
-      series: query.series.map((key) => answer(empty ? undefined : find(key.metric, key.subject), key, query, Date.now())),
+      series: query.series.map((key) =>
+        answer(empty ? undefined : find(key.metric, key.subject), key, query, Date.now()),
+      ),
     }),
-    marks: (span) => (empty ? [] : marks(start).filter((m) => m.at_ms >= span.from_ms && m.at_ms < span.to_ms)),
+    marks: (span) =>
+      empty ? [] : marks(start).filter((m) => m.at_ms >= span.from_ms && m.at_ms < span.to_ms),
     energy: (span) =>
       gpu && !empty
         ? {
@@ -448,10 +546,34 @@ export function devHost(search = location.search, more: (now: number) => Handler
       digest: 'd',
       problems: [],
       settings: [
-        { key: 'window.theme', spec: 'window.theme', value: new URLSearchParams(search).get('theme') ?? 'system', default: 'system', origin: { from: 'default' } },
-        { key: 'power.price_per_kwh', spec: 'power.price_per_kwh', value: 0.3, default: 0.3, origin: { from: 'default' } },
-        { key: 'power.currency', spec: 'power.currency', value: 'EUR', default: 'EUR', origin: { from: 'default' } },
-        { key: 'sampling.interval_ms', spec: 'sampling.interval_ms', value: 1000, default: 1000, origin: { from: 'default' } },
+        {
+          key: 'window.theme',
+          spec: 'window.theme',
+          value: new URLSearchParams(search).get('theme') ?? 'system',
+          default: 'system',
+          origin: { from: 'default' },
+        },
+        {
+          key: 'power.price_per_kwh',
+          spec: 'power.price_per_kwh',
+          value: 0.3,
+          default: 0.3,
+          origin: { from: 'default' },
+        },
+        {
+          key: 'power.currency',
+          spec: 'power.currency',
+          value: 'EUR',
+          default: 'EUR',
+          origin: { from: 'default' },
+        },
+        {
+          key: 'sampling.interval_ms',
+          spec: 'sampling.interval_ms',
+          value: 1000,
+          default: 1000,
+          origin: { from: 'default' },
+        },
       ],
     }),
     remember: ({ key, value }) => {

@@ -37,7 +37,8 @@ export function fakeHost(handlers: Handlers = {}, onSubscribe?: (fake: FakeHost)
       fake.calls.push({ command, args });
       // Never at once: a real door is not either.
       await Promise.resolve();
-      const handler = fake.handlers[command] as ((args: Args<K>) => AnswerOf<K> | Promise<AnswerOf<K>>) | undefined;
+      const handler = fake.handlers[command] as
+        ((args: Args<K>) => AnswerOf<K> | Promise<AnswerOf<K>>) | undefined;
       if (!handler) {
         throw new CallError({
           code: 'unavailable',

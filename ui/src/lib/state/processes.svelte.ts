@@ -16,7 +16,8 @@ class Processes {
     if (this.#users++ === 0) {
       void this.refresh();
       this.#off = live.on((event) => {
-        if ((event.event === 'processes' || event.event === 'missed') && range.pausedAt === null) void this.refresh();
+        if ((event.event === 'processes' || event.event === 'missed') && range.pausedAt === null)
+          void this.refresh();
       });
     }
     return () => {

@@ -1,7 +1,16 @@
 // What the whole window knows about the Plimsoll on the other side. Kept fresh
 // by live events; a status is asked for every few seconds while somebody looks.
 
-import type { About, Alert, AlertRule, ConfigView, Fault, SettingValue, SourceStatus, Status } from '../bindings';
+import type {
+  About,
+  Alert,
+  AlertRule,
+  ConfigView,
+  Fault,
+  SettingValue,
+  SourceStatus,
+  Status,
+} from '../bindings';
 import { call, toFault, type AnswerOf, type CommandName } from '../host';
 import { live } from './live.svelte';
 

@@ -10,7 +10,17 @@ let live: (typeof import('./live.svelte'))['live'];
 let stops: (() => void)[];
 
 const alert = (id: string, end: number | null, start = 0): Alert => ({
-  row: { id, rule: id, subject: '', severity: 'warning', title: id, start_ms: start, end_ms: end, peak: null, threshold: null },
+  row: {
+    id,
+    rule: id,
+    subject: '',
+    severity: 'warning',
+    title: id,
+    start_ms: start,
+    end_ms: end,
+    peak: null,
+    threshold: null,
+  },
   value: null,
   unit: null,
   advice: '',
@@ -43,7 +53,11 @@ const count = (command: string) => host.calls.filter((c) => c.command === comman
 it('says why Plimsoll cannot be reached, and stops saying so when it answers', async () => {
   expect(session.fault?.code).toBe('unavailable');
   host.handlers.about = () => {
-    throw new CallError({ code: 'protocol', message: 'The window is older than Plimsoll.', hint: 'Restart it.' });
+    throw new CallError({
+      code: 'protocol',
+      message: 'The window is older than Plimsoll.',
+      hint: 'Restart it.',
+    });
   };
   host.handlers.status = host.handlers.about as never;
   await session.reload();
@@ -83,8 +97,20 @@ it('a setting of another type than expected is the fallback', async () => {
     digest: '',
     problems: [],
     settings: [
-      { key: 'window.theme', spec: 'window.theme', value: 'light', default: 'system', origin: { from: 'default' } },
-      { key: 'power.price_per_kwh', spec: 'power.price_per_kwh', value: 'much', default: 0.3, origin: { from: 'default' } },
+      {
+        key: 'window.theme',
+        spec: 'window.theme',
+        value: 'light',
+        default: 'system',
+        origin: { from: 'default' },
+      },
+      {
+        key: 'power.price_per_kwh',
+        spec: 'power.price_per_kwh',
+        value: 'much',
+        default: 0.3,
+        origin: { from: 'default' },
+      },
     ],
   });
   await session.reload();

@@ -13,7 +13,8 @@ export interface Exported {
 const CELL = /[",\n\r]/;
 const cell = (text: string) => (CELL.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 /** At full precision, as short as it is exact; a gap is an empty cell. */
-const number = (value: number | null | undefined) => (value === null || value === undefined ? '' : String(value));
+const number = (value: number | null | undefined) =>
+  value === null || value === undefined ? '' : String(value);
 
 /**
  * One row a point: UTC time, metric, subject, unit, min, mean, max. Long and not
@@ -27,7 +28,9 @@ export function toCsv(list: readonly Exported[], view: Span): string {
     for (let i = 0; i < at.length; i++) {
       const t = at[i] ?? 0;
       if (t < view.from || t >= view.to) continue;
-      lines.push(`${new Date(t).toISOString()},${head},${number(min[i])},${number(mean[i])},${number(max[i])}`);
+      lines.push(
+        `${new Date(t).toISOString()},${head},${number(min[i])},${number(mean[i])},${number(max[i])}`,
+      );
     }
   }
   return lines.join('\r\n') + '\r\n';
@@ -93,7 +96,9 @@ export async function toPng(
     y += lane.canvas.height / dpr;
   }
   return new Promise((resolve, reject) =>
-    sheet.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('The picture could not be made.'))), 'image/png'),
+    sheet.toBlob(
+      (blob) => (blob ? resolve(blob) : reject(new Error('The picture could not be made.'))),
+      'image/png',
+    ),
   );
 }
-

@@ -3,7 +3,14 @@ import { describe, expect, it } from 'vitest';
 import type { AlertRule, Mark, SeriesInfo, SubjectKind, Unit } from '../../lib/bindings';
 import { endOf, gapReason, lanesOf, loadOf, PER_LANE, sectionsOf, titleOf, unitOf } from './lanes';
 
-const info = (metric: string, label: string, kind: SubjectKind, unit: Unit, subject = '', counter = false): SeriesInfo => ({
+const info = (
+  metric: string,
+  label: string,
+  kind: SubjectKind,
+  unit: Unit,
+  subject = '',
+  counter = false,
+): SeriesInfo => ({
   key: { metric, subject },
   label,
   subject_kind: kind,
@@ -58,7 +65,9 @@ describe('lanes', () => {
 
   it('ends where the thing itself ends', () => {
     const read = (metric: string, subject: string) =>
-      ({ 'gpu.vram.total': 24, 'mount.total/': 100, 'mount.total/home': 300 })[metric === 'gpu.vram.total' ? metric : metric + subject] ?? null;
+      ({ 'gpu.vram.total': 24, 'mount.total/': 100, 'mount.total/home': 300 })[
+        metric === 'gpu.vram.total' ? metric : metric + subject
+      ] ?? null;
     const [vram] = lanesOf(keys('gpu.vram.used'), series);
     const [mounts] = lanesOf(keys('mount.used'), series);
     const [busy] = lanesOf(keys('gpu.busy'), series);
@@ -95,7 +104,8 @@ describe('lanes', () => {
 
 describe('the list', () => {
   it('finds a row by any of its words', () => {
-    const found = (search: string) => sectionsOf(series, search).flatMap((s) => s.rows.map((r) => r.key.metric + r.key.subject));
+    const found = (search: string) =>
+      sectionsOf(series, search).flatMap((s) => s.rows.map((r) => r.key.metric + r.key.subject));
     expect(found('vram')).toEqual(['gpu.vram.used' + GPU]);
     expect(found('home used')).toEqual(['mount.used/home']);
     expect(found('CPU.CORE')).toHaveLength(12);
@@ -129,16 +139,26 @@ describe('the reason of a gap', () => {
 
   it('is the mark at its edge', () => {
     const marks = [mark(1_240_000, 'clock', 'The machine slept for 4 min'), mark(1_100_000, 'change', 'x')];
-    expect(gapReason(gap, marks, undefined, 9_000_000)).toBe('no data for 4 min: the machine slept for 4 min');
+    expect(gapReason(gap, marks, undefined, 9_000_000)).toBe(
+      'no data for 4 min: the machine slept for 4 min',
+    );
   });
 
   it('is the silent source, for a gap that goes on', () => {
-    const lost = { name: 'gpu', state: 'lost' as const, reason: 'The GPU fell off the bus', since_ms: 0, last_ms: 0 };
+    const lost = {
+      name: 'gpu',
+      state: 'lost' as const,
+      reason: 'The GPU fell off the bus',
+      since_ms: 0,
+      last_ms: 0,
+    };
     expect(gapReason(gap, [], lost, gap.to)).toBe('no data for 4 min: The GPU fell off the bus');
     expect(gapReason(gap, [], lost, gap.to + 3_600_000)).toBe('no data for 4 min');
   });
 
   it('is not a mark far away', () => {
-    expect(gapReason(gap, [mark(400_000, 'restart', 'Plimsoll started')], undefined, 9e9)).toBe('no data for 4 min');
+    expect(gapReason(gap, [mark(400_000, 'restart', 'Plimsoll started')], undefined, 9e9)).toBe(
+      'no data for 4 min',
+    );
   });
 });

@@ -1,6 +1,14 @@
 // What Explore shows: which lanes, under which names, to which end. Pure.
 
-import type { AlertRule, Mark, SeriesInfo, SeriesKey, SourceStatus, SubjectKind, Unit } from '../../lib/bindings';
+import type {
+  AlertRule,
+  Mark,
+  SeriesInfo,
+  SeriesKey,
+  SourceStatus,
+  SubjectKind,
+  Unit,
+} from '../../lib/bindings';
 import { keyOf } from '../../lib/chart/feed.svelte';
 import { span } from '../../lib/format';
 import { lineOf, type Line } from '../../lib/load';
@@ -106,7 +114,8 @@ const SECTIONS: [SubjectKind, string][] = [
 export function sectionsOf(series: readonly SeriesInfo[], search: string): Section[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const fits = (s: SeriesInfo, title: string) => {
-    const text = `${title} ${titleOf(s)} ${s.key.metric} ${s.subject_kind === 'gpu' ? '' : s.key.subject}`.toLowerCase();
+    const text =
+      `${title} ${titleOf(s)} ${s.key.metric} ${s.subject_kind === 'gpu' ? '' : s.key.subject}`.toLowerCase();
     return words.every((word) => text.includes(word));
   };
   return SECTIONS.map(([id, title]) => ({
@@ -152,7 +161,12 @@ export function loadOf(lane: Lane, rules: readonly AlertRule[]): Line | null {
 }
 
 /** Why there is a gap: a mark at its edge says it, or the source that is silent. */
-export function gapReason(gap: Span, marks: readonly Mark[], source: SourceStatus | undefined, now: number): string {
+export function gapReason(
+  gap: Span,
+  marks: readonly Mark[],
+  source: SourceStatus | undefined,
+  now: number,
+): string {
   const long = `no data for ${span(gap.to - gap.from)}`;
   const slack = Math.max(5000, (gap.to - gap.from) * 0.1);
   const mark = marks.find(
@@ -162,7 +176,8 @@ export function gapReason(gap: Span, marks: readonly Mark[], source: SourceStatu
       m.at_ms <= gap.to + slack,
   );
   if (mark) return `${long}: ${mark.title.charAt(0).toLowerCase()}${mark.title.slice(1)}`;
-  if (source && source.state !== 'healthy' && source.reason && gap.to >= now - 60_000) return `${long}: ${source.reason}`;
+  if (source && source.state !== 'healthy' && source.reason && gap.to >= now - 60_000)
+    return `${long}: ${source.reason}`;
   return long;
 }
 

@@ -52,7 +52,9 @@ const facts = (values: Record<string, number>, more: Partial<Facts> = {}): Facts
 
 describe('VRAM', () => {
   it('is measured against its line, and says how far it is', () => {
-    const face = vramFace(facts({ 'gpu.vram.used G': 20.6 * GIB }, { rules: [line('gpu.vram.used', 'G', 22.5 * GIB)] }));
+    const face = vramFace(
+      facts({ 'gpu.vram.used G': 20.6 * GIB }, { rules: [line('gpu.vram.used', 'G', 22.5 * GIB)] }),
+    );
     expect(face).toMatchObject({
       value: '20.6',
       unit: 'of 22.5 GiB',
@@ -65,7 +67,9 @@ describe('VRAM', () => {
   });
 
   it('above the line says by how much', () => {
-    const face = vramFace(facts({ 'gpu.vram.used G': 23.1 * GIB }, { rules: [line('gpu.vram.used', 'G', 22.5 * GIB)] }));
+    const face = vramFace(
+      facts({ 'gpu.vram.used G': 23.1 * GIB }, { rules: [line('gpu.vram.used', 'G', 22.5 * GIB)] }),
+    );
     expect(face).toMatchObject({ state: 'over', side: '103 %', left: '614 MiB above the line' });
   });
 
@@ -86,9 +90,16 @@ describe('VRAM', () => {
 
 it('the GPU says its heat against its own slowdown point, and what holds it back', () => {
   const values = { 'gpu.busy G': 71, 'gpu.temperature G': 68, 'gpu.power G': 287, 'gpu.power.limit G': 360 };
-  expect(gpuFace(facts(values))).toMatchObject({ value: '71', side: '287 W', left: '68 °C of 83 °C', right: 'cap 360 W' });
+  expect(gpuFace(facts(values))).toMatchObject({
+    value: '71',
+    side: '287 W',
+    left: '68 °C of 83 °C',
+    right: 'cap 360 W',
+  });
   expect(gpuFace(facts({ ...values, 'gpu.throttle.power G': 1 })).right).toBe('at its power cap');
-  expect(gpuFace(facts({ ...values, 'gpu.throttle.power G': 1, 'gpu.throttle.thermal G': 1 })).right).toBe('slowed by heat');
+  expect(gpuFace(facts({ ...values, 'gpu.throttle.power G': 1, 'gpu.throttle.thermal G': 1 })).right).toBe(
+    'slowed by heat',
+  );
   expect(gpuFace(facts(values, { slowdown: null })).left).toBe('68 °C');
 });
 
@@ -104,7 +115,9 @@ it('the CPU has no line of its own, but one that a person made', () => {
     right: '16 cores',
     load: null,
   });
-  expect(cpuFace(facts({ 'cpu.busy': 96 }, { rules: [line('cpu.busy', '', 95)] }))).toMatchObject({ state: 'over' });
+  expect(cpuFace(facts({ 'cpu.busy': 96 }, { rules: [line('cpu.busy', '', 95)] }))).toMatchObject({
+    state: 'over',
+  });
 });
 
 it('the disk is the mount that is nearest to its end', () => {
@@ -124,13 +137,25 @@ it('the disk is the mount that is nearest to its end', () => {
 it('the network is the busiest card, and never the loop', () => {
   const series = ['lo', 'eth0', 'wlan0'].map((m) => info('net.received', m));
   const values = { 'net.received lo': 9e9, 'net.received eth0': 10, 'net.received wlan0': 2048 };
-  expect(netFace(facts(values, { series }))).toMatchObject({ about: 'wlan0', value: '2.00', unit: 'KiB/s in' });
+  expect(netFace(facts(values, { series }))).toMatchObject({
+    about: 'wlan0',
+    value: '2.00',
+    unit: 'KiB/s in',
+  });
   expect(netFace(facts({}, { series: [info('net.received', 'lo')] }))).toBeNull();
-  expect(activityKeys([info('net.sent', 'lo'), info('net.sent', 'eth0')]).map((s) => s.key.subject)).toEqual(['eth0']);
+  expect(activityKeys([info('net.sent', 'lo'), info('net.sent', 'eth0')]).map((s) => s.key.subject)).toEqual([
+    'eth0',
+  ]);
 });
 
 describe('a silent source', () => {
-  const source = (state: SourceStatus['state'], reason = ''): SourceStatus => ({ name: 'gpu', state, reason, since_ms: 0, last_ms: 1000 });
+  const source = (state: SourceStatus['state'], reason = ''): SourceStatus => ({
+    name: 'gpu',
+    state,
+    reason,
+    since_ms: 0,
+    last_ms: 1000,
+  });
 
   it('says why in words', () => {
     expect(silence(source('healthy'), 5000)).toBeNull();

@@ -37,7 +37,12 @@ function room(
   const suffix = unitOf === null ? '' : bytes(unitOf).unit;
   const state = line ? loadState(used, line.value) : 'ok';
   const load: Load | null = line
-    ? { value: line.value, label: bytesAs(line.value, bytes(total ?? line.value).unit), state, reserve: total !== null }
+    ? {
+        value: line.value,
+        label: bytesAs(line.value, bytes(total ?? line.value).unit),
+        state,
+        reserve: total !== null,
+      }
     : null;
   let left = '';
   if (used !== null && line) {
@@ -59,7 +64,11 @@ function room(
 }
 
 /** Busy in percent; a line only where a person made a rule for it. */
-function busy(face: Pick<Face, 'id' | 'title' | 'about' | 'key'>, value: number | null, rules: readonly AlertRule[]): Face {
+function busy(
+  face: Pick<Face, 'id' | 'title' | 'about' | 'key'>,
+  value: number | null,
+  rules: readonly AlertRule[],
+): Face {
   const line = lineOf(face.key, rules);
   const state = line ? loadState(value, line.value, line.floor) : 'ok';
   return {
@@ -138,7 +147,12 @@ export function gpuFace(f: Facts): Face {
   return {
     ...face,
     side: watts === null ? null : text(watts, 'watts'),
-    left: heat === null ? '' : f.slowdown === null ? `${signed(heat, 0)} °C` : `${signed(heat, 0)} °C of ${f.slowdown} °C`,
+    left:
+      heat === null
+        ? ''
+        : f.slowdown === null
+          ? `${signed(heat, 0)} °C`
+          : `${signed(heat, 0)} °C of ${f.slowdown} °C`,
     right: throttled ?? (cap === null ? '' : `cap ${text(cap, 'watts')}`),
   };
 }
@@ -212,7 +226,11 @@ export function silence(source: SourceStatus | undefined, now: number): string |
 }
 
 /** True where the cards of the GPU have nothing to show at all. */
-export function withoutGpu(sources: readonly SourceStatus[], gpu: string | null, status: Status | null): boolean {
+export function withoutGpu(
+  sources: readonly SourceStatus[],
+  gpu: string | null,
+  status: Status | null,
+): boolean {
   const source = sources.find((s) => s.name === 'gpu');
   return gpu === null && status !== null && (source === undefined || source.state !== 'starting');
 }
