@@ -159,10 +159,8 @@ pub fn run(args: Args, graphics: Graphics) -> Result<u8, Box<dyn std::error::Err
 
     let code = app.run_return(|app, event| match event {
         RunEvent::WindowEvent { label, event, .. } if label == window::LABEL => match event {
-            WindowEvent::CloseRequested { api, .. } => {
-                if !window::may_close(app) {
-                    api.prevent_close();
-                }
+            WindowEvent::CloseRequested { api, .. } if !window::may_close(app) => {
+                api.prevent_close();
             }
             WindowEvent::Destroyed => window::destroyed(app),
             _ => {}
