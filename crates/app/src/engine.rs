@@ -83,9 +83,10 @@ impl Engine {
         let file = config.follow();
         let sense = project(config.watch(), |config: &Arc<Config>| sense_options(config));
         // A driver's library is loaded, or a simulated day is prepared: not on the runtime's threads.
-        let (simulated, options, time) = (folder.simulated(), sense.clone(), clock.clone());
+        let (simulated, first) = (folder.simulated(), folder.first_start());
+        let (options, time) = (sense.clone(), clock.clone());
         let Choice { sources, simulation } =
-            blocking(move || Choice::make(simulated, options, &time)).await??;
+            blocking(move || Choice::make(simulated, first, options, &time)).await??;
         let history = History::open(
             folder.path(),
             project(config.watch(), |config: &Arc<Config>| history_options(config)),
@@ -99,8 +100,8 @@ impl Engine {
         config.mark_into(announced.clone());
         say_what_happened(&folder, &*recorder, started_ms);
         // A new demo gets a past first; its live ticks wait for that.
-        let hold = (simulation.is_some() && folder.first_start())
-            .then(|| Arc::new(HoldBack::new(announced.clone())));
+        let hold =
+            (simulation.is_some() && first).then(|| Arc::new(HoldBack::new(announced.clone())));
         let record = hold.clone().map_or(announced, |hold| hold as Arc<dyn Record>);
         let sampler = Sampler::start(sources.list, sense, clock.clone(), record.clone());
         let alerts = Alerts::start(alerts::Parts {

@@ -60,9 +60,10 @@ impl Sampling {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (keep, sense) = watch::channel(sense_options(&loaded.config));
         let (options, time) = (sense.clone(), clock.clone());
-        let Choice { sources, .. } =
-            crate::dispatch::blocking(move || Choice::make(places.simulated, options, &time))
-                .await??;
+        let Choice { sources, .. } = crate::dispatch::blocking(move || {
+            Choice::make(places.simulated, false, options, &time)
+        })
+        .await??;
         let sampler = Sampler::start(sources.list, sense, clock, Arc::new(Nowhere));
         let mut sampling = Self { pulse: sampler.watch(), sampler, _options: keep };
         // Shares and rates are differences: the first tick only gives them their base.

@@ -21,8 +21,11 @@ pub struct Choice {
 // === impl Choice ===
 
 impl Choice {
+    /// A simulated machine that gets a past has been watched since it began, so
+    /// that its counters go on without a break; any other starts them at zero.
     pub fn make(
         simulated: bool,
+        with_past: bool,
         options: watch::Receiver<Options>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, Fault> {
@@ -31,13 +34,11 @@ impl Choice {
             return Ok(Self { sources, simulation: None });
         }
         let now = clock.now();
-        let offset = jiff::tz::TimeZone::system()
-            .to_offset(jiff::Timestamp::from_millisecond(now.wall_ms).unwrap_or_default())
-            .seconds();
-        let simulation = Simulation::new(DEMO, DEMO_SEED, 1.0, now)
-            .map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))?
-            .since(now.wall_ms - PAST_MS)
-            .by_the_clock(i64::from(offset));
+        let mut simulation = Simulation::new(DEMO, DEMO_SEED, 1.0, now)
+            .map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))?;
+        if with_past {
+            simulation = simulation.since(now.wall_ms - PAST_MS);
+        }
         Ok(Self { sources: simulation.sources(options), simulation: Some(simulation) })
     }
 }

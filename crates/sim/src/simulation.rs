@@ -119,16 +119,6 @@ impl Simulation {
         Self { plan: Arc::new(plan), ..self }
     }
 
-    /// The time of day follows the clock of a place, given as its distance from
-    /// UTC, in the place of the scenario's own.
-    #[must_use]
-    pub fn by_the_clock(mut self, utc_offset_s: i64) -> Self {
-        if let Some(plan) = Arc::get_mut(&mut self.plan) {
-            plan.day_offset_s = utc_offset_s;
-        }
-        self
-    }
-
     pub fn title(&self) -> &str {
         &self.plan.scenario.title
     }

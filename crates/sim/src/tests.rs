@@ -256,7 +256,6 @@ fn the_demo_begins_shortly_before_its_batch() {
     let simulation = simulation("day", 7, 1.0);
     assert_eq!(simulation.phase(after(0)), "chat");
     assert_eq!(simulation.phase(after(5 * 60_000)), "a batch that fills VRAM");
-    assert_eq!(simulation.by_the_clock(-12 * 3600).phase(after(0)), "idle night");
 }
 
 #[test]
