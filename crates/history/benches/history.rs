@@ -244,6 +244,11 @@ async fn size() -> Result<(), Failure> {
     Ok(())
 }
 
+/// 200, unless `PLIMSOLL_BENCH_SERIES` asks for fewer (at least 48), for a quick look.
+fn series_filled() -> u32 {
+    std::env::var("PLIMSOLL_BENCH_SERIES").ok().and_then(|n| n.parse().ok()).unwrap_or(SERIES)
+}
+
 /// Of the whole process: what a busy machine does not blur.
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -260,8 +265,13 @@ async fn queries() -> Result<(), Failure> {
     // Not at the end of a slot at any level: there is an unsealed part of each.
     let now = START + 13 * DAY + 7 * HOUR + 5 * 60_000;
     let began = Instant::now();
-    plimsoll_history::fill(folder.path(), now, SERIES, [2 * DAY, 14 * DAY, 90 * DAY, 1826 * DAY])
-        .await?;
+    plimsoll_history::fill(
+        folder.path(),
+        now,
+        series_filled(),
+        [2 * DAY, 14 * DAY, 90 * DAY, 1826 * DAY],
+    )
+    .await?;
     let (history, clock, _options) = open(folder.path(), now).await?;
     let subjects: Vec<Arc<str>> = (0..SERIES).map(|i| i.to_string().into()).collect();
     for i in 0..300 {
@@ -290,7 +300,9 @@ async fn queries() -> Result<(), Failure> {
             if random.random_bool(0.5) { 0 } else { random.random_range(0..=(1826 * DAY - range)) };
         let n = random.random_range(1..=8);
         let series = (0..n)
-            .map(|_| SeriesKey::new("cpu.core.busy", random.random_range(0..SERIES).to_string()))
+            .map(|_| {
+                SeriesKey::new("cpu.core.busy", random.random_range(0..series_filled()).to_string())
+            })
             .collect();
         Query { series, from_ms: end - back - range, to_ms: end - back, width_px: 1200 }
     };
@@ -308,6 +320,28 @@ async fn queries() -> Result<(), Failure> {
         let (p99, worst) = (percentile(&mut times, 0.99), percentile(&mut times, 1.0));
         println!(
             "  {round:>5}: p50 {p50:>9.2?}  p99 {p99:>9.2?}  worst {worst:>9.2?}  CPU a query {cpu:>9.2?}"
+        );
+    }
+    for (name, range) in [
+        ("an hour", HOUR),
+        ("ten hours", 10 * HOUR),
+        ("a week", 7 * DAY),
+        ("a month", 30 * DAY),
+        ("five years", 1826 * DAY),
+    ] {
+        let series = (0..8).map(|s: u32| SeriesKey::new("cpu.core.busy", s.to_string())).collect();
+        let ask = Query { series, from_ms: end - range, to_ms: end, width_px: 1200 };
+        let mut times = Vec::new();
+        let cpu = cpu_time();
+        for _ in 0..20 {
+            let began = Instant::now();
+            std::hint::black_box(reader.query(&ask).await?);
+            times.push(began.elapsed());
+        }
+        println!(
+            "  eight series over {name}: p50 {:.2?}, CPU {:.2?}",
+            percentile(&mut times, 0.5),
+            (cpu_time() - cpu) / 20
         );
     }
     // Cold: a new reader, the file out of the kernel's cache.

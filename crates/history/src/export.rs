@@ -141,7 +141,7 @@ impl Progress {
             match wanted.zip(material) {
                 Some((wanted, material)) => {
                     off_the_runtime(move || {
-                        point_numbers(&material.collect(&wanted, Columns::All).0, metric)
+                        point_numbers(&material.collect(&wanted, Columns::All, None).0, metric)
                     })
                     .await
                 }

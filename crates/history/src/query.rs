@@ -88,11 +88,22 @@ impl Material {
     /// What one series has, visible and in order of time, with the longest
     /// cadence at which it was taken. At the raw level each value is a point of
     /// its own, and each pair of totals.
-    pub(crate) fn collect(&self, wanted: &Wanted, columns: Columns) -> (Points, u32) {
+    ///
+    /// Where one lane answers alone, points may be joined to `join_ms` (a
+    /// multiple of the level's step) as they are read: years of hours then never
+    /// stand in memory one by one. With more lanes each point is looked at.
+    pub(crate) fn collect(
+        &self,
+        wanted: &Wanted,
+        columns: Columns,
+        join_ms: Option<i64>,
+    ) -> (Points, u32) {
+        let join_ms = join_ms.filter(|_| self.lanes.len() == 1).or(self.level.step_ms());
         let mut cadence = wanted.cadence_ms;
         let mut found: Option<Points> = None;
         for (index, read) in self.read.iter().enumerate() {
-            let Some(mut own) = self.lane_points(read, wanted, columns, &mut cadence) else {
+            let Some(mut own) = self.lane_points(read, wanted, columns, join_ms, &mut cadence)
+            else {
                 continue;
             };
             if self.lanes.len() > index + 1 {
@@ -128,6 +139,7 @@ impl Material {
         read: &LanePieces,
         wanted: &Wanted,
         columns: Columns,
+        join_ms: Option<i64>,
         cadence: &mut u32,
     ) -> Option<Points> {
         let mut points: Option<Points> = None;
@@ -147,6 +159,10 @@ impl Material {
             if piece.from_ms < from || piece.from_ms + piece.level.chunk_ms() > to {
                 more.retain(|at| at >= from && at < to);
             }
+            let more = match join_ms {
+                Some(join) if join != step => more.coarser(join),
+                _ => more,
+            };
             match &mut points {
                 None => points = Some(more),
                 Some(points) => points.append(more),
@@ -158,7 +174,7 @@ impl Material {
             values
         });
         let raw_from = read.starts[Level::Raw as usize];
-        let Some(step) = self.level.step_ms() else {
+        let (Some(_), Some(step)) = (self.level.step_ms(), join_ms) else {
             return values.map(|values| values.singly(raw_from, *cadence));
         };
         let rolled = values.map(|values| values.roll(step, raw_from, *cadence));

@@ -28,7 +28,7 @@ use crate::{
     error::{OpenError, ReadError},
     events,
     history::Shared,
-    query::{Material, Wanted, draw, grown},
+    query::{Material, Wanted, draw, grown, step_for},
     recorder::Queue,
     retention::table_bytes,
     rollup::{Points, Values},
@@ -289,9 +289,10 @@ impl Reader {
         let Some((wanted, material)) = outcome? else { return Ok(None) };
         drop(desk);
         let spec = wanted.metric.spec();
-        let sum =
-            off_the_runtime(move || grown(&material.collect(&wanted, Columns::Chart).0, spec))
-                .await;
+        let sum = off_the_runtime(move || {
+            grown(&material.collect(&wanted, Columns::Chart, None).0, spec)
+        })
+        .await;
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         Ok(sum.map(|(increase, covered)| Increase {
             increase,
@@ -579,9 +580,10 @@ fn answer_one(
     width_px: u32,
 ) -> SeriesAnswer {
     let Some(wanted) = wanted else { return unknown(key, material.level) };
-    let (points, cadence) = material.collect(&wanted, Columns::Chart);
     let spec = wanted.metric.spec();
     let step = material.level.step_ms();
+    let join = step.map(|step| step_for(from_ms, to_ms, width_px, step));
+    let (points, cadence) = material.collect(&wanted, Columns::Chart, join);
     let (points, step_ms) = draw(points, spec, cadence, step, from_ms, to_ms, width_px);
     SeriesAnswer {
         key,
