@@ -144,6 +144,11 @@ describe('the reason of a gap', () => {
     );
   });
 
+  it('is that Plimsoll did not run, where its start ends the gap', () => {
+    const started = mark(1_240_500, 'restart', 'Plimsoll started, version 0.1.0');
+    expect(gapReason(gap, [started], undefined, 9e9)).toBe('no data for 4 min: Plimsoll did not run');
+  });
+
   it('is the silent source, for a gap that goes on', () => {
     const lost = {
       name: 'gpu',

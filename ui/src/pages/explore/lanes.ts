@@ -175,7 +175,11 @@ export function gapReason(
       m.at_ms >= gap.from - slack &&
       m.at_ms <= gap.to + slack,
   );
-  if (mark) return `${long}: ${mark.title.charAt(0).toLowerCase()}${mark.title.slice(1)}`;
+  if (mark) {
+    // A start ends the gap; what caused it is that nothing ran before.
+    const why = /^Plimsoll started/.test(mark.title) ? 'Plimsoll did not run' : mark.title.replace(/^The /, 'the ');
+    return `${long}: ${why}`;
+  }
   if (source && source.state !== 'healthy' && source.reason && gap.to >= now - 60_000)
     return `${long}: ${source.reason}`;
   return long;
