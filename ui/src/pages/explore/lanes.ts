@@ -177,7 +177,9 @@ export function gapReason(
   );
   if (mark) {
     // A start ends the gap; what caused it is that nothing ran before.
-    const why = /^Plimsoll started/.test(mark.title) ? 'Plimsoll did not run' : mark.title.replace(/^The /, 'the ');
+    const why = /^Plimsoll started/.test(mark.title)
+      ? 'Plimsoll did not run'
+      : mark.title.replace(/^The /, 'the ');
     return `${long}: ${why}`;
   }
   if (source && source.state !== 'healthy' && source.reason && gap.to >= now - 60_000)
