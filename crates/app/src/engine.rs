@@ -146,12 +146,14 @@ impl Engine {
         if let (Some(simulation), Some(hold)) = (simulation, hold) {
             let gpu = app.gpu.borrow().as_deref().cloned().unwrap_or_default();
             let rules = Rehearsal::new(app.config.config(), gpu);
-            let alerts = app.alerts.clone();
+            let (alerts, hub) = (app.alerts.clone(), app.hub.clone());
             app.jobs.start("The demo's first day", |job| async move {
                 let done = demo::fill(&job, simulation, rules, recorder, started).await;
                 hold.let_go();
                 let (rows, words) = done?;
                 alerts.remember(rows);
+                // Charts asked before there was a past: they ask again.
+                hub.tell(Live::Missed { messages: 0 });
                 Ok(words)
             })?;
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use plimsoll_tests::{
     desk::{Desk, shots},
-    page::Page,
+    page::{Page, test_id},
     program::Home,
 };
 
@@ -62,6 +62,15 @@ async fn every_page_is_shown_with_the_simulated_workstation() -> Result<()> {
     let mut desk = Desk::new(&home)?;
     let page = desk.window(&home, &["--demo"]).await?;
     steps::settled(&page).await?;
+    if shots().is_some() {
+        // The demo's first day is still being written when the window opens.
+        let mut rounds = 0;
+        while page.is_there(&test_id("work")).await? && rounds < 120 {
+            page.live_for(Duration::from_secs(1)).await;
+            rounds += 1;
+        }
+        page.live_for(Duration::from_secs(5)).await;
+    }
     take(&home, &page, "demo").await?;
     page.close().await
 }
