@@ -4,10 +4,10 @@
 #   ./bench.sh cpu       `plimsoll up` against btm, 300 sleeping processes beside them
 #   ./bench.sh window    first painted value, CPU seen and hidden, under Xvfb
 set -euo pipefail
-cd "$(dirname "$0")"
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. packaging/system.sh
 
-say() { printf '\n== %s\n' "$*"; }
-target=${CARGO_TARGET_DIR:-target}
+target=$(target_dir)
 
 bench_history() {
   say "history: ingest, size, queries"
@@ -28,8 +28,11 @@ bench_cpu() {
 
 bench_window() {
   say "building the window and the measuring tool"
-  (cd ui && npm ci --no-audit --no-fund && npm run build)
-  cargo build --release -p plimsoll-desktop --features custom-protocol
+  need_packages "the window" $BUILD_PACKAGES
+  need_packages "a display without a screen" xvfb dbus
+  need_node
+  ui_dist
+  cargo build --release -p plimsoll-desktop -p plimsoll
   cargo build -p plimsoll-tests --bin measure
   PLIMSOLL_DESKTOP_BIN=$target/release/plimsoll-desktop "$target/debug/measure" window "$@"
 }

@@ -1,6 +1,9 @@
-//! The NVIDIA and WebKitGTK trap: with NVIDIA's driver, WebKitGTK's DMA-BUF
-//! renderer can leave the window blank. It is switched off where that driver
-//! runs, before anything of WebKit is loaded, and the log says so.
+//! Which renderer WebKitGTK gets, decided before anything of WebKit is loaded.
+//!
+//! With NVIDIA's driver its DMA-BUF renderer can leave the window blank. Without
+//! any render node (`/dev/dri/renderD*`) it draws through OpenGL in software and
+//! then copies: three times the CPU of drawing directly. In both cases it is
+//! switched off, and the log says so.
 
 use std::path::Path;
 
@@ -9,12 +12,14 @@ const RENDERER: &str = "WEBKIT_DISABLE_DMABUF_RENDERER";
 /// What was found, and what was done about it; for the log, which opens later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Graphics {
-    /// No NVIDIA driver: nothing to do.
+    /// A card with a driver of its own: nothing to do.
     Plain,
     /// The variable was set already; the person's choice stands.
     Chosen,
-    /// The driver runs: the renderer was switched off.
-    SwitchedOff,
+    /// NVIDIA's driver runs: the renderer was switched off.
+    BesideNvidia,
+    /// Nothing renders in hardware: the renderer was switched off.
+    InSoftware,
 }
 
 // === impl Graphics ===
@@ -22,11 +27,15 @@ pub enum Graphics {
 impl Graphics {
     pub fn log(self) {
         match self {
-            Graphics::Plain => tracing::debug!("no NVIDIA driver: WebKitGTK renders as it likes"),
+            Graphics::Plain => tracing::debug!("WebKitGTK renders as it likes"),
             Graphics::Chosen => tracing::info!("{RENDERER} is set in the environment and stands"),
-            Graphics::SwitchedOff => tracing::info!(
+            Graphics::BesideNvidia => tracing::info!(
                 "NVIDIA driver found: WebKitGTK's DMA-BUF renderer is switched off \
                  ({RENDERER}=1), with it the window can stay blank"
+            ),
+            Graphics::InSoftware => tracing::info!(
+                "no /dev/dri/renderD*: WebKitGTK's DMA-BUF renderer is switched off \
+                 ({RENDERER}=1), in software it costs more than drawing directly"
             ),
         }
     }
@@ -35,7 +44,7 @@ impl Graphics {
 /// Call it before any thread is started.
 pub fn prepare() -> Graphics {
     let found = decide(Path::new("/"), std::env::var_os(RENDERER).is_some());
-    if found == Graphics::SwitchedOff {
+    if matches!(found, Graphics::BesideNvidia | Graphics::InSoftware) {
         set_renderer_off();
     }
     found
@@ -52,11 +61,17 @@ fn decide(root: &Path, set_already: bool) -> Graphics {
     let driver = ["proc/driver/nvidia/version", "sys/module/nvidia/version"]
         .iter()
         .any(|path| root.join(path).exists());
-    match (driver, set_already) {
-        (false, _) => Graphics::Plain,
-        (true, true) => Graphics::Chosen,
-        (true, false) => Graphics::SwitchedOff,
+    match (set_already, driver, renders_in_hardware(root)) {
+        (true, _, _) => Graphics::Chosen,
+        (false, true, _) => Graphics::BesideNvidia,
+        (false, false, false) => Graphics::InSoftware,
+        (false, false, true) => Graphics::Plain,
     }
+}
+
+fn renders_in_hardware(root: &Path) -> bool {
+    let Ok(nodes) = std::fs::read_dir(root.join("dev/dri")) else { return false };
+    nodes.flatten().any(|node| node.file_name().to_string_lossy().starts_with("renderD"))
 }
 
 #[cfg(test)]
@@ -64,13 +79,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_renderer_is_switched_off_only_beside_the_driver_and_a_set_variable_stands() {
+    fn the_renderer_is_switched_off_beside_nvidia_and_in_software_and_a_set_variable_stands() {
         let root = tempfile::tempdir().unwrap();
+        assert_eq!(decide(root.path(), false), Graphics::InSoftware);
+        let nodes = root.path().join("dev/dri");
+        std::fs::create_dir_all(&nodes).unwrap();
+        std::fs::write(nodes.join("card0"), "").unwrap();
+        assert_eq!(
+            decide(root.path(), false),
+            Graphics::InSoftware,
+            "a card without a render node"
+        );
+        std::fs::write(nodes.join("renderD128"), "").unwrap();
         assert_eq!(decide(root.path(), false), Graphics::Plain);
         let module = root.path().join("sys/module/nvidia");
         std::fs::create_dir_all(&module).unwrap();
         std::fs::write(module.join("version"), "550.54\n").unwrap();
-        assert_eq!(decide(root.path(), false), Graphics::SwitchedOff);
+        assert_eq!(decide(root.path(), false), Graphics::BesideNvidia);
         assert_eq!(decide(root.path(), true), Graphics::Chosen);
     }
 }
