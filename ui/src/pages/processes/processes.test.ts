@@ -1,12 +1,13 @@
 import { cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/svelte';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import type { Process, ProcessTable } from '../../lib/bindings';
+import type { About, Process, ProcessTable } from '../../lib/bindings';
 import { CallError, useHost } from '../../lib/host';
 import { fakeHost, type FakeHost } from '../../lib/host/fake';
 import { router } from '../../lib/router.svelte';
 import { live } from '../../lib/state/live.svelte';
 import { range } from '../../lib/state/range.svelte';
+import { session } from '../../lib/state/session.svelte';
 import { toasts } from '../../lib/state/toasts.svelte';
 import Processes from './Processes.svelte';
 
@@ -76,6 +77,7 @@ beforeEach(() => {
 afterEach(() => {
   range.goLive();
   toasts.list = [];
+  session.about = null;
   cleanup();
   stops.forEach((stop) => stop());
 });
@@ -103,6 +105,7 @@ describe('the tree', () => {
   });
 
   it('says in words that VRAM is not known, and never 0', async () => {
+    session.about = { gpu: { name: 'NVIDIA GeForce RTX 4090' }, machine: { cores: 8 } } as About;
     table = {
       ...table,
       vram_unknown: 'The driver gives no list',
@@ -111,6 +114,19 @@ describe('the tree', () => {
     const grid = await open();
     await waitFor(() => expect(within(grid).getAllByText('unknown').length).toBeGreaterThan(0));
     expect(screen.getByText(/VRAM of each process is not known: The driver gives no list/)).toBeTruthy();
+  });
+
+  it('without a card shows a dash in each row, and the reason once', async () => {
+    session.about = { gpu: null, machine: { cores: 8 } } as About;
+    table = {
+      ...table,
+      vram_unknown: 'No NVIDIA driver on this machine',
+      processes: table.processes.map((p) => ({ ...p, vram_bytes: null })),
+    };
+    const grid = await open();
+    await waitFor(() => expect(within(grid).getAllByText('–').length).toBeGreaterThan(0));
+    expect(within(grid).queryByText('unknown')).toBeNull();
+    expect(screen.getByText(/VRAM of each process is not known: No NVIDIA driver/)).toBeTruthy();
   });
 
   it('of 2000 processes holds only the rows that are seen', async () => {
