@@ -38,6 +38,7 @@ it('a Plimsoll that does not answer is said in words, with what to do', async ()
   expect(screen.getByRole('button', { name: 'Try again' })).toBeTruthy();
 });
 
+// AA1, AA2: the machine's and the card's figures
 it('shows the five instruments with their values and lines', async () => {
   open('', '#/overview');
   const bank = await screen.findByRole('region', { name: 'Instruments' });

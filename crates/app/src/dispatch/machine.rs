@@ -80,7 +80,6 @@ impl App {
     }
 
     /// For probes: well while it measures and records, ready once it has measured.
-    // AR9
     pub fn how_it_is(&self) -> Health {
         let pulse = self.pulse.borrow().clone();
         let measured = |state| matches!(state, SourceState::Healthy);

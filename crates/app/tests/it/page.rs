@@ -69,6 +69,7 @@ impl Served {
     }
 }
 
+// AR9
 #[tokio::test]
 async fn without_a_cookie_nothing_is_served_but_probes() {
     let served = serve().await;
@@ -76,7 +77,6 @@ async fn without_a_cookie_nothing_is_served_but_probes() {
     assert_eq!(served.get("/assets/a-1.js", "").await.0, 401);
     assert_eq!(served.get("/api/live", "").await.0, 401);
     assert_eq!(served.call(r#"{"command":"recall","args":{"key":"a"}}"#, "").await.0, 401);
-    // AR9
     let (status, text) = served.get("/health", "").await;
     assert!(status == 200 && text.contains(r#""healthy":true"#), "{text}");
     assert_eq!(served.get("/ready", "").await.0, 503, "nothing was measured yet");

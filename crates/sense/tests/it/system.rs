@@ -152,6 +152,7 @@ impl Bracketed {
     }
 }
 
+// AA1: RAM, CPU and disk as they are
 #[test]
 fn the_system_agrees_with_an_independent_reading_of_proc() {
     let mut system = source(&mut sources(), "system");
