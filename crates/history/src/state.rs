@@ -75,6 +75,19 @@ impl State {
         Ok(done.last_insert_rowid())
     }
 
+    /// Forgets all but the newest `keep` revisions and returns how many went. The
+    /// newest one is in force: it stays whatever `keep` is.
+    pub async fn forget_revisions(&self, keep: u32) -> Result<u64, ReadError> {
+        let done = sqlx::query(
+            "DELETE FROM revision
+             WHERE id <= (SELECT id FROM revision ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        )
+        .bind(keep.max(1))
+        .execute(&mut *self.connection.lock().await)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
     /// The newest revisions first, at most `limit`.
     pub async fn revisions(&self, limit: u32) -> Result<Vec<StoredRevision>, ReadError> {
         let rows = sqlx::query(
@@ -252,5 +265,35 @@ mod tests {
         assert_eq!(state.recall("gone").await.unwrap(), None);
         assert_eq!(state.revision(id).await.unwrap().unwrap(), StoredRevision { id, ..revision });
         assert_eq!(state.alerts().await.unwrap(), [alert]);
+    }
+
+    #[tokio::test]
+    async fn old_revisions_are_forgotten_and_the_one_in_force_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path()).await.unwrap();
+        assert_eq!(state.forget_revisions(3).await.unwrap(), 0);
+        for at_ms in 0..5 {
+            let revision = StoredRevision {
+                id: 0,
+                at_ms,
+                by: "window".into(),
+                summary: String::new(),
+                digest: String::new(),
+                text: String::new(),
+                diff: "[]".into(),
+            };
+            state.add_revision(&revision).await.unwrap();
+        }
+        assert_eq!(state.forget_revisions(3).await.unwrap(), 2);
+        let left = async || -> Vec<i64> {
+            state.revisions(9).await.unwrap().iter().map(|r| r.at_ms).collect()
+        };
+        assert_eq!(left().await, [4, 3, 2]);
+        assert_eq!(state.forget_revisions(3).await.unwrap(), 0);
+        assert_eq!(state.forget_revisions(0).await.unwrap(), 2);
+        assert_eq!(left().await, [4]);
+        // A number is never given twice.
+        let revision = state.revisions(1).await.unwrap().remove(0);
+        assert_eq!(state.add_revision(&revision).await.unwrap(), 6);
     }
 }

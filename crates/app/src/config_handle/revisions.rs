@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Fault, FaultCode};
 
+/// How many revisions can be gone back to.
+const KEPT: u32 = 1000;
+
 /// A revision with the whole text it put in force.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptRevision {
@@ -77,7 +80,12 @@ impl Revisions for State {
                 })
                 .map_err(fault)?,
             };
-            self.add_revision(&stored).await.map_err(fault)
+            let number = self.add_revision(&stored).await.map_err(fault)?;
+            // It is stored: that an old one stays a while longer fails nothing.
+            if let Err(error) = self.forget_revisions(KEPT).await {
+                tracing::warn!(%error, "old revisions could not be forgotten");
+            }
+            Ok(number)
         })
     }
 
