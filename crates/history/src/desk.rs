@@ -1,7 +1,7 @@
 //! A connection that reads, and what one question needs from it: everything in
 //! one read transaction, so that sealing meanwhile shows no seam.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, ops::Range, sync::Arc};
 
 use plimsoll_core::{
     metric::{Kind, Metric},
@@ -29,6 +29,42 @@ pub(crate) struct Desk {
     pub tail: Tail,
     /// Nobody asks any more.
     pub closed: bool,
+}
+
+/// Slots of one level of a lane that begin after one moment and before another.
+struct Span {
+    level: Level,
+    lane: i64,
+    after_ms: i64,
+    end_ms: i64,
+}
+
+/// What stands before each chunk of an answer.
+struct Head {
+    span: usize,
+    series: u32,
+    from_ms: i64,
+    data: Range<usize>,
+}
+
+// === impl Head ===
+
+impl Head {
+    /// Reads on at `at` and moves it behind the chunk.
+    fn take(all: &[u8], at: &mut usize) -> Option<Self> {
+        let mut word = || -> Option<&str> {
+            let rest = all.get(*at..)?;
+            let end = rest.iter().position(|&b| b == b' ')?;
+            *at += end + 1;
+            std::str::from_utf8(&rest[..end]).ok()
+        };
+        let (span, series) = (word()?.parse().ok()?, word()?.parse().ok()?);
+        let from_ms = word()?.parse().ok()?;
+        let length: usize = word()?.parse().ok()?;
+        let data = *at..at.checked_add(length).filter(|end| *end <= all.len())?;
+        *at = data.end;
+        Some(Self { span, series, from_ms, data })
+    }
 }
 
 // === impl Desk ===
@@ -146,20 +182,38 @@ impl Desk {
     }
 
     pub(crate) async fn find(&mut self, key: &SeriesKey) -> Result<Option<Wanted>, ReadError> {
-        let Some(metric) = Metric::named(&key.metric) else { return Ok(None) };
-        let row =
-            sqlx::query("SELECT id, cadence_ms FROM series WHERE metric = ?1 AND subject = ?2")
-                .bind(&key.metric)
-                .bind(&key.subject)
-                .fetch_optional(self.connection()?)
-                .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Wanted {
-            id: row.try_get(0)?,
-            metric,
-            subject: key.subject.clone(),
-            cadence_ms: row.try_get(1)?,
-        }))
+        Ok(self.find_all(std::slice::from_ref(key)).await?.pop().flatten())
+    }
+
+    /// In the order of the keys; `None` for a series that is not known.
+    pub(crate) async fn find_all(
+        &mut self,
+        keys: &[SeriesKey],
+    ) -> Result<Vec<Option<Wanted>>, ReadError> {
+        let names: Vec<[&str; 2]> = keys.iter().map(|k| [&*k.metric, &*k.subject]).collect();
+        let rows = sqlx::query(
+            "SELECT j.key, s.id, s.cadence_ms FROM json_each(?1) j CROSS JOIN series s
+             ON s.metric = j.value ->> 0 AND s.subject = j.value ->> 1",
+        )
+        .bind(serde_json::to_string(&names).unwrap_or_default())
+        .fetch_all(self.connection()?)
+        .await?;
+        let mut found = vec![None; keys.len()];
+        for row in &rows {
+            let at: i64 = row.try_get(0)?;
+            let Some((at, key)) = usize::try_from(at).ok().and_then(|at| Some((at, keys.get(at)?)))
+            else {
+                continue;
+            };
+            let Some(metric) = Metric::named(&key.metric) else { continue };
+            found[at] = Some(Wanted {
+                id: row.try_get(1)?,
+                metric,
+                subject: key.subject.clone(),
+                cadence_ms: row.try_get(2)?,
+            });
+        }
+        Ok(found)
     }
 
     /// Reads what a chart of these series needs. `level`: that one, else the
@@ -181,45 +235,49 @@ impl Desk {
         let step = level.step_ms().unwrap_or(1);
         let to_ms = to_ms + (-to_ms).rem_euclid(step);
         let mut read = Vec::with_capacity(lanes.len());
+        let mut spans = Vec::new();
         for lane in &lanes {
             let before = reach(wanted) + step;
             let pieces = if lane.first_ms < to_ms && lane.last_ms >= from_ms - before {
-                self.lane_pieces(lane, wanted, level, from_ms, to_ms).await?
+                self.plan(lane, wanted, level, from_ms, to_ms, &mut spans)
             } else {
                 let start = from_ms - from_ms.rem_euclid(step);
                 LanePieces { starts: [start; 5], ..LanePieces::default() }
             };
             read.push(pieces);
         }
-        let mut material = Material { level, lanes, read, from_ms, to_ms };
+        let mut material = Material { level, lanes, read, data: Vec::new(), from_ms, to_ms };
+        self.read_pieces(&mut material, &spans, wanted).await?;
         self.add_waiting(&mut material, wanted);
         Ok(material)
     }
 
-    async fn lane_pieces(
-        &mut self,
+    /// Which level of a lane answers for which span, and what its tail has.
+    fn plan(
+        &self,
         lane: &Lane,
         wanted: &[Wanted],
         level: Level,
         from_ms: i64,
         to_ms: i64,
-    ) -> Result<LanePieces, ReadError> {
+        spans: &mut Vec<Span>,
+    ) -> LanePieces {
         let mut found = LanePieces::default();
         let step = level.step_ms().unwrap_or(1);
         let mut start = from_ms - from_ms.rem_euclid(step);
-        let ids = ids(wanted, false);
         for level in Level::ALL[..=level as usize].iter().rev().copied() {
             found.starts[level as usize] = start;
             let end = to_ms.min(lane.until(level));
-            if level == Level::Raw {
-                // Also where only ticks answer: their first pair begins in the last chunk.
+            // Raw also where only ticks answer: their first pair begins in the last chunk.
+            let (from, any) = if level == Level::Raw {
                 let from = start - reach(wanted);
-                if from < lane.until(level) {
-                    self.read_pieces(&mut found, lane, level, from, end, &with_times(wanted))
-                        .await?;
-                }
-            } else if start < end {
-                self.read_pieces(&mut found, lane, level, start, end, &ids).await?;
+                (from, from < lane.until(level))
+            } else {
+                (start, start < end)
+            };
+            if any {
+                let after_ms = from.saturating_sub(level.chunk_ms());
+                spans.push(Span { level, lane: lane.id, after_ms, end_ms: end });
             }
             start = start.max(lane.until(level));
         }
@@ -229,42 +287,63 @@ impl Desk {
                 found.tail.insert(want.id, values);
             }
         }
-        Ok(found)
+        found
     }
 
+    /// Reads all chunks of a question in one row: a row costs two switches of
+    /// threads, and years of a few series are hundreds of chunks. Each stands in
+    /// it as span, series, start and length in digits, then its bytes.
     async fn read_pieces(
         &mut self,
-        found: &mut LanePieces,
-        lane: &Lane,
-        level: Level,
-        from_ms: i64,
-        end_ms: i64,
-        ids: &str,
+        material: &mut Material,
+        spans: &[Span],
+        wanted: &[Wanted],
     ) -> Result<(), ReadError> {
-        let rows = sqlx::query(
-            "SELECT s.from_ms, c.series, c.data
-             FROM slot s CROSS JOIN json_each(?5) j CROSS JOIN chunk c
+        if spans.is_empty() || wanted.is_empty() {
+            return Ok(());
+        }
+        let words: Vec<String> = spans
+            .iter()
+            .map(|s| format!("[{},{},{},{}]", s.level as u8, s.lane, s.after_ms, s.end_ms))
+            .collect();
+        let data: Option<Vec<u8>> = sqlx::query_scalar(
+            "SELECT CAST(group_concat(
+                 r.key || ' ' || c.series || ' ' || s.from_ms || ' ' || length(c.data) || ' ' || c.data,
+                 '') AS BLOB)
+             FROM json_each(?1) r CROSS JOIN slot s
+             ON s.level = r.value ->> 0 AND s.from_ms > r.value ->> 2 AND s.from_ms < r.value ->> 3
+             CROSS JOIN json_each(?2) j CROSS JOIN chunk c
              ON c.slot = s.id AND c.series = j.value
-             WHERE s.level = ?1 AND s.lane = ?2 AND s.state = 1 AND s.from_ms > ?3 AND s.from_ms < ?4
-             ORDER BY s.from_ms",
+             WHERE s.lane = r.value ->> 1 AND s.state = 1",
         )
-        .bind(level as u8)
-        .bind(lane.id)
-        .bind(from_ms.saturating_sub(level.chunk_ms()))
-        .bind(end_ms)
-        .bind(ids)
-        .fetch_all(self.connection()?)
+        .bind(format!("[{}]", words.join(",")))
+        .bind(ids(wanted))
+        .fetch_one(self.connection()?)
         .await?;
-        for row in &rows {
-            let (from_ms, series): (i64, u32) = (row.try_get(0)?, row.try_get(1)?);
-            let data: &[u8] = row.try_get(2)?;
-            if series == 0 {
-                if let Some(times) = chunk::decode_times(data, from_ms) {
-                    found.times.insert(from_ms, times);
+        material.data = data.unwrap_or_default();
+        let mut at = 0;
+        while at < material.data.len() {
+            let Some((head, span, found)) = Head::take(&material.data, &mut at).and_then(|head| {
+                let span = spans.get(head.span)?;
+                let found = material.lanes.iter().position(|lane| lane.id == span.lane)?;
+                Some((head, span, found))
+            }) else {
+                tracing::warn!("chunks came in another order than was asked for");
+                break;
+            };
+            let Some(read) = material.read.get_mut(found) else { break };
+            let (from_ms, data) = (head.from_ms, head.data);
+            if head.series == 0 {
+                if let Some(times) = chunk::decode_times(&material.data[data], from_ms) {
+                    read.times.insert(from_ms, times);
                 }
             } else {
-                found.pieces.push(Piece { level, from_ms, series, data: data.to_vec() });
+                read.pieces.push(Piece { level: span.level, from_ms, series: head.series, data });
             }
+        }
+        // SQL promises no order within a concatenation.
+        for read in &mut material.read {
+            read.pieces.sort_by_key(|piece| (Reverse(piece.level), piece.from_ms));
         }
         Ok(())
     }
@@ -320,17 +399,11 @@ fn reach(wanted: &[Wanted]) -> i64 {
         .unwrap_or(0)
 }
 
-fn ids(wanted: &[Wanted], times: bool) -> String {
-    let mut ids: Vec<u32> = wanted.iter().map(|w| w.id).collect();
-    if times {
-        ids.push(0);
-    }
+/// Series as a JSON list, with the times of raw slots.
+fn ids(wanted: &[Wanted]) -> String {
+    let mut ids: Vec<u32> = wanted.iter().map(|w| w.id).chain([0]).collect();
     ids.sort_unstable();
     ids.dedup();
     let words: Vec<String> = ids.iter().map(u32::to_string).collect();
     format!("[{}]", words.join(","))
-}
-
-fn with_times(wanted: &[Wanted]) -> String {
-    ids(wanted, true)
 }

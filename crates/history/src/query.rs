@@ -1,5 +1,7 @@
 //! From stored pieces to the points of a chart.
 
+use std::ops::Range;
+
 use plimsoll_core::{
     metric::{Kind, Metric, MetricSpec},
     series::{Level, Points as Drawn},
@@ -9,7 +11,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     codec::{
         Hist,
-        chunk::{self, Columns},
+        chunk::{self, Columns, Part, Scratch},
     },
     lane::{Lane, hidden},
     rollup::{Points, Values, is_gap},
@@ -30,7 +32,8 @@ pub(crate) struct Piece {
     pub level: Level,
     pub from_ms: i64,
     pub series: u32,
-    pub data: Vec<u8>,
+    /// Where it lies in [`Material::data`].
+    pub data: Range<usize>,
 }
 
 /// What was read of one lane: each level only where no coarser one reaches.
@@ -51,6 +54,8 @@ pub(crate) struct Material {
     pub level: Level,
     pub lanes: Vec<Lane>,
     pub read: Vec<LanePieces>,
+    /// All chunks, one behind the other.
+    pub data: Vec<u8>,
     pub from_ms: i64,
     pub to_ms: i64,
 }
@@ -122,7 +127,7 @@ impl Material {
     pub(crate) fn collect_values(&self, wanted: &Wanted) -> Values {
         let mut found: Option<Values> = None;
         for (index, read) in self.read.iter().enumerate() {
-            let Some((mut own, _)) = lane_values(read, wanted) else { continue };
+            let Some((mut own, _)) = self.lane_values(read, wanted) else { continue };
             own.retain(|at| {
                 at >= self.from_ms && at < self.to_ms && !hidden(&self.lanes, index, at, at)
             });
@@ -143,32 +148,30 @@ impl Material {
         cadence: &mut u32,
     ) -> Option<Points> {
         let mut points: Option<Points> = None;
+        let mut scratch = Scratch::default();
         for piece in &read.pieces {
             let Some(step) = piece.level.step_ms().filter(|_| piece.series == wanted.id) else {
                 continue;
             };
-            let Some((mut more, taken_every)) =
-                chunk::decode_points(&piece.data, piece.from_ms, step, columns)
-            else {
+            let from = read.starts[piece.level as usize];
+            let to = read.starts[piece.level as usize - 1].min(self.to_ms);
+            let part = Part { from_ms: from, to_ms: to, join_ms: join_ms.unwrap_or(step) };
+            let data = &self.data[piece.data.clone()];
+            let Some(taken_every) = chunk::join_points(
+                data,
+                piece.from_ms,
+                step,
+                columns,
+                part,
+                &mut points,
+                &mut scratch,
+            ) else {
                 tracing::warn!("a damaged chunk is shown as a gap");
                 continue;
             };
             *cadence = taken_every.max(*cadence);
-            let from = read.starts[piece.level as usize];
-            let to = read.starts[piece.level as usize - 1].min(self.to_ms);
-            if piece.from_ms < from || piece.from_ms + piece.level.chunk_ms() > to {
-                more.retain(|at| at >= from && at < to);
-            }
-            let more = match join_ms {
-                Some(join) if join != step => more.coarser(join),
-                _ => more,
-            };
-            match &mut points {
-                None => points = Some(more),
-                Some(points) => points.append(more),
-            }
         }
-        let values = lane_values(read, wanted).map(|(mut values, taken_every)| {
+        let values = self.lane_values(read, wanted).map(|(mut values, taken_every)| {
             *cadence = taken_every.max(*cadence);
             values.retain(|at| at < self.to_ms);
             values
@@ -187,33 +190,35 @@ impl Material {
             (points, rolled) => points.or(rolled).map(|points| points.coarser(step)),
         }
     }
-}
 
-fn lane_values(read: &LanePieces, wanted: &Wanted) -> Option<(Values, u32)> {
-    let mut values: Option<Values> = None;
-    let mut cadence = wanted.cadence_ms;
-    for piece in &read.pieces {
-        if piece.level != Level::Raw || piece.series != wanted.id {
-            continue;
+    fn lane_values(&self, read: &LanePieces, wanted: &Wanted) -> Option<(Values, u32)> {
+        let mut values: Option<Values> = None;
+        let mut cadence = wanted.cadence_ms;
+        for piece in &read.pieces {
+            if piece.level != Level::Raw || piece.series != wanted.id {
+                continue;
+            }
+            let times = read.times.get(&piece.from_ms).map_or(&[][..], |times| times);
+            let Some((more, taken_every)) =
+                chunk::decode_raw(&self.data[piece.data.clone()], times)
+            else {
+                tracing::warn!("a damaged chunk is shown as a gap");
+                continue;
+            };
+            cadence = taken_every.max(cadence);
+            match &mut values {
+                None => values = Some(more),
+                Some(values) => values.append(more),
+            }
         }
-        let times = read.times.get(&piece.from_ms).map_or(&[][..], |times| times);
-        let Some((more, taken_every)) = chunk::decode_raw(&piece.data, times) else {
-            tracing::warn!("a damaged chunk is shown as a gap");
-            continue;
-        };
-        cadence = taken_every.max(cadence);
-        match &mut values {
-            None => values = Some(more),
-            Some(values) => values.append(more),
+        match (values, read.tail.get(&wanted.id)) {
+            (Some(mut values), Some(tail)) => {
+                values.append(tail.clone());
+                Some((values, cadence))
+            }
+            (None, Some(tail)) => Some((tail.clone(), cadence)),
+            (values, None) => values.map(|values| (values, cadence)),
         }
-    }
-    match (values, read.tail.get(&wanted.id)) {
-        (Some(mut values), Some(tail)) => {
-            values.append(tail.clone());
-            Some((values, cadence))
-        }
-        (None, Some(tail)) => Some((tail.clone(), cadence)),
-        (values, None) => values.map(|values| (values, cadence)),
     }
 }
 

@@ -401,10 +401,7 @@ type Asked = (Vec<Option<Wanted>>, Material);
 async fn ask(desk: &mut Desk, query: &Query) -> Result<Asked, ReadError> {
     desk.ready().await?;
     desk.begin().await?;
-    let mut found = Vec::with_capacity(query.series.len());
-    for key in &query.series {
-        found.push(desk.find(key).await?);
-    }
+    let found = desk.find_all(&query.series).await?;
     let wanted: Vec<Wanted> = found.iter().flatten().cloned().collect();
     let material = desk.material(&wanted, query.from_ms, query.to_ms, query.width_px, None).await?;
     desk.end().await?;

@@ -13,7 +13,7 @@ use super::{
     Hist,
     varint::{checksum, put, put_signed, take, take_signed, verified},
 };
-use crate::rollup::{At, Counter, Gauge, Points, Values};
+use crate::rollup::{At, Counter, Gauge, Points, Roll, Values, roll};
 use plimsoll_core::histogram::Histogram;
 
 const VERSION: u8 = 1;
@@ -151,56 +151,138 @@ pub(crate) fn encode_points(
     close(out)
 }
 
+/// What of a chunk is wanted, and joined to spans of how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub from_ms: i64,
+    /// Not included.
+    pub to_ms: i64,
+    /// A multiple of the points' own step.
+    pub join_ms: i64,
+}
+
+/// Room for columns, used again from chunk to chunk.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    places: Vec<u32>,
+    columns: [Vec<i64>; 5],
+}
+
+/// All points of a chunk, and the cadence at which their values were taken.
 pub(crate) fn decode_points(
     data: &[u8],
     from_ms: i64,
     step_ms: i64,
     columns: Columns,
 ) -> Option<(Points, u32)> {
+    let part = Part { from_ms: i64::MIN, to_ms: i64::MAX, join_ms: step_ms };
+    let (mut out, mut scratch) = (None, Scratch::default());
+    let cadence = join_points(data, from_ms, step_ms, columns, part, &mut out, &mut scratch)?;
+    Some((out?, cadence))
+}
+
+/// Joins the points of a chunk to those of earlier ones, column by column: none
+/// stands in memory singly. Of a damaged chunk nothing is taken.
+pub(crate) fn join_points(
+    data: &[u8],
+    from_ms: i64,
+    step_ms: i64,
+    columns: Columns,
+    part: Part,
+    out: &mut Option<Points>,
+    scratch: &mut Scratch,
+) -> Option<u32> {
     let body = verified(data)?;
     let (&[version, kind], mut data) = body.split_first_chunk::<2>()?;
     if version != VERSION {
         return None;
     }
     let cadence_ms = u32::try_from(take(&mut data)?).ok()?;
-    let places = take_places(&mut data)?;
+    let Scratch { places, columns: room } = scratch;
+    take_places_into(&mut data, places)?;
     let n = places.len();
-    let at = |i: usize| Some(from_ms + i64::from(places[i]) * step_ms);
-    let points = match kind {
+    if kind == KIND_HISTOGRAM {
+        let hists = take_histograms(&mut data, n)?;
+        let points = out.get_or_insert_with(|| Points::Histogram(Vec::new()));
+        let times = places.iter().map(|&p| from_ms + i64::from(p) * step_ms);
+        let wanted = |(at, _): &At<Hist>| *at >= part.from_ms && *at < part.to_ms;
+        points.append(Points::Histogram(roll(times.zip(hists).filter(wanted), part.join_ms)));
+        return Some(cadence_ms);
+    }
+    for (i, column) in room.iter_mut().enumerate() {
+        if i == 4 && columns == Columns::Chart {
+            column.clear();
+            column.resize(n, 0);
+        } else {
+            take_column_into(&mut data, n, column)?;
+        }
+    }
+    // Slices of the same length: the loops below check no bounds.
+    let [a, b, c, d, e] = room.each_ref().map(|column| &column[..n]);
+    match kind {
         KIND_GAUGE => {
-            let mut next = || take_column(&mut data, n);
-            let (min, max, count, sum) = (next()?, next()?, next()?, next()?);
-            let last = if columns == Columns::All { next()? } else { Vec::new() };
-            let points = (0..n)
-                .map(|i| Gauge {
-                    count: count[i],
-                    sum: sum[i].wrapping_add(min[i].wrapping_mul(count[i])),
-                    min: min[i],
-                    max: max[i].wrapping_add(min[i]),
-                    last: last.get(i).map_or(0, |v| v.wrapping_add(min[i])),
-                })
-                .collect();
-            Points::Gauge(zip(points, at)?)
+            let all_last = columns == Columns::All;
+            let Points::Gauge(out) = out.get_or_insert_with(|| Points::Gauge(Vec::new())) else {
+                return Some(cadence_ms);
+            };
+            join_each(out, places, from_ms, step_ms, part, |i| {
+                let (min, count) = (a[i], c[i]);
+                Gauge {
+                    count,
+                    sum: d[i].wrapping_add(min.wrapping_mul(count)),
+                    min,
+                    max: b[i].wrapping_add(min),
+                    last: if all_last { e[i].wrapping_add(min) } else { 0 },
+                }
+            });
         }
         KIND_COUNTER => {
-            let mut next = || take_column(&mut data, n);
-            let (increase, covered, min, max) = (next()?, next()?, next()?, next()?);
-            let last = if columns == Columns::All { next()? } else { Vec::new() };
-            let points = (0..n)
-                .map(|i| Counter {
-                    increase: increase[i].cast_unsigned(),
-                    covered_ms: covered[i],
-                    min_rate: min[i].cast_unsigned(),
-                    max_rate: max[i].wrapping_add(min[i]).cast_unsigned(),
-                    last: last.get(i).map_or(0, |v| v.cast_unsigned()),
-                })
-                .collect();
-            Points::Counter(zip(points, at)?)
+            let Points::Counter(out) = out.get_or_insert_with(|| Points::Counter(Vec::new()))
+            else {
+                return Some(cadence_ms);
+            };
+            join_each(out, places, from_ms, step_ms, part, |i| Counter {
+                increase: a[i].cast_unsigned(),
+                covered_ms: b[i],
+                min_rate: c[i].cast_unsigned(),
+                max_rate: d[i].wrapping_add(c[i]).cast_unsigned(),
+                last: e[i].cast_unsigned(),
+            });
         }
-        KIND_HISTOGRAM => Points::Histogram(zip(take_histograms(&mut data, n)?, at)?),
         _ => return None,
-    };
-    Some((points, cadence_ms))
+    }
+    Some(cadence_ms)
+}
+
+fn join_each<T: Roll>(
+    out: &mut Vec<At<T>>,
+    places: &[u32],
+    from_ms: i64,
+    step_ms: i64,
+    part: Part,
+    point: impl Fn(usize) -> T,
+) {
+    let time = |place: u32| from_ms + i64::from(place) * step_ms;
+    let first = places.partition_point(|&p| time(p) < part.from_ms);
+    let mut end = i64::MIN;
+    for (i, &place) in places.iter().enumerate().skip(first) {
+        let at = time(place);
+        if at >= part.to_ms {
+            break;
+        }
+        // A span is found by a division: once for all of its points.
+        if at >= end {
+            let start = at - at.rem_euclid(part.join_ms);
+            end = start + part.join_ms;
+            if out.last().is_none_or(|last| last.0 != start) {
+                out.push((start, point(i)));
+                continue;
+            }
+        }
+        if let Some((_, open)) = out.last_mut() {
+            open.join(&point(i));
+        }
+    }
 }
 
 /// How many values or points a chunk holds.
@@ -263,8 +345,14 @@ fn put_places(out: &mut Vec<u8>, places: &[u32]) {
 }
 
 fn take_places(data: &mut &[u8]) -> Option<Vec<u32>> {
+    let mut places = Vec::new();
+    take_places_into(data, &mut places)?;
+    Some(places)
+}
+
+fn take_places_into(data: &mut &[u8], places: &mut Vec<u32>) -> Option<()> {
+    places.clear();
     let runs = take_len(data)?;
-    let mut places: Vec<u32> = Vec::new();
     let mut before = 0u64;
     for _ in 0..runs {
         let first = before.checked_add(take(data)?)?;
@@ -278,7 +366,7 @@ fn take_places(data: &mut &[u8]) -> Option<Vec<u32>> {
         places.extend((0..n as u64).map(|i| (first + stride * i) as u32));
         before = last;
     }
-    Some(places)
+    Some(())
 }
 
 // --- columns ---
@@ -319,32 +407,40 @@ fn put_column(out: &mut Vec<u8>, values: &[i64]) {
 }
 
 fn take_column(data: &mut &[u8], n: usize) -> Option<Vec<i64>> {
+    let mut values = Vec::new();
+    take_column_into(data, n, &mut values)?;
+    Some(values)
+}
+
+fn take_column_into(data: &mut &[u8], n: usize, values: &mut Vec<i64>) -> Option<()> {
+    values.clear();
     if n == 0 {
-        return Some(Vec::new());
+        return Some(());
     }
     let (&how, rest) = data.split_first()?;
     *data = rest;
     match how {
-        EQUAL => Some(vec![take_signed(data)?; n]),
+        EQUAL => values.resize(n, take_signed(data)?),
         PLAIN => {
             let mut before = 0i64;
-            (0..n)
-                .map(|_| {
-                    before = before.wrapping_add(take_signed(data)?);
-                    Some(before)
-                })
-                .collect()
+            for _ in 0..n {
+                before = before.wrapping_add(take_signed(data)?);
+                values.push(before);
+            }
         }
         PCO => {
             let packed = take_len(data)?;
             let (packed, rest) = data.split_at_checked(packed)?;
             *data = rest;
-            let mut values = vec![0i64; n];
-            let progress = standalone::simple_decompress_into(packed, &mut values).ok()?;
-            (progress.n_processed == n).then_some(values)
+            values.resize(n, 0);
+            let progress = standalone::simple_decompress_into(packed, values).ok()?;
+            if progress.n_processed != n {
+                return None;
+            }
         }
-        _ => None,
+        _ => return None,
     }
+    Some(())
 }
 
 fn put_sized<T>(out: &mut Vec<u8>, points: &[At<T>], of: impl Fn(&T) -> i64) {
