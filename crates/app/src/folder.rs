@@ -263,7 +263,9 @@ fn prepare(path: &Path) -> Result<PathBuf, Fault> {
 /// Open to others, not empty, and nothing of ours in it.
 fn holds_other_things(path: &Path) -> bool {
     let open = fs::metadata(path).is_ok_and(|meta| meta.is_dir() && meta.mode() & 0o077 != 0);
-    let ours = ["plimsoll.lock", "plimsoll.toml", "history.db", "moved.json"];
+    // The window opens before the folder is owned, and may have been first in it.
+    let ours =
+        ["plimsoll.lock", "plimsoll.toml", "history.db", "moved.json", "webview", "window.json"];
     open && !ours.iter().any(|name| path.join(name).exists())
         && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
 }
@@ -399,6 +401,15 @@ mod tests {
         assert_eq!(fs::metadata(&home).unwrap().mode() & 0o777, 0o755);
         fs::write(home.join("plimsoll.toml"), "").unwrap();
         own(&home, false).unwrap();
+    }
+
+    #[test]
+    fn a_folder_in_which_the_window_was_first_is_taken_and_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(dir.path().join("webview")).unwrap();
+        let _held = own(dir.path(), false).unwrap();
+        assert_eq!(fs::metadata(dir.path()).unwrap().mode() & 0o777, 0o700);
     }
 
     #[test]
