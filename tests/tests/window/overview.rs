@@ -1,7 +1,7 @@
 //! Overview: this machine's own numbers, alive.
 
 use anyhow::{Context as _, Result};
-use plimsoll_tests::{desk::Desk, page::Page, program::Home, wait};
+use plimsoll_tests::{desk::Desk, page::Page, program::Home};
 
 use crate::steps::{self, meter};
 
@@ -16,13 +16,17 @@ fn meminfo(name: &str) -> Result<f64> {
     Ok(kib * 1024.0)
 }
 
-/// The number and its unit as the instrument shows them.
+/// What an instrument shows as its value.
+fn value(title: &str) -> String {
+    format!("{} [data-testid=instrument-value]", meter(title))
+}
+
+/// The number and its unit as the instrument shows them, e.g. `5.05` and the `GiB` of `of 18.8 GiB`.
 async fn reading(page: &Page, title: &str) -> Result<(f64, String)> {
-    let words = page.find(&meter(title)).await?.attr("aria-label").await?.context("aria-label")?;
-    let rest = words.split_once(": ").context("a title")?.1;
-    let mut parts = rest.split_whitespace();
-    let number = parts.next().context("a number")?.parse().with_context(|| words.clone())?;
-    Ok((number, parts.next().context("a unit")?.trim_end_matches('.').to_owned()))
+    let number = page.text_when(&value(title), |text| text.trim().parse::<f64>().is_ok()).await?;
+    let unit = page.text_when(&format!("{} .u", meter(title)), |text| !text.is_empty()).await?;
+    let unit = unit.split_whitespace().last().context("a unit")?;
+    Ok((number.trim().parse()?, unit.to_owned()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,21 +52,8 @@ async fn the_values_live_and_a_click_leads_to_explore() -> Result<()> {
 
     // Three different readings of the same instrument: nobody touched anything.
     let mut seen = std::collections::BTreeSet::new();
-    wait::until("the values to change", || {
-        let page = page.clone();
-        async move { Ok(page.find(&meter("CPU")).await?.attr("aria-label").await?) }
-    })
-    .await?;
     while seen.len() < 3 {
-        let last = seen.clone();
-        let next = wait::until("another value", || {
-            let (page, last) = (page.clone(), last.clone());
-            async move {
-                let words = page.find(&meter("CPU")).await?.attr("aria-label").await?;
-                Ok(words.filter(|words| !last.contains(words)))
-            }
-        })
-        .await?;
+        let next = page.text_when(&value("CPU"), |text| !seen.contains(text)).await?;
         seen.insert(next);
     }
 

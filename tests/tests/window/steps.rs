@@ -25,7 +25,7 @@ pub async fn settled(page: &Page) -> Result<()> {
     .await
 }
 
-/// The words of an instrument as they are read aloud, e.g. `RAM: 3.21 GiB. …`.
+/// The instrument of that title, e.g. `RAM`.
 pub fn meter(title: &str) -> String {
-    format!("a.meter[aria-label^='{title}:']")
+    format!("a.meter[data-testid='instrument-{title}']")
 }
