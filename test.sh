@@ -106,7 +106,7 @@ group_package() {
   programs
   say "Building the package"
   # From the same build that the other tests use: a release build would double the time.
-  PLIMSOLL_DEB=$(packaging/deb.sh --from "$(target_dir)/debug" --to "$(target_dir)/deb" | tail -n 1)
+  PLIMSOLL_DEB=$(realpath "$(packaging/deb.sh --from "$(target_dir)/debug" --to "$(target_dir)/deb" | tail -n 1)")
   export PLIMSOLL_DEB
   say "Installing it, starting both programs, removing it"
   nextest -E 'package(plimsoll-tests) and binary(package)'
