@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     codec::{
         Hist,
-        chunk::{self, Columns, Part, Scratch},
+        chunk::{self, BLOCK_MS, Columns, Part, Scratch},
     },
     lane::{Lane, hidden},
     rollup::{Points, Values, is_gap},
@@ -72,9 +72,19 @@ pub(crate) fn level_for(from_ms: i64, to_ms: i64, width_px: u32, purged: &[i64; 
     Level::ALL[coarsest as usize..].iter().copied().min_by_key(missing).unwrap_or(Level::H1)
 }
 
-/// The shortest step that is a multiple of `base` and answers with at most
-/// `width_px` spans; spans begin at multiples of the step.
+/// The step of a chart, a multiple of `base`: the shortest that answers with at
+/// most `width_px` spans. From three blocks of hours on it is one of whole
+/// blocks, a third longer at most, for which no hour has to be unpacked.
 pub(crate) fn step_for(from_ms: i64, to_ms: i64, width_px: u32, base: i64) -> i64 {
+    let step = shortest_step(from_ms, to_ms, width_px, base);
+    if Level::H1.step_ms() == Some(base) && step >= 3 * BLOCK_MS {
+        return shortest_step(from_ms, to_ms, width_px, BLOCK_MS);
+    }
+    step
+}
+
+/// Spans begin at multiples of the step.
+fn shortest_step(from_ms: i64, to_ms: i64, width_px: u32, base: i64) -> i64 {
     let width = i64::from(width_px.max(1));
     let spans = |step: i64| (to_ms - 1).div_euclid(step) - from_ms.div_euclid(step) + 1;
     let mut times = ((to_ms - from_ms) / width / base).max(1);

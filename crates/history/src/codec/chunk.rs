@@ -6,6 +6,10 @@
 //! coarse levels the numbers of its points. Regular runs take three bytes, so a
 //! series of every fifth tick costs no more than one of each. A column of equal
 //! numbers is that number; a short one is written out; the rest is left to pco.
+//!
+//! Years of hours are hundreds of chunks, and unpacking them would take longer
+//! than all the rest of an answer. So a chunk of hours has its points also
+//! joined to [`BLOCK_MS`], written out plainly before its columns.
 
 use pco::{ChunkConfig, standalone};
 
@@ -24,6 +28,9 @@ const KIND_RAW_HISTOGRAM: u8 = 3;
 const KIND_GAUGE: u8 = 4;
 const KIND_COUNTER: u8 = 5;
 const KIND_HISTOGRAM: u8 = 6;
+/// Gauges and counters of hours, with their blocks.
+const KIND_GAUGE_BLOCKS: u8 = 7;
+const KIND_COUNTER_BLOCKS: u8 = 8;
 
 const EQUAL: u8 = 0;
 const PLAIN: u8 = 1;
@@ -32,6 +39,11 @@ const PCO: u8 = 2;
 const SHORT: usize = 24;
 /// No chunk holds more places than that: the bound of what decoding allocates.
 const MAX_PLACES: usize = 1 << 20;
+
+const HOUR_MS: i64 = 3_600_000;
+/// To so long spans hours are joined beforehand: a chart whose points are a
+/// multiple of it reads these.
+pub(crate) const BLOCK_MS: i64 = 4 * HOUR_MS;
 
 /// Which columns of a rollup are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,35 +132,65 @@ pub(crate) fn encode_points(
     step_ms: i64,
     cadence_ms: u32,
 ) -> Vec<u8> {
+    let blocks = step_ms == HOUR_MS && from_ms % BLOCK_MS == 0;
     let kind = match points {
+        Points::Gauge(_) if blocks => KIND_GAUGE_BLOCKS,
+        Points::Counter(_) if blocks => KIND_COUNTER_BLOCKS,
         Points::Gauge(_) => KIND_GAUGE,
         Points::Counter(_) => KIND_COUNTER,
         Points::Histogram(_) => KIND_HISTOGRAM,
     };
     let mut out = vec![VERSION, kind];
     put(&mut out, u64::from(cadence_ms));
-    let places: Vec<u32> =
-        points.times().iter().map(|at| ((at - from_ms) / step_ms) as u32).collect();
-    put_places(&mut out, &places);
+    if blocks && kind != KIND_HISTOGRAM {
+        let mut joined = Vec::new();
+        let blocks = points.clone().coarser(BLOCK_MS);
+        put_places(&mut joined, &places_of(&blocks, from_ms, BLOCK_MS));
+        put_columns(&mut joined, &blocks, Columns::Chart, put_plain);
+        put(&mut out, joined.len() as u64);
+        out.extend(joined);
+    }
+    put_places(&mut out, &places_of(points, from_ms, step_ms));
     match points {
-        // Differences from the minimum are small and never negative.
-        Points::Gauge(v) => {
-            put_sized(&mut out, v, |p| p.min);
-            put_sized(&mut out, v, |p| p.max.wrapping_sub(p.min));
-            put_sized(&mut out, v, |p| p.count);
-            put_sized(&mut out, v, |p| p.sum.wrapping_sub(p.min.wrapping_mul(p.count)));
-            put_sized(&mut out, v, |p| p.last.wrapping_sub(p.min));
-        }
-        Points::Counter(v) => {
-            put_sized(&mut out, v, |p| p.increase.cast_signed());
-            put_sized(&mut out, v, |p| p.covered_ms);
-            put_sized(&mut out, v, |p| p.min_rate.cast_signed());
-            put_sized(&mut out, v, |p| p.max_rate.wrapping_sub(p.min_rate).cast_signed());
-            put_sized(&mut out, v, |p| p.last.cast_signed());
-        }
         Points::Histogram(v) => put_histograms(&mut out, v.iter().map(|(_, hist)| hist)),
+        _ => put_columns(&mut out, points, Columns::All, put_column),
     }
     close(out)
+}
+
+fn places_of(points: &Points, from_ms: i64, step_ms: i64) -> Vec<u32> {
+    points.times().iter().map(|at| ((at - from_ms) / step_ms) as u32).collect()
+}
+
+/// The columns of gauges and counters; differences from a minimum are small and
+/// never negative.
+fn put_columns(
+    out: &mut Vec<u8>,
+    points: &Points,
+    columns: Columns,
+    put: fn(&mut Vec<u8>, &[i64]),
+) {
+    let all = match points {
+        Points::Gauge(v) => [
+            column(v, |p| p.min),
+            column(v, |p| p.max.wrapping_sub(p.min)),
+            column(v, |p| p.count),
+            column(v, |p| p.sum.wrapping_sub(p.min.wrapping_mul(p.count))),
+            column(v, |p| p.last.wrapping_sub(p.min)),
+        ],
+        Points::Counter(v) => [
+            column(v, |p| p.increase.cast_signed()),
+            column(v, |p| p.covered_ms),
+            column(v, |p| p.min_rate.cast_signed()),
+            column(v, |p| p.max_rate.wrapping_sub(p.min_rate).cast_signed()),
+            column(v, |p| p.last.cast_signed()),
+        ],
+        Points::Histogram(_) => return,
+    };
+    let wanted = if columns == Columns::All { 5 } else { 4 };
+    for column in &all[..wanted] {
+        put(out, column);
+    }
 }
 
 /// What of a chunk is wanted, and joined to spans of how long.
@@ -199,7 +241,27 @@ pub(crate) fn join_points(
     }
     let cadence_ms = u32::try_from(take(&mut data)?).ok()?;
     let Scratch { places, columns: room } = scratch;
-    take_places_into(&mut data, places)?;
+    let (mut step_ms, mut kind) = (step_ms, kind);
+    if matches!(kind, KIND_GAUGE_BLOCKS | KIND_COUNTER_BLOCKS) {
+        let length = take_len(&mut data)?;
+        let (mut blocks, fine) = data.split_at_checked(length)?;
+        let joins = columns == Columns::Chart && part.join_ms % BLOCK_MS == 0;
+        // A block counts whole: where the part ends within one, the hours are read.
+        let within = |places: &[u32]| {
+            let time = |place: &u32| from_ms + i64::from(*place) * BLOCK_MS;
+            places.first().is_none_or(|first| time(first) >= part.from_ms)
+                && places.last().is_none_or(|last| time(last) + BLOCK_MS <= part.to_ms)
+        };
+        if joins && take_places_into(&mut blocks, places).is_some() && within(places) {
+            (data, step_ms) = (blocks, BLOCK_MS);
+        } else {
+            data = fine;
+            take_places_into(&mut data, places)?;
+        }
+        kind = if kind == KIND_GAUGE_BLOCKS { KIND_GAUGE } else { KIND_COUNTER };
+    } else {
+        take_places_into(&mut data, places)?;
+    }
     let n = places.len();
     if kind == KIND_HISTOGRAM {
         let hists = take_histograms(&mut data, n)?;
@@ -287,8 +349,12 @@ fn join_each<T: Roll>(
 
 /// How many values or points a chunk holds.
 pub(crate) fn count(data: &[u8]) -> Option<usize> {
-    let (&[version, _], mut data) = verified(data)?.split_first_chunk::<2>()?;
+    let (&[version, kind], mut data) = verified(data)?.split_first_chunk::<2>()?;
     take(&mut data)?;
+    if matches!(kind, KIND_GAUGE_BLOCKS | KIND_COUNTER_BLOCKS) {
+        let blocks = take_len(&mut data)?;
+        data = data.get(blocks..)?;
+    }
     (version == VERSION).then_some(take_places(&mut data)?.len())
 }
 
@@ -372,37 +438,33 @@ fn take_places_into(data: &mut &[u8], places: &mut Vec<u32>) -> Option<()> {
 // --- columns ---
 
 fn put_column(out: &mut Vec<u8>, values: &[i64]) {
-    match values {
-        [] => {}
-        [first, rest @ ..] if rest.iter().all(|v| v == first) => {
-            out.push(EQUAL);
-            put_signed(out, *first);
+    if values.len() < SHORT || values.iter().all(|v| *v == values[0]) {
+        return put_plain(out, values);
+    }
+    match standalone::simple_compress(values, &ChunkConfig::default()) {
+        Ok(packed) => {
+            out.push(PCO);
+            put(out, packed.len() as u64);
+            out.extend(packed);
         }
-        _ if values.len() < SHORT => {
-            out.push(PLAIN);
-            let mut before = 0i64;
-            for &v in values {
-                put_signed(out, v.wrapping_sub(before));
-                before = v;
-            }
-        }
-        _ => match standalone::simple_compress(values, &ChunkConfig::default()) {
-            Ok(packed) => {
-                out.push(PCO);
-                put(out, packed.len() as u64);
-                out.extend(packed);
-            }
-            // It refuses no numbers under its default configuration; should it
-            // ever, they are still kept.
-            Err(_) => {
-                out.push(PLAIN);
-                let mut before = 0i64;
-                for &v in values {
-                    put_signed(out, v.wrapping_sub(before));
-                    before = v;
-                }
-            }
-        },
+        // It refuses no numbers under its default configuration; should it
+        // ever, they are still kept.
+        Err(_) => put_plain(out, values),
+    }
+}
+
+fn put_plain(out: &mut Vec<u8>, values: &[i64]) {
+    let Some(first) = values.first() else { return };
+    if values.iter().all(|v| v == first) {
+        out.push(EQUAL);
+        put_signed(out, *first);
+        return;
+    }
+    out.push(PLAIN);
+    let mut before = 0i64;
+    for &v in values {
+        put_signed(out, v.wrapping_sub(before));
+        before = v;
     }
 }
 
@@ -443,9 +505,8 @@ fn take_column_into(data: &mut &[u8], n: usize, values: &mut Vec<i64>) -> Option
     Some(())
 }
 
-fn put_sized<T>(out: &mut Vec<u8>, points: &[At<T>], of: impl Fn(&T) -> i64) {
-    let column: Vec<i64> = points.iter().map(|(_, p)| of(p)).collect();
-    put_column(out, &column);
+fn column<T>(points: &[At<T>], of: impl Fn(&T) -> i64) -> Vec<i64> {
+    points.iter().map(|(_, p)| of(p)).collect()
 }
 
 fn put_histograms<'a>(out: &mut Vec<u8>, hists: impl Iterator<Item = &'a Hist>) {
@@ -549,6 +610,43 @@ mod tests {
         }
 
         #[test]
+        fn hours_read_in_blocks_are_the_same_as_read_one_by_one(
+            places in prop::collection::btree_set(0u32..720, 0..300),
+            seed in 1i64..1_000_000, blocks in 1i64..9, from in 0i64..720, hours in 1i64..720,
+        ) {
+            let start = 30 * 24 * HOUR_MS * 600;
+            let value = |p: u32, n: i64| (i64::from(p) * seed).rem_euclid(n);
+            let at = |p: u32| start + i64::from(p) * HOUR_MS;
+            let gauges = Points::Gauge(places.iter().map(|&p| {
+                let (min, count) = (value(p, 1009) - 400, value(p, 7) + 1);
+                let max = min + value(p, 31);
+                (at(p), Gauge { count, sum: (min + max) / 2 * count, min, max, last: max })
+            }).collect());
+            let counters = Points::Counter(places.iter().map(|&p| {
+                let low = value(p, 5003).cast_unsigned();
+                (at(p), Counter {
+                    increase: low * 3, covered_ms: value(p, 3600) + 1, min_rate: low, max_rate: low + 9, last: low,
+                })
+            }).collect());
+            let part = Part {
+                from_ms: start + from * HOUR_MS,
+                to_ms: start + (from + hours) * HOUR_MS,
+                join_ms: blocks * BLOCK_MS,
+            };
+            let whole = Part { from_ms: i64::MIN, to_ms: i64::MAX, ..part };
+            for (points, part) in [(&gauges, part), (&gauges, whole), (&counters, part), (&counters, whole)] {
+                let data = encode_points(points, start, HOUR_MS, 1000);
+                prop_assert_eq!(count(&data), Some(places.len()));
+                prop_assert_eq!(&decode_points(&data, start, HOUR_MS, Columns::All).unwrap().0, points);
+                let (mut out, mut scratch) = (None, Scratch::default());
+                join_points(&data, start, HOUR_MS, Columns::Chart, part, &mut out, &mut scratch).unwrap();
+                let mut single = decode_points(&data, start, HOUR_MS, Columns::Chart).unwrap().0;
+                single.retain(|at| at >= part.from_ms && at < part.to_ms);
+                prop_assert_eq!(out.unwrap(), single.coarser(part.join_ms));
+            }
+        }
+
+        #[test]
         fn histograms_come_back(hists in prop::collection::vec(hist(), 0..40)) {
             let points = Points::Histogram(
                 hists.into_iter().enumerate().map(|(i, h)| (i as i64 * 60_000, h)).collect(),
@@ -559,7 +657,7 @@ mod tests {
 
         #[test]
         fn damage_is_noticed_and_never_a_panic(
-            mut data in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..8,
+            mut data in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..10,
         ) {
             if data.len() > 1 {
                 data[0] = VERSION;
