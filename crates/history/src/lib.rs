@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod export;
 mod faults;
+mod figures;
 mod filled;
 mod history;
 mod lane;
