@@ -12,8 +12,9 @@ use crate::{
     answers::{ExportRow, RawValue},
     codec::chunk::Columns,
     error::ReadError,
-    reader::{Reader, point_numbers},
+    reader::Reader,
     seal::off_the_runtime,
+    shown::point_numbers,
 };
 
 struct Progress {

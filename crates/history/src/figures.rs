@@ -12,8 +12,8 @@ use crate::{
     db,
     desk::Desk,
     error::ReadError,
-    reader::number,
     retention::table_bytes,
+    shown::number,
 };
 
 pub(crate) async fn list(desk: &mut Desk) -> Result<Vec<SeriesInfo>, ReadError> {

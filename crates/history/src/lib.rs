@@ -31,6 +31,7 @@ mod recover;
 mod retention;
 mod rollup;
 mod seal;
+mod shown;
 mod state;
 mod status;
 mod tail;
