@@ -37,11 +37,18 @@ class Session {
   /** Loads everything once and follows the stream; answers how to stop. */
   start(): () => void {
     void this.reload();
+    let ticked = false;
     const off = live.on((event) => {
       switch (event.event) {
+        case 'tick':
+          // The lines of rules stand where their subjects were measured: a card, a mount.
+          if (!ticked) void this.#alerts();
+          ticked = true;
+          break;
         case 'sources':
           this.sources = event.sources;
           void this.#about();
+          void this.#alerts();
           break;
         case 'alerts':
           void this.#alerts();
