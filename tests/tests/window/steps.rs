@@ -13,7 +13,7 @@ pub async fn go(page: &Page, name: &str) -> Result<()> {
 /// The window with its first live values on the Overview. At the first start Plimsoll says what it
 /// found before; one button leads on.
 pub async fn settled(page: &Page) -> Result<()> {
-    wait::until("values on the Overview", || async {
+    let shown = wait::until("values on the Overview", || async {
         if page.is_there("main .btn.primary").await? {
             page.click("main .btn.primary").await?;
         }
@@ -22,7 +22,11 @@ pub async fn settled(page: &Page) -> Result<()> {
         let digits = shown.as_str().is_some_and(|text| text.contains(|c: char| c.is_ascii_digit()));
         Ok(digits.then_some(()))
     })
-    .await
+    .await;
+    match shown {
+        Ok(()) => Ok(()),
+        Err(error) => Err(error.context(format!("the page reads {:?}", page.reads().await?))),
+    }
 }
 
 /// The instrument of that title, e.g. `RAM`.

@@ -50,7 +50,8 @@ pub struct Reply {
     pub hello: Option<Hello>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `null` is an answer too: nothing was remembered, say.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub answer: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
@@ -137,10 +138,11 @@ fn plain(error: &serde_json::Error) -> String {
     text.rfind(" at line ").map_or(text.clone(), |at| text[..at].to_owned())
 }
 
-fn present<'de, D: Deserializer<'de>>(
+/// A field that is there is `Some`, also where it says `null`.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
-) -> Result<Option<Option<Subscription>>, D::Error> {
-    Option::<Subscription>::deserialize(deserializer).map(Some)
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 #[cfg(test)]
@@ -165,6 +167,16 @@ mod tests {
         assert_eq!(fault.code, FaultCode::Invalid);
         assert!(fault.message.contains("jbo"), "{fault}");
         assert!(!fault.message.contains("line"), "{fault}");
+    }
+
+    #[test]
+    fn null_is_an_answer() {
+        let nothing = Reply::to(1, Ok(RawValue::NULL.to_owned()));
+        let line = serde_json::to_string(&nothing).unwrap();
+        let heard: Reply = serde_json::from_str(&line).unwrap();
+        assert_eq!(heard.answer.unwrap().get(), "null", "{line}");
+        let heard: Reply = serde_json::from_str(r#"{"id":1}"#).unwrap();
+        assert!(heard.answer.is_none());
     }
 
     #[test]
