@@ -21,6 +21,8 @@ use crate::{
 
 /// Ticks that may wait to be written; far below what the recorder itself would give up.
 const AHEAD: usize = 512;
+/// Looks at the queue at the end, 5 ms apart: a history that is paused is not waited for.
+const LAST_WAITS: u32 = 2000;
 /// Ticks made between two looks at the queue.
 const BATCH: usize = 128;
 /// Live ticks held back meanwhile: ten minutes.
@@ -130,6 +132,14 @@ pub async fn fill(
         }
     }
     let rows = rules.finish(now, &*record);
+    // Charts ask again once this is done, and must then find the last minutes too.
+    for _ in 0..LAST_WAITS {
+        if record.queue_len() == 0 {
+            break;
+        }
+        job.check()?;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     Ok((rows, format!("{written} simulated seconds were written.")))
 }
 

@@ -64,6 +64,7 @@ async fn every_page_is_shown_with_the_simulated_workstation() -> Result<()> {
     steps::settled(&page).await?;
     if shots().is_some() {
         // The demo's first day is still being written when the window opens.
+        page.live_for(Duration::from_secs(3)).await;
         let mut rounds = 0;
         while page.is_there(&test_id("work")).await? && rounds < 120 {
             page.live_for(Duration::from_secs(1)).await;
