@@ -7,24 +7,38 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
-/// A process that ends when this is dropped, by its own id.
+/// A process that ends when this is dropped, and all that it started: a launcher such as
+/// `dbus-run-session` does not pass the signal on, and what it leaves would be measured too.
 pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.0);
+        let members = family(self.0.id()).unwrap_or_else(|_| vec![self.0.id()]);
         // SIGTERM first, so that programs clean up; the wait is bounded.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        signal(&members, Signal::TERM);
         for _ in 0..100 {
-            if matches!(self.0.try_wait(), Ok(Some(_))) {
+            let _ = self.0.try_wait();
+            if !members.iter().any(|&pid| runs(pid)) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        let _ = self.0.kill();
+        signal(&members, Signal::KILL);
         let _ = self.0.wait();
     }
+}
+
+fn signal(pids: &[u32], signal: Signal) {
+    for pid in pids.iter().filter_map(|&pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Whether it still does anything: one that has ended and was not waited for does not.
+fn runs(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| fields.first().is_some_and(|state| state != "Z"))
 }
 
 pub fn start(command: &mut Command) -> Result<Running> {
