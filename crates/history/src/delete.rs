@@ -27,10 +27,11 @@ impl Writer {
         // Readers hold decoded ticks: they begin anew.
         self.shared.replaced();
         let now_ms = self.clock.now().wall_ms;
-        let mark = Mark::new(now_ms, MarkKind::History, "History was deleted");
+        let mut mark = Mark::new(now_ms, MarkKind::History, "History was deleted");
         if let Some(connection) = self.connection.as_mut() {
-            crate::events::insert_mark(connection, &mark).await?;
+            mark.id = crate::events::insert_mark(connection, &mark).await?;
         }
+        self.shared.tell(mark);
         Ok(())
     }
 

@@ -3,14 +3,14 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use plimsoll_core::clock::Clock;
+use plimsoll_core::{clock::Clock, mark::Mark};
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{Notify, broadcast, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -25,6 +25,9 @@ use crate::{
     writer::{Request, Writer},
 };
 
+/// Marks of the history's own that a listener may be behind; older ones it asks for.
+const HEARD: usize = 64;
+
 /// What writer, readers and the checkpoint share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -37,6 +40,8 @@ pub(crate) struct Shared {
     pub checkpoint_now: Notify,
     /// A reader met damage in the file of that generation; 0 for none. Generations begin at 1.
     damaged: AtomicU64,
+    /// Marks that the history itself made.
+    marks: broadcast::Sender<Mark>,
 }
 
 /// The history, held by the one process that owns the data folder.
@@ -46,6 +51,8 @@ pub struct History {
     reader: Reader,
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<RecordingStatus>,
+    /// Of the time before anybody could listen; the first listener's.
+    first_marks: Mutex<Option<broadcast::Receiver<Mark>>>,
     stop_checkpoints: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -60,7 +67,13 @@ impl Shared {
             dirty: AtomicBool::new(false),
             checkpoint_now: Notify::new(),
             damaged: AtomicU64::new(0),
+            marks: broadcast::channel(HEARD).0,
         }
+    }
+
+    /// Tells whoever listens; that nobody does is no fault.
+    pub(crate) fn tell(&self, mark: Mark) {
+        let _ = self.marks.send(mark);
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -94,6 +107,7 @@ impl History {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared::new(folder));
+        let first_marks = Mutex::new(Some(shared.marks.subscribe()));
         let queue = Arc::new(Queue::default());
         let (requests, inbox) = mpsc::channel(16);
         let (status_tx, status) = watch::channel(RecordingStatus::default());
@@ -106,7 +120,7 @@ impl History {
             checkpoint::start(shared.clone(), options, stopped),
         ];
         let reader = Reader::beside(shared.clone(), Some(queue.clone()));
-        Ok(Self { shared, queue, reader, requests, status, stop_checkpoints, tasks })
+        Ok(Self { shared, queue, reader, requests, status, first_marks, stop_checkpoints, tasks })
     }
 
     /// Where producers put things.
@@ -121,6 +135,15 @@ impl History {
     /// How recording is doing; changes as it does.
     pub fn watch(&self) -> watch::Receiver<RecordingStatus> {
         self.status.clone()
+    }
+
+    /// Marks that the history makes itself, as they are made: a clock that was
+    /// set, a sleep, a damaged database set aside, recording that was paused,
+    /// data deleted. Their `id` may still be 0. The first caller hears also
+    /// those made while the history was opened.
+    pub fn marks(&self) -> broadcast::Receiver<Mark> {
+        let first = self.first_marks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.unwrap_or_else(|| self.shared.marks.subscribe())
     }
 
     /// The database file.

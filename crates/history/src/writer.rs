@@ -220,6 +220,7 @@ impl Writer {
             "The damaged database is kept as {}. `plimsoll history recover` brings back what can be read.",
             aside.display()
         );
+        self.shared.tell(mark.clone());
         self.queue.lock().marks.push_back(mark);
         self.set_aside.push(aside);
         Ok(())
@@ -457,6 +458,7 @@ impl Writer {
         let Some(connection) = self.connection.as_mut() else { return Ok(()) };
         let mut lanes = self.lanes.clone();
         let mut epoch = self.epoch;
+        let mut made = None;
         db::begin(connection).await?;
         if place.lane {
             if let Some(last) = lanes.last_mut() {
@@ -478,8 +480,9 @@ impl Writer {
                 .execute(&mut *connection)
                 .await?;
             if let Some(title) = cause.title() {
-                let mark = Mark::new(place.at_ms, MarkKind::Clock, title);
-                events::insert_mark(connection, &mark).await?;
+                let mut mark = Mark::new(place.at_ms, MarkKind::Clock, title);
+                mark.id = events::insert_mark(connection, &mark).await?;
+                made = Some(mark);
             }
         }
         self.catalog.save(connection).await?;
@@ -487,6 +490,9 @@ impl Writer {
         may_be_killed!("commit");
         db::commit(connection).await?;
         may_be_killed!("committed");
+        if let Some(mark) = made {
+            self.shared.tell(mark);
+        }
         self.catalog.saved();
         self.lanes = lanes;
         self.epoch = epoch;
@@ -557,10 +563,14 @@ impl Writer {
         let mut mark = Mark::new(since, MarkKind::History, "Recording was paused");
         mark.end_ms = Some(now.wall_ms);
         mark.detail = reason;
-        if let Err(error) = events::insert_mark(connection, &mark).await {
-            self.fail(error).await;
-            return false;
+        match events::insert_mark(connection, &mark).await {
+            Ok(id) => mark.id = id,
+            Err(error) => {
+                self.fail(error).await;
+                return false;
+            }
         }
+        self.shared.tell(mark);
         // What was being sealed is made again.
         let unfinished = sqlx::query("UPDATE slot SET state = 2 WHERE state = 0");
         if let Err(error) = unfinished.execute(connection).await {

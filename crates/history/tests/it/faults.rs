@@ -45,6 +45,8 @@ async fn a_file_whose_head_is_destroyed_is_set_aside_and_recovered() {
     let world = World::with(folder.path(), clock, Options::default()).await;
     world.seconds(10, |_| vec![gauge(Metric::CpuBusy, "", 5.0)]).await;
     world.settle().await;
+    let heard = world.history.marks().try_recv().unwrap();
+    assert!(heard.title.contains("damaged"), "{heard:?}");
     let status = world.history.watch().borrow().clone();
     assert_eq!(status.state, Recording::Recording);
     let [aside] = &status.set_aside[..] else { panic!("{status:?}") };
@@ -298,6 +300,7 @@ async fn read_only_child() {
 async fn each_jump_of_the_clock_is_an_epoch_with_a_mark_and_the_later_time_wins() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::open(folder.path()).await;
+    let mut heard = world.history.marks();
     let value = |v: f64| move |_| vec![gauge(Metric::CpuBusy, "", v)];
     world.seconds(5400, value(10.0)).await; // 0:00 to 1:30
     world.clock.step_wall_ms(HOUR); // to 2:30
@@ -311,6 +314,9 @@ async fn each_jump_of_the_clock_is_an_epoch_with_a_mark_and_the_later_time_wins(
     world.seconds(600, value(50.0)).await;
     world.settle().await;
     let marks = world.reader.marks(START, START + DAY).await.unwrap();
+    let mut live: Vec<_> = std::iter::from_fn(|| heard.try_recv().ok()).collect();
+    live.sort_by_key(|m| (m.at_ms, m.id));
+    assert_eq!(live, marks, "who listens hears other marks than are stored");
     let titles: Vec<&str> = marks.iter().map(|m| m.title.as_str()).collect();
     assert_eq!(titles.len(), 4, "{titles:?}");
     assert!(titles.contains(&"The clock was set forward by 60 min"), "{titles:?}");
