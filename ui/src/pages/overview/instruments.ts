@@ -1,7 +1,7 @@
 // From readings and thresholds to what an instrument says. Pure: no stores here.
 
 import type { AlertRule, SeriesInfo, SeriesKey, SourceStatus, Status } from '../../lib/bindings';
-import type { Load } from '../../lib/chart/paint';
+import type { Load } from '../../lib/chart/load';
 import { loadState, type LoadState } from '../../lib/chart/scale';
 import { bytes, bytesAs, percent, quantity, signed, span, text } from '../../lib/format';
 import { lineOf } from '../../lib/load';
