@@ -19,6 +19,7 @@ use crate::{
     alerts::Alerts,
     api::{Fault, FaultCode},
     config_handle::ConfigHandle,
+    door::page::Links,
     hub::Hub,
     jobs::Jobs,
     logging::Logging,
@@ -51,8 +52,8 @@ pub struct Parts {
     pub own_cpu: Minute,
     /// Beginning of the history, and when it was looked up.
     pub oldest: tokio::sync::Mutex<Option<(i64, Option<i64>)>>,
-    /// Address of the loopback page, once it is served.
-    pub ui: OnceLock<String>,
+    /// Links to the loopback page, once it is served.
+    pub ui: OnceLock<Links>,
 }
 
 /// The data folder, as far as commands may know it.

@@ -8,6 +8,7 @@
 mod change;
 mod follow;
 mod revisions;
+mod undo;
 mod words;
 
 use std::{

@@ -183,7 +183,7 @@ impl Engine {
         self.socket = Some(SocketDoor::open(&self.app.home.socket, self.app.clone())?);
         if let Some(address) = ui {
             let page = PageDoor::open(address, self.app.clone(), find_ui()).await?;
-            let _ = self.app.ui.set(format!("http://{}/", page.address()));
+            let _ = self.app.ui.set(page.links());
             self.page = Some(page);
         }
         Ok(())
@@ -191,11 +191,6 @@ impl Engine {
 
     pub fn app(&self) -> &App {
         &self.app
-    }
-
-    /// The page's address with its token.
-    pub fn page_link(&self) -> Option<&str> {
-        self.page.as_ref().map(PageDoor::link)
     }
 
     /// Stops everything, the doors first, the history last.

@@ -118,7 +118,8 @@ impl Session {
         let engine = Engine::start(folder, ui).await?;
         let app = engine.app().clone();
         let about = app.about();
-        let link = engine.page_link().map(str::to_owned);
+        // Without `--ui` there is no page, and that is no fault here.
+        let link = app.page_link().ok().map(|link| link.url);
         let kind =
             Kind::Hosted { app, link, engine: tokio::sync::Mutex::new(Some(Box::new(engine))) };
         Ok(Self { kind, about, listener: Mutex::default() })
@@ -141,7 +142,7 @@ impl Session {
         &self.about
     }
 
-    /// The loopback page's address with its token, where this process serves it.
+    /// The first one-time link to the loopback page, where this process serves it.
     pub fn page_link(&self) -> Option<&str> {
         match &self.kind {
             Kind::Hosted { link, .. } => link.as_deref(),

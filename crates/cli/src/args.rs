@@ -14,7 +14,7 @@ Examples:
   plimsoll doctor                    what works here, and how to check it by hand
 
 A command acts on the Plimsoll that runs on the data folder, where one does, and else on the
-folder itself. Exit codes: 0 done, 1 failed, 2 wrong usage.";
+folder itself. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not running (status).";
 
 /// The control center for one GPU workstation, in a terminal.
 #[derive(Debug, Parser)]
@@ -57,8 +57,10 @@ pub enum Command {
     Config(Config),
     /// Show alerts, or answer them
     Alerts(Alerts),
-    /// How the running Plimsoll is doing
+    /// How the running Plimsoll is doing; exit code 3 where none runs
     Status,
+    /// A new one-time link to the page of a running `up --ui`; an unused one from before is void
+    Link,
     /// Look at this machine: what works, what does not, and how to check it by hand
     Doctor(Doctor),
     /// Run a simulated workstation, in a folder of its own

@@ -369,6 +369,8 @@ export type Nothing = Record<symbol, never>;
 
 export type Origin = { "from": "default" } | { "from": "file", line: number, } | { "from": "environment", variable: string, };
 
+export type PageLink = { url: string, };
+
 export type Pid = { pid: number, };
 
 export type Points = { at_ms: Array<number>, 
@@ -429,7 +431,12 @@ cpu_percent: number | null, rss_bytes: number,
 /**
  * `None` where it holds no GPU memory or the driver does not say.
  */
-vram_bytes: number | null, threads: number, started_ms: number, 
+vram_bytes: number | null, threads: number, 
+/**
+ * TCP ports it listens on, ascending, at most 32. Empty where it listens on none
+ * and where the system does not let us look (another user's process).
+ */
+ports: Array<number>, started_ms: number, 
 /**
  * CPU percent, oldest first, one value a scan; ends with the newest. `None` is a gap.
  */
@@ -445,7 +452,7 @@ export type ProcessDetail = { process: Process, nice: number, executable: string
  */
 memory_limit_bytes: number | null, 
 /**
- * Addresses it listens on, e.g. `127.0.0.1:8080`; at most 64.
+ * Addresses of `process.ports`, read again when asked for, e.g. `127.0.0.1:8080`; at most 64.
  */
 listens: Array<string>, rss_trace: Array<number | null>, vram_trace: Array<number | null>, };
 
@@ -503,7 +510,11 @@ by: string,
  */
 rolled_back_to: number | null, changed: Array<Changed>, diff: Array<DiffLine>, };
 
-export type RollbackRequest = { revision: number, by: string, };
+export type RollbackRequest = { 
+/**
+ * For `config.rollback` the revision to go back to, for `config.undo` the one to take back.
+ */
+revision: number, by: string, };
 
 export type SeriesAnswer = { key: SeriesKey, unit: Unit, kind: Kind, level: Level, 
 /**
@@ -644,6 +655,7 @@ export type Written = { path: string, bytes: number, };
 export interface Commands {
   "about": { args: Nothing; answer: About };
   "status": { args: Nothing; answer: Status };
+  "page.link": { args: Nothing; answer: PageLink };
   "metrics": { args: Nothing; answer: Array<MetricSpec> };
   "series": { args: Nothing; answer: Array<SeriesInfo> };
   "history.query": { args: Query; answer: Answer };
@@ -665,6 +677,7 @@ export interface Commands {
   "config.apply": { args: ConfigEdit; answer: Revision };
   "config.revisions": { args: Nothing; answer: Array<Revision> };
   "config.rollback": { args: RollbackRequest; answer: Revision };
+  "config.undo": { args: RollbackRequest; answer: Revision };
   "storage": { args: Nothing; answer: StorageReport };
   "storage.backup": { args: Folder; answer: JobStarted };
   "storage.restore": { args: Folder; answer: Done };

@@ -69,6 +69,9 @@ commands! {
     "about" About(Nothing) -> About;
     /// How Plimsoll itself is doing.
     "status" Status(Nothing) -> Status;
+    /// A new one-time link to the loopback page. Not over the page itself: who is in lets in
+    /// nobody else.
+    "page.link" PageLink(Nothing) -> PageLink;
     /// The metric catalogue.
     "metrics" Metrics(Nothing) -> Vec<MetricSpec>;
     /// Every series the history holds, with its latest value.
@@ -101,7 +104,10 @@ commands! {
     /// Writes the file and puts it in force as a new revision.
     "config.apply" ConfigApply(ConfigEdit) -> Revision;
     "config.revisions" ConfigRevisions(Nothing) -> Vec<Revision>;
+    /// Puts the whole text of an earlier revision in force.
     "config.rollback" ConfigRollback(RollbackRequest) -> Revision;
+    /// Takes back what one revision changed; later changes of other settings stay.
+    "config.undo" ConfigUndo(RollbackRequest) -> Revision;
 
     "storage" Storage(Nothing) -> StorageReport;
     "storage.backup" StorageBackup(Folder) -> JobStarted;

@@ -51,6 +51,12 @@ pub struct About {
     pub first_start: bool,
 }
 
+/// Opens the loopback page in one browser, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct PageLink {
+    pub url: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordingState {
@@ -229,6 +235,7 @@ pub struct ConfigEdit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
+    /// For `config.rollback` the revision to go back to, for `config.undo` the one to take back.
     pub revision: i64,
     #[serde(default)]
     pub by: String,

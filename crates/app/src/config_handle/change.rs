@@ -10,7 +10,7 @@ use plimsoll_core::config::{
 };
 
 use super::{
-    ConfigHandle, Standing, read,
+    ConfigHandle, KeptRevision, Standing, read,
     words::{one_of_two, refused, who},
 };
 use crate::api::{ConfigEdit, Fault, FaultCode, RollbackRequest};
@@ -64,21 +64,36 @@ impl ConfigHandle {
     /// `NotFound` where there is no such revision, else as for [`Self::apply`].
     pub async fn rollback(&self, request: &RollbackRequest) -> Result<Revision, Fault> {
         let by = who(&request.by)?;
-        let kept = self.inner.revisions.get(request.revision).await?.ok_or_else(|| {
-            Fault::new(FaultCode::NotFound, format!("There is no revision {}.", request.revision))
-                .hint("`plimsoll config revisions` lists them.")
-        })?;
+        let kept = self.kept(request.revision).await?;
         let mut standing = self.inner.standing.lock().await;
         // A sound change of the file becomes a revision first, so that nothing is lost.
         self.catch_up(&mut standing).await;
-        let next = Loaded::of(kept.text, &self.inner.environment);
+        self.put_back(&mut standing, kept.text, by, request.revision).await
+    }
+
+    pub(super) async fn kept(&self, number: i64) -> Result<KeptRevision, Fault> {
+        self.inner.revisions.get(number).await?.ok_or_else(|| {
+            Fault::new(FaultCode::NotFound, format!("There is no revision {number}."))
+                .hint("`plimsoll config revisions` lists them.")
+        })
+    }
+
+    /// Puts the text of the revision of that number in force.
+    pub(super) async fn put_back(
+        &self,
+        standing: &mut Standing,
+        text: String,
+        by: &str,
+        number: i64,
+    ) -> Result<Revision, Fault> {
+        let next = Loaded::of(text, &self.inner.environment);
         if !next.sound {
             return Err(refused(&next.problems));
         }
         if !standing.disk.sound {
             self.set_aside(&standing.disk.text).await?;
         }
-        self.replace(&mut standing, next.text, by, Some(request.revision)).await
+        self.replace(standing, next.text, by, Some(number)).await
     }
 
     /// Reading and comparing a large text takes a while: not on the runtime.
@@ -107,7 +122,7 @@ impl ConfigHandle {
     }
 
     /// Writes a sound text over the file as it was last read, and puts it in force.
-    async fn replace(
+    pub(super) async fn replace(
         &self,
         standing: &mut Standing,
         text: String,

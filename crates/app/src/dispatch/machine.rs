@@ -10,9 +10,9 @@ use plimsoll_history::Recording;
 
 use super::{blocking, done};
 use crate::{
-    api::{About, Done, Fault, FaultCode, Pid, RecordingState, Remembered, Status},
+    api::{About, Done, Fault, FaultCode, PageLink, Pid, RecordingState, Remembered, Status},
     app::App,
-    door::Health,
+    door::{Health, page::Links},
 };
 
 /// How often the age of the history is looked up.
@@ -30,7 +30,7 @@ impl App {
             data_dir: self.home.data.display().to_string(),
             config_path: self.home.config.display().to_string(),
             socket: self.home.socket.display().to_string(),
-            ui: self.ui.get().cloned(),
+            ui: self.ui.get().map(Links::address),
             simulated: self.home.simulated,
             machine: self.machine.clone(),
             gpu: self.gpu.borrow().as_deref().cloned(),
@@ -63,6 +63,15 @@ impl App {
             sources: pulse.sources.to_vec(),
             gateway: None,
         }
+    }
+
+    /// A new one-time link to the page; the unused one from before is void.
+    pub fn page_link(&self) -> Result<PageLink, Fault> {
+        let links = self.ui.get().ok_or_else(|| {
+            Fault::new(FaultCode::Unavailable, "This Plimsoll serves no page to a browser.")
+                .hint("Start it with `plimsoll up --ui 127.0.0.1:1877`.")
+        })?;
+        Ok(PageLink { url: links.fresh()? })
     }
 
     /// The history grows at its young end: its old end is looked up now and then only.

@@ -21,6 +21,7 @@ impl Host for App {
         match command {
             C::About(_) => answer(self.about()),
             C::Status(_) => answer(self.status().await),
+            C::PageLink(_) => answer(self.page_link()?),
             C::Metrics(_) => answer(CATALOGUE),
             C::Series(_) => answer(self.reader.series().await?),
 
@@ -46,6 +47,7 @@ impl Host for App {
             C::ConfigApply(edit) => answer(self.config.apply(&edit).await?),
             C::ConfigRevisions(_) => answer(self.config.revisions().await?),
             C::ConfigRollback(request) => answer(self.config.rollback(&request).await?),
+            C::ConfigUndo(request) => answer(self.config.undo(&request).await?),
 
             C::Jobs(_) => answer(self.jobs.all()),
             C::JobCancel(job) => answer(self.jobs.cancel(job.job)?),

@@ -59,10 +59,19 @@ impl Served {
         ask(host, &head, body).await
     }
 
-    /// Opens the link; the cookie as a header.
+    /// A new link, as a browser asks for it.
+    fn link(&self) -> String {
+        let link = self.door.links().fresh().unwrap();
+        link.split_once(&self.door.address().to_string()).unwrap().1.to_owned()
+    }
+
+    /// Opens a link; the cookie as a header.
     async fn enter(&self) -> String {
-        let path = self.door.link().split_once(&self.door.address().to_string()).unwrap().1;
-        let (status, text) = self.get(path, "").await;
+        self.open(&self.link()).await
+    }
+
+    async fn open(&self, link: &str) -> String {
+        let (status, text) = self.get(link, "").await;
         assert_eq!(status, 303, "{text}");
         let set = text.lines().find_map(|l| l.strip_prefix("set-cookie: ")).unwrap();
         format!("\r\nCookie: {}", set.split(';').next().unwrap())
@@ -85,13 +94,22 @@ async fn without_a_cookie_nothing_is_served_but_probes() {
 #[tokio::test]
 async fn the_token_opens_the_window_once() {
     let served = serve().await;
-    let cookie = served.enter().await;
+    let link = served.link();
+    let cookie = served.open(&link).await;
     let (status, text) = served.get("/", &cookie).await;
     assert!(status == 200 && text.contains("<title>window</title>"), "{text}");
-    let path = served.door.link().split_once(&served.door.address().to_string()).unwrap().1;
-    assert_eq!(served.get(path, "").await.0, 401, "the same link in a second browser");
+    assert_eq!(served.get(&link, "").await.0, 401, "the same link in a second browser");
     let (status, text) = served.call(r#"{"command":"recall","args":{"key":"a"}}"#, &cookie).await;
     assert!(status == 200 && text.ends_with("\"a\""), "{text}");
+}
+
+#[tokio::test]
+async fn who_is_in_gets_no_link_for_others() {
+    let served = serve().await;
+    let cookie = served.enter().await;
+    let (status, text) = served.call(r#"{"command":"page.link","args":{}}"#, &cookie).await;
+    assert_eq!(status, 403, "{text}");
+    assert!(text.contains("plimsoll link") && !text.contains("token"), "{text}");
 }
 
 #[tokio::test]

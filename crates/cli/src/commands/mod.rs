@@ -4,6 +4,7 @@ mod alerts;
 mod config;
 mod doctor;
 mod history;
+mod link;
 mod sample;
 mod shell;
 mod status;
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Config(command) => config::run(&global, command).await,
         Command::Alerts(args) => alerts::run(&global, args).await,
         Command::Status => status::run(&global).await,
+        Command::Link => link::run(&global).await,
         Command::Doctor(args) => doctor::run(&global, args).await,
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),

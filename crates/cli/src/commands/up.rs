@@ -97,7 +97,9 @@ fn ready_words(session: &Session, demo: bool) -> Outcome {
     out::line(format_args!("  socket         {}", about.socket))?;
     if let Some(link) = session.page_link() {
         out::line(format_args!("  window         {link}"))?;
-        out::line("                 (this link opens one browser, once)")?;
+        out::line(
+            "                 (this link opens one browser, once; another: `plimsoll link`)",
+        )?;
     }
     out::line("Ctrl-C ends it.")
 }

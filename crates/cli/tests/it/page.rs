@@ -53,6 +53,28 @@ fn the_printed_link_opens_the_window_once() {
 }
 
 #[test]
+fn another_link_is_given_without_a_restart_and_the_unused_one_is_void() {
+    let place = Place::new();
+    let up = place.up(&["--ui", "127.0.0.1:0"]);
+    let path = |link: &str| {
+        let (authority, path) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        (authority.to_owned(), format!("/{path}"))
+    };
+    let (authority, first) = path(up.ready["ui"].as_str().unwrap());
+    let (_, unused) = path(place.json(&["link", "--json"])["url"].as_str().unwrap());
+    let (_, newest) = path(place.out(&["link"]).trim());
+    for void in [first, unused] {
+        assert!(get(&authority, &void, "").starts_with("HTTP/1.1 401"), "{void}");
+    }
+    assert!(get(&authority, &newest, "").starts_with("HTTP/1.1 303"));
+
+    let other = Place::new();
+    let _other = other.up(&[]);
+    let (code, err) = other.fails(&["link"]);
+    assert!(code == 1 && err.contains("--ui"), "{err}");
+}
+
+#[test]
 fn an_address_that_others_can_reach_is_refused() {
     let place = Place::new();
     let (code, err) = place.fails(&["up", "--json", "--ui", "0.0.0.0:0"]);

@@ -13,12 +13,13 @@ use crate::api::{Fault, FaultCode};
 /// Holds the token until it is used, and the secret that it is exchanged for.
 #[derive(Debug)]
 pub struct Gate {
+    address: SocketAddr,
     /// What a browser on this machine may call us, e.g. `localhost:8787`.
     names: Vec<String>,
     cookie: String,
     secret: String,
-    token: String,
-    unused: Mutex<bool>,
+    /// Of the newest link; `None` once it was used.
+    token: Mutex<Option<String>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -35,17 +36,26 @@ impl Gate {
     pub fn new(address: SocketAddr) -> Result<Self, Fault> {
         let port = address.port();
         Ok(Self {
+            address,
             names: vec![address.to_string(), format!("localhost:{port}")],
             // Cookies do not know ports: two Plimsolls must not overwrite each other's.
             cookie: format!("plimsoll-{port}"),
             secret: random()?,
-            token: random()?,
-            unused: Mutex::new(true),
+            token: Mutex::default(),
         })
     }
 
-    pub fn token(&self) -> &str {
-        &self.token
+    pub fn page(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// The address with a new token that opens it, once. A link from before that nobody used is
+    /// void from now on.
+    pub fn fresh_link(&self) -> Result<String, Fault> {
+        let token = random()?;
+        let link = format!("{}?token={token}", self.page());
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        Ok(link)
     }
 
     pub fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Verdict {
@@ -65,9 +75,9 @@ impl Gate {
                     StatusCode::UNAUTHORIZED,
                     Fault::new(
                         FaultCode::Denied,
-                        "This link was used already, or is from another start of Plimsoll.",
+                        "This link was used already, or a newer one took its place.",
                     )
-                    .hint("A link opens one browser, once. Start `plimsoll up --ui` again for a new one."),
+                    .hint("A link opens one browser, once. `plimsoll link` gives a new one."),
                 )
             };
         }
@@ -76,8 +86,9 @@ impl Gate {
         }
         Verdict::Refuse(
             StatusCode::UNAUTHORIZED,
-            Fault::new(FaultCode::Denied, "This browser has not been let in yet.")
-                .hint("Open the link that `plimsoll up --ui` printed."),
+            Fault::new(FaultCode::Denied, "This browser has not been let in yet.").hint(
+                "Open the link that `plimsoll up --ui` printed, or a new one: `plimsoll link`.",
+            ),
         )
     }
 
@@ -137,12 +148,8 @@ impl Gate {
 
     /// Takes the token if it is right, and then never again.
     fn redeem(&self, token: &str) -> bool {
-        let mut unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
-        if *unused && same(token, &self.token) {
-            *unused = false;
-            return true;
-        }
-        false
+        let mut valid = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        valid.take_if(|valid| same(token, valid)).is_some()
     }
 
     fn set_cookie(&self) -> String {
@@ -212,6 +219,12 @@ mod tests {
         }
     }
 
+    /// What a browser asks for when a person opens a new link.
+    fn link(gate: &Gate) -> String {
+        let link = gate.fresh_link().unwrap();
+        link.strip_prefix("http://127.0.0.1:8787").unwrap().to_owned()
+    }
+
     fn cookie(gate: &Gate) -> String {
         format!("theme=dark; {}={}", gate.cookie, gate.secret)
     }
@@ -233,7 +246,7 @@ mod tests {
     #[test]
     fn a_token_opens_once_and_becomes_a_cookie() {
         let gate = gate();
-        let link = format!("/?token={}", gate.token());
+        let link = link(&gate);
         assert_eq!(status(&judge(&gate, Method::GET, "/?token=0", &[HOST])), 401);
         let Verdict::Enter(set) = judge(&gate, Method::GET, &link, &[HOST]) else { panic!() };
         for part in ["HttpOnly", "SameSite=Strict", "Path=/"] {
@@ -247,10 +260,25 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_link_makes_the_one_before_void_and_those_who_are_in_stay_in() {
+        let gate = gate();
+        let first = link(&gate);
+        let Verdict::Enter(set) = judge(&gate, Method::GET, &first, &[HOST]) else { panic!() };
+        let unused = link(&gate);
+        let newest = link(&gate);
+        assert_eq!(status(&judge(&gate, Method::GET, &unused, &[HOST])), 401, "void");
+        assert_eq!(status(&judge(&gate, Method::GET, &first, &[HOST])), 401, "used");
+        assert_eq!(status(&judge(&gate, Method::GET, &newest, &[HOST])), 303);
+        assert_eq!(status(&judge(&gate, Method::GET, &newest, &[HOST])), 401, "once");
+        let cookie = ("cookie", set.split(';').next().unwrap());
+        assert_eq!(judge(&gate, Method::GET, "/", &[HOST, cookie]), Verdict::Pass);
+    }
+
+    #[test]
     fn a_foreign_host_is_refused_whatever_else_it_has() {
         let gate = gate();
         let cookie = cookie(&gate);
-        let link = format!("/?token={}", gate.token());
+        let link = link(&gate);
         for host in ["evil.example", "evil.example:8787", "127.0.0.1", "127.0.0.1:8788", ""] {
             let headers = [("host", host), ("cookie", &cookie)];
             assert_eq!(status(&judge(&gate, Method::GET, "/health", &headers)), 403, "{host}");
@@ -295,7 +323,7 @@ mod tests {
     fn a_cookie_of_another_start_does_not_open() {
         let gate = gate();
         let other = Gate::new("127.0.0.1:8787".parse().unwrap()).unwrap();
-        assert_ne!(gate.token(), other.token());
+        assert_ne!(link(&gate), link(&other));
         let cookie = cookie(&other);
         assert_eq!(status(&judge(&gate, Method::GET, "/", &[HOST, ("cookie", &cookie)])), 401);
     }

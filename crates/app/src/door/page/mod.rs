@@ -4,7 +4,8 @@
 //! site that this machine's browser shows, so each request passes, in order:
 //! host (a foreign name that resolves to 127.0.0.1 is refused), origin (another
 //! site's script is refused), cookie (got once, for the link that `plimsoll up`
-//! printed). Anything but a loopback address is refused at start.
+//! or `plimsoll link` printed). Anything but a loopback address is refused at
+//! start, and who is in lets in nobody else: links are given at the socket.
 
 mod assets;
 mod gate;
@@ -40,7 +41,7 @@ use super::{
     Host,
     wire::{self, MAX_REQUEST},
 };
-use crate::api::{Fault, FaultCode, Subscription};
+use crate::api::{Command, Fault, FaultCode, Subscription};
 
 pub use assets::find_ui;
 
@@ -56,18 +57,22 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
     img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Gives links to the page. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Links(Arc<Gate>);
+
 /// The page while it is served.
 #[derive(Debug)]
 pub struct PageDoor {
     address: SocketAddr,
-    link: String,
+    gate: Arc<Gate>,
     stop: CancellationToken,
     server: JoinHandle<()>,
 }
 
 struct Page<H> {
     host: H,
-    gate: Gate,
+    gate: Arc<Gate>,
     assets: Assets,
     streams: Arc<Semaphore>,
     stop: CancellationToken,
@@ -97,12 +102,11 @@ impl PageDoor {
         let address = socket.local_addr().map_err(|error| {
             Fault::new(FaultCode::Internal, format!("The page has no address: {error}."))
         })?;
-        let gate = Gate::new(address)?;
-        let link = format!("http://{address}/?token={}", gate.token());
+        let gate = Arc::new(Gate::new(address)?);
         let stop = CancellationToken::new();
         let page = Arc::new(Page {
             host,
-            gate,
+            gate: gate.clone(),
             assets: Assets::load(ui.as_deref()),
             streams: Arc::new(Semaphore::new(STREAMS)),
             stop: stop.clone(),
@@ -116,16 +120,15 @@ impl PageDoor {
                 tracing::error!(%error, "the loopback page ended");
             }
         });
-        Ok(Self { address, link, stop, server })
+        Ok(Self { address, gate, stop, server })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address with the token that opens it, once.
-    pub fn link(&self) -> &str {
-        &self.link
+    pub fn links(&self) -> Links {
+        Links(self.gate.clone())
     }
 
     pub async fn close(mut self) {
@@ -133,6 +136,20 @@ impl PageDoor {
         if timeout(GRACE, &mut self.server).await.is_err() {
             self.server.abort();
         }
+    }
+}
+
+// === impl Links ===
+
+impl Links {
+    /// The page's address, which opens nothing yet.
+    pub fn address(&self) -> String {
+        self.0.page()
+    }
+
+    /// The address with a token that opens it, once; the unused one from before is void.
+    pub fn fresh(&self) -> Result<String, Fault> {
+        self.0.fresh_link()
     }
 }
 
@@ -204,6 +221,11 @@ async fn ready<H: Host>(State(page): State<Arc<Page<H>>>) -> Response {
 async fn call<H: Host>(State(page): State<Arc<Page<H>>>, body: Bytes) -> Response {
     let outcome = match std::str::from_utf8(&body) {
         Ok(text) => match wire::command_from_json(text) {
+            Ok(Command::PageLink(_)) => Err(Fault::new(
+                FaultCode::Denied,
+                "The page gives no links to itself: whoever is in would let others in.",
+            )
+            .hint("`plimsoll link` gives one, in a terminal of the person whose Plimsoll it is.")),
             Ok(command) => page.host.call(command).await,
             Err(fault) => Err(fault),
         },

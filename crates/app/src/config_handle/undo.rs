@@ -1,0 +1,92 @@
+//! Taking back one revision: what it changed, and nothing that came after it.
+
+use plimsoll_core::config::{
+    environment::plain,
+    table::setting_of,
+    wire::{Change, Changed, Revision, SettingState, SettingValue},
+};
+
+use super::{
+    ConfigHandle, KeptRevision,
+    words::{refused, who},
+};
+use crate::api::{Fault, FaultCode, RollbackRequest};
+
+// === impl ConfigHandle ===
+
+impl ConfigHandle {
+    /// Takes back what a revision changed, as a new revision. The newest one gives way to the text
+    /// before it, comments and all; of an older one the settings get their old values, and later
+    /// changes of other settings stay.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such revision or nothing is kept from before it, `Conflict`
+    /// where one of its settings was changed again since, else as for [`Self::apply`].
+    pub async fn undo(&self, request: &RollbackRequest) -> Result<Revision, Fault> {
+        let by = who(&request.by)?;
+        let KeptRevision { revision, .. } = self.kept(request.revision).await?;
+        let mut standing = self.inner.standing.lock().await;
+        // What the file says by now belongs to what came after.
+        self.catch_up(&mut standing).await;
+        if standing.revision == revision.number {
+            let before = revision.number - 1;
+            let kept = self.inner.revisions.get(before).await?.ok_or_else(|| {
+                Fault::new(
+                    FaultCode::NotFound,
+                    format!("Nothing is kept from before revision {}.", revision.number),
+                )
+                .hint("Change the settings by hand: Settings lists them with their defaults.")
+            })?;
+            return self.put_back(&mut standing, kept.text, by, before).await;
+        }
+        let changes = taken_back(&revision, &standing.good.settings)?;
+        let preview = standing.disk.preview_changes(&changes, &self.inner.environment);
+        if !preview.problems.is_empty() {
+            return Err(refused(&preview.problems));
+        }
+        self.replace(&mut standing, preview.text, by, None).await
+    }
+}
+
+/// The changes that lead back, as long as nobody changed the same settings again.
+fn taken_back(revision: &Revision, now: &[SettingState]) -> Result<Vec<Change>, Fault> {
+    if revision.changed.is_empty() {
+        return Err(Fault::new(
+            FaultCode::Conflict,
+            format!(
+                "Revision {} changed no setting, and later ones stand on its text.",
+                revision.number
+            ),
+        )
+        .hint("Settings, Revisions goes back to a whole revision."));
+    }
+    let state = |key: &str| now.iter().find(|state| state.key == key);
+    let default = |key: &str| -> Option<SettingValue> {
+        let declared = || setting_of(key).map(|setting| setting.default.value());
+        state(key).map(|state| state.default.clone()).or_else(declared)
+    };
+    let value = |key: &str| state(key).map(|state| state.value.clone()).or_else(|| default(key));
+    let other: Vec<&Changed> =
+        revision.changed.iter().filter(|c| value(&c.key).as_ref() != Some(&c.new)).collect();
+    if !other.is_empty() {
+        let say = |c: &&Changed| {
+            let now = value(&c.key).map_or_else(|| "unset".into(), |value| plain(&value));
+            format!("{} is {now} by now, no longer {}", c.key, plain(&c.new))
+        };
+        return Err(Fault::new(
+            FaultCode::Conflict,
+            format!(
+                "Revision {} cannot be taken back alone: {}.",
+                revision.number,
+                other.iter().take(3).map(say).collect::<Vec<_>>().join("; ")
+            ),
+        )
+        .hint("Nothing was changed. Set the values by hand, or go back to a whole revision."));
+    }
+    let back = |c: &Changed| Change {
+        key: c.key.clone(),
+        // What was the default is no line of the file.
+        value: (default(&c.key).as_ref() != Some(&c.old)).then(|| c.old.clone()),
+    };
+    Ok(revision.changed.iter().map(back).collect())
+}
