@@ -9,6 +9,7 @@ import type {
   SubjectKind,
   Unit,
 } from '../../lib/bindings';
+import type { Mode } from '../../lib/chart/columns';
 import { keyOf } from '../../lib/chart/feed.svelte';
 import { span } from '../../lib/format';
 import { lineOf, type Line } from '../../lib/load';
@@ -193,4 +194,11 @@ export function sourceOf(metric: string): string {
   if (metric.startsWith('process')) return 'process';
   if (metric.startsWith('self.')) return 'self';
   return 'system';
+}
+
+/** What a point of the charts stands for. */
+export function legendOf(step: number, mode: Mode): string {
+  if (step <= 1000) return 'every value as it was measured';
+  const what = { mean: 'the mean', max: 'the maximum', band: 'line is the mean, band is min to max' }[mode];
+  return `1 point holds ${span(step)}: ${what}`;
 }
