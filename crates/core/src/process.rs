@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+/// Bound of the ports that are told of one process.
+pub const MAX_PORTS: usize = 32;
+
 /// Points kept for each trace: ten minutes at the default cadence of 5 s.
 pub const TRACE_POINTS: usize = 120;
 
@@ -28,6 +31,9 @@ pub struct Process {
     /// `None` where it holds no GPU memory or the driver does not say.
     pub vram_bytes: Option<u64>,
     pub threads: u32,
+    /// TCP ports it listens on, ascending, at most 32. Empty where it listens on none
+    /// and where the system does not let us look (another user's process).
+    pub ports: Vec<u16>,
     pub started_ms: i64,
     /// CPU percent, oldest first, one value a scan; ends with the newest. `None` is a gap.
     pub cpu_trace: Vec<Option<f32>>,
@@ -57,7 +63,7 @@ pub struct ProcessDetail {
     pub open_files_limit: Option<u64>,
     /// Limit of its memory cgroup.
     pub memory_limit_bytes: Option<u64>,
-    /// Addresses it listens on, e.g. `127.0.0.1:8080`; at most 64.
+    /// Addresses of `process.ports`, read again when asked for, e.g. `127.0.0.1:8080`; at most 64.
     pub listens: Vec<String>,
     pub rss_trace: Vec<Option<u64>>,
     pub vram_trace: Vec<Option<u64>>,

@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use plimsoll_core::process::{EndProcess, Process, ProcessDetail, ProcessTable, TRACE_POINTS};
+use plimsoll_core::process::{
+    EndProcess, MAX_PORTS, Process, ProcessDetail, ProcessTable, TRACE_POINTS,
+};
 use plimsoll_sense::{Inspect, InspectError};
 
 use crate::{
@@ -103,6 +105,7 @@ impl Board {
                 rss_bytes: rss,
                 vram_bytes: vram,
                 threads: spec.threads,
+                ports: ports(&spec.listens),
                 started_ms: self.timeline.shown_ms(born),
                 cpu_trace: trace.cpu.iter().copied().collect(),
                 own: false,
@@ -193,6 +196,16 @@ impl Inspect for SimulatedProcesses {
              No process of this machine was touched."
         ))
     }
+}
+
+/// The ports of addresses such as `127.0.0.1:8080`.
+fn ports(addresses: &[String]) -> Vec<u16> {
+    let port = |address: &String| address.rsplit(':').next()?.parse().ok();
+    let mut ports: Vec<u16> = addresses.iter().filter_map(port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports.truncate(MAX_PORTS);
+    ports
 }
 
 fn whole(bytes: f64) -> u64 {

@@ -207,6 +207,11 @@ fn the_table_holds_services_containers_and_users_with_ten_minutes_of_trace() {
     let detail = sources.inspect.detail(find("qdrant").pid).unwrap();
     assert_eq!(detail.rss_trace.len(), 120);
     assert_eq!(detail.listens, ["0.0.0.0:6333", "0.0.0.0:6334"]);
+    assert_eq!(find("qdrant").ports, [6333, 6334]);
+    assert_eq!(find("ollama").ports, [11434]);
+    assert_eq!(find("llama-server").ports, [8080]);
+    assert_eq!(find("redis-server").ports, [6379]);
+    assert!(find("firefox").ports.is_empty());
     assert_eq!(detail.parent_name.as_deref(), Some("systemd"));
 }
 

@@ -17,6 +17,7 @@ const process = (more: Partial<Process>): Process => ({
   rss_bytes: 0,
   vram_bytes: null,
   threads: 1,
+  ports: [],
   started_ms: 0,
   cpu_trace: [],
   own: false,

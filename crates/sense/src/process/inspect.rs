@@ -1,19 +1,18 @@
 //! A closer look at one process, and its end.
 
 use std::{
-    collections::HashSet,
     fs, io,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use plimsoll_core::process::{EndProcess, ProcessDetail};
-use procfs::process::FDTarget;
 use rustix::{
     io::Errno,
     process::{Pid, PidfdFlags, Signal},
 };
 
-use super::{stat::Stat, table::Table};
+use super::{listening, stat::Stat, table::Table};
 use crate::{
     roots::Roots,
     sources::{Inspect, InspectError},
@@ -96,6 +95,7 @@ impl Inspect for Inspector {
             return Err(gone());
         }
         let folder = self.roots.proc.join(pid.to_string());
+        let listens = listening::addresses(&folder);
         let stat = fs::read(folder.join("stat")).unwrap_or_default();
         let nice = Stat::parse(&stat).map_or(0, |stat| stat.nice);
         // Of another user's process the system tells less; what is not told stays empty.
@@ -116,7 +116,7 @@ impl Inspect for Inspector {
                 },
             ),
             memory_limit_bytes: Limits::find(&self.roots, &pid.to_string()).memory_bytes,
-            listens: looked_at.map(listens).unwrap_or_default(),
+            listens: listens.iter().take(MAX_LISTENS).map(SocketAddr::to_string).collect(),
             rss_trace,
             vram_trace,
         })
@@ -164,32 +164,4 @@ fn failed(name: &str, pid: i32, error: Errno) -> InspectError {
         ));
     }
     InspectError::Failed(format!("{name} could not be ended: {}", io::Error::from(error)))
-}
-
-/// TCP addresses that one of its open sockets listens on.
-fn listens(process: &procfs::process::Process) -> Vec<String> {
-    let Ok(files) = process.fd() else { return Vec::new() };
-    let sockets: HashSet<u64> = files
-        .flatten()
-        .filter_map(|file| match file.target {
-            FDTarget::Socket(inode) => Some(inode),
-            _ => None,
-        })
-        .collect();
-    if sockets.is_empty() {
-        return Vec::new();
-    }
-    let all = [process.tcp(), process.tcp6()];
-    let mut addresses: Vec<String> = all
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.state == procfs::net::TcpState::Listen)
-        .filter(|entry| sockets.contains(&entry.inode))
-        .map(|entry| entry.local_address.to_string())
-        .collect();
-    addresses.sort();
-    addresses.dedup();
-    addresses.truncate(MAX_LISTENS);
-    addresses
 }

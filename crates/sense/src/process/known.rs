@@ -1,6 +1,6 @@
 //! One process, from one scan to the next.
 
-use super::{facts::Facts, stat::Stat, trace::Trace};
+use super::{facts::Facts, listening::Listening, stat::Stat, trace::Trace};
 
 /// One process.
 pub struct Known {
@@ -20,6 +20,7 @@ pub struct Known {
     pub holds_unknown: bool,
     pub threads: u32,
     pub own: bool,
+    pub listening: Listening,
     /// In hundredths of a percent.
     pub cpu: Trace,
     /// In KiB.
@@ -48,6 +49,7 @@ impl Known {
             holds_unknown: false,
             threads: stat.threads,
             own: false,
+            listening: Listening::default(),
             cpu: Trace::default(),
             rss: Trace::default(),
             vram: None,

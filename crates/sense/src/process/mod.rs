@@ -4,6 +4,7 @@
 mod facts;
 mod inspect;
 mod known;
+mod listening;
 mod names;
 mod stat;
 mod table;

@@ -9,7 +9,8 @@ use plimsoll_core::{
 use rustc_hash::FxHashMap;
 
 use super::{
-    Vram, facts::Facts, known::Known, names::Total, stat::Stat, trace::Trace, users::Users,
+    Vram, facts::Facts, known::Known, listening::Listeners, names::Total, stat::Stat, trace::Trace,
+    users::Users,
 };
 use crate::{kept::fill, roots::Roots, text};
 
@@ -25,6 +26,7 @@ const OWN_NAMES: [&str; 2] = ["plimsoll", "plimsoll-desktop"];
 pub struct Table {
     proc: PathBuf,
     users: Users,
+    listeners: Listeners,
     known: FxHashMap<i32, Known>,
     /// Processes of the last scan, with those beyond the bound.
     seen: usize,
@@ -45,6 +47,7 @@ impl Table {
         Self {
             proc: roots.proc.clone(),
             users: Users::new(roots.etc.join("passwd")),
+            listeners: Listeners::new(roots),
             known: FxHashMap::default(),
             seen: 0,
             scan: 0,
@@ -88,6 +91,7 @@ impl Table {
         }
         let scan = self.scan;
         self.known.retain(|_, known| known.scan == scan);
+        self.listeners.scan(&mut self.known);
         self.find_own();
         if let Vram::Known(held) = vram {
             self.vram_unknown = self.why_unknown(held);
@@ -134,6 +138,7 @@ impl Table {
                 Facts::read(&folder, stat.comm, &mut self.users)
             };
             known.comm = stat.comm.to_vec();
+            known.listening.look_again();
             known.settled = stat.kernel || age_ms > YOUNG_MS;
         }
         let used = stat.cpu_ticks.checked_sub(known.cpu_ticks).filter(|_| !fresh);
@@ -261,6 +266,7 @@ impl Table {
             rss_bytes: known.rss_bytes,
             vram_bytes: known.vram_bytes,
             threads: known.threads,
+            ports: known.listening.ports.clone(),
             started_ms: self.started_ms(known.started_ticks),
             #[expect(clippy::cast_precision_loss, reason = "hundredths of a percent, drawn")]
             cpu_trace: known.cpu.points().map(|p| p.map(|v| v as f32 / 100.0)).collect(),

@@ -144,6 +144,47 @@ fn a_closer_look_tells_what_the_kernel_knows() {
 }
 
 #[test]
+fn a_port_is_told_while_it_is_listened_on() {
+    let mut machine = Machine::new();
+    let own = i32::try_from(std::process::id()).unwrap();
+    let first = TcpListener::bind("127.0.0.1:0").unwrap();
+    let second = TcpListener::bind("[::1]:0").unwrap();
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let (first_port, second_port) = (port(&first), port(&second));
+    let ports = machine.find(own).unwrap().ports;
+    assert!(ports.is_sorted(), "{ports:?}");
+    assert!(ports.contains(&first_port) && ports.contains(&second_port), "{ports:?}");
+    drop(first);
+    let ports = machine.find(own).unwrap().ports;
+    assert!(!ports.contains(&first_port) && ports.contains(&second_port), "{ports:?}");
+    // Connections are no ports.
+    let third = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = std::net::TcpStream::connect(third.local_addr().unwrap()).unwrap();
+    let ports = machine.find(own).unwrap().ports;
+    assert!(ports.contains(&port(&third)), "{ports:?}");
+    assert!(!ports.contains(&client.local_addr().unwrap().port()), "{ports:?}");
+}
+
+#[test]
+fn a_child_that_was_handed_a_socket_has_its_port() {
+    let mut machine = Machine::new();
+    let own = i32::try_from(std::process::id()).unwrap();
+    machine.find(own).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let handed = Stdio::from(std::os::fd::OwnedFd::from(listener));
+    let mut child = Command::new("sleep").arg("300").stdin(handed).spawn().unwrap();
+    let process = machine.find(i32::try_from(child.id()).unwrap()).unwrap();
+    assert_eq!(process.ports, [port]);
+    let parent = machine.find(own).unwrap();
+    assert!(!parent.ports.contains(&port), "{:?}", parent.ports);
+    let detail = machine.sources.inspect.detail(process.pid).unwrap();
+    assert_eq!(detail.listens, [format!("127.0.0.1:{port}")]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn the_table_agrees_with_an_independent_reading_of_proc() {
     let mut machine = Machine::new();
     let pid = stranger();

@@ -16,6 +16,7 @@ const base: Process = {
   rss_bytes: 2 * 2 ** 30,
   vram_bytes: 15.5 * 2 ** 30,
   threads: 1,
+  ports: [],
   started_ms: 0,
   cpu_trace: [],
   own: false,

@@ -6,6 +6,7 @@ import { CallError, useHost } from '../../lib/host';
 import { fakeHost, type FakeHost } from '../../lib/host/fake';
 import { router } from '../../lib/router.svelte';
 import { live } from '../../lib/state/live.svelte';
+import { processes as store } from '../../lib/state/processes.svelte';
 import { range } from '../../lib/state/range.svelte';
 import { session } from '../../lib/state/session.svelte';
 import { toasts } from '../../lib/state/toasts.svelte';
@@ -26,6 +27,7 @@ function one(pid: number, name: string, more: Partial<Process> = {}): Process {
     rss_bytes: GIB,
     vram_bytes: null,
     threads: 2,
+    ports: [],
     started_ms: 1000,
     cpu_trace: [1, 2],
     own: false,
@@ -71,6 +73,7 @@ beforeEach(() => {
     remember: () => ({ message: '' }),
   });
   useHost(fake);
+  store.table = null;
   location.hash = '#/processes';
   stops = [router.start(), live.start()];
 });

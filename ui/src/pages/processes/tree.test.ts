@@ -19,6 +19,7 @@ function one(pid: number, name: string, more: Partial<Process> = {}): Process {
     rss_bytes: 0.01 * GIB,
     vram_bytes: null,
     threads: 2,
+    ports: [],
     started_ms: pid * 1000,
     cpu_trace: [],
     own: false,
