@@ -240,7 +240,7 @@ fn property(s: &Setting) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Environment, Loaded};
+    use crate::config::{Config, Environment, Loaded, schema};
     use std::path::Path;
 
     fn kept(path: &str, fresh: &str) {
@@ -265,6 +265,15 @@ mod tests {
     #[test]
     fn the_committed_documentation_is_that_of_the_table() {
         kept("../../docs/settings.md", &settings_md());
+    }
+
+    /// The window is drawn and tested on invented data, but not on invented settings.
+    #[test]
+    fn the_committed_settings_of_the_windows_tests_are_those_of_the_table() {
+        let loaded = Loaded::of(String::new(), &Environment::default());
+        let table = json!({ "specs": schema(), "states": loaded.settings });
+        let fresh = serde_json::to_string_pretty(&table).unwrap() + "\n";
+        kept("../../ui/src/pages/settings/fake/table.json", &fresh);
     }
 
     #[test]

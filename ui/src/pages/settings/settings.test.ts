@@ -22,7 +22,7 @@ beforeEach(async () => {
   draft.specs = [];
   stops = [router.start(), live.start(), session.start()];
   render(Settings);
-  await screen.findByText('Space for history');
+  await screen.findByText('Most disk space');
 });
 afterEach(() => {
   draft.discard();
@@ -35,7 +35,7 @@ const row = (name: string) => screen.getByRole('group', { name });
 const field = (name: string) => within(row(name)).getByRole<HTMLInputElement>('textbox');
 
 it('a change is staged, shown as a diff, applied, and undone', async () => {
-  await fireEvent.input(field('Space for history'), { target: { value: '2048' } });
+  await fireEvent.input(field('Most disk space'), { target: { value: '2048' } });
   const bar = await screen.findByRole('region', { name: 'Staged changes' });
   expect(bar.textContent).toContain('1 change staged');
   await waitFor(() => expect(screen.getByRole('tabpanel').textContent).toContain('max_mib = 2048'));
@@ -52,15 +52,15 @@ it('a change is staged, shown as a diff, applied, and undone', async () => {
 });
 
 it('what cannot be read is refused in words and never staged', async () => {
-  await fireEvent.input(field('Space for history'), { target: { value: 'lots' } });
-  expect(within(row('Space for history')).getByRole('alert').textContent).toBe(
+  await fireEvent.input(field('Most disk space'), { target: { value: 'lots' } });
+  expect(within(row('Most disk space')).getByRole('alert').textContent).toBe(
     'It is a whole number, 64–1048576.',
   );
   expect(draft.clean).toBe(true);
 });
 
 it('a locked setting names its variable and has no control', () => {
-  const locked = row('Write to disk every');
+  const locked = row('Checkpoint');
   expect(within(locked).queryByRole('textbox')).toBeNull();
   expect(locked.textContent).toContain('PLIMSOLL_HISTORY__CHECKPOINT_S');
 });
@@ -68,8 +68,8 @@ it('a locked setting names its variable and has no control', () => {
 it('a search finds settings of every section, and says so when it finds none', async () => {
   const search = screen.getByRole('searchbox', { name: 'Find a setting' });
   await fireEvent.input(search, { target: { value: 'kilowatt' } });
-  expect(row('Price of energy')).toBeTruthy();
-  expect(screen.queryByRole('group', { name: 'Space for history' })).toBeNull();
+  expect(row('Price of electricity')).toBeTruthy();
+  expect(screen.queryByRole('group', { name: 'Most disk space' })).toBeNull();
   await fireEvent.input(search, { target: { value: 'zzz' } });
   expect(screen.getByText('No setting holds “zzz”')).toBeTruthy();
 });
@@ -86,7 +86,7 @@ it('"keep less" stages the shorter span and says what it frees', async () => {
 });
 
 it('a file that changed meanwhile is shown, and nothing is written over it', async () => {
-  await fireEvent.input(field('Space for history'), { target: { value: '2048' } });
+  await fireEvent.input(field('Most disk space'), { target: { value: '2048' } });
   await waitFor(() => expect(draft.ready).toBe(true));
   const config = await fake.handlers.config!({});
   fake.handlers.config = () => ({ ...config, digest: 'other' });

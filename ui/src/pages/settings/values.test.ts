@@ -27,7 +27,7 @@ function item(
     spec: {
       key,
       section: 'History',
-      label: 'Space for history',
+      label: 'Most disk space',
       meaning: 'Most space.',
       accepts,
       unit: null,
