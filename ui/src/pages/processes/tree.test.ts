@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Process } from '../../lib/bindings';
-import { addTraces, groupsOf, matches, nearest, pathOf, rowsOf, titleOf, type Shown } from './tree';
+import { addTraces, groupsOf, matches, nearest, pathOf, portsOf, rowsOf, titleOf, type Shown } from './tree';
 
 const GIB = 2 ** 30;
 
@@ -118,6 +118,25 @@ describe('filters', () => {
     for (const text of ['LLAMA', '4121', 'mara', '8080', 'chat-1', '  llama '])
       expect(matches(p, text)).toBe(true);
     for (const text of ['412', 'redis']) expect(matches(p, text)).toBe(false);
+  });
+
+  it('find who listens on a port, with and without the colon', () => {
+    const p = one(4121, 'llama-server', { ports: [8080, 9090] });
+    for (const text of ['8080', ':8080', ' :9090 ']) expect(matches(p, text)).toBe(true);
+    for (const text of [':80', '808', ':4121', ':']) expect(matches(p, text)).toBe(false);
+    expect(portsOf(p)).toBe(':8080 :9090');
+    expect(portsOf(one(1, 'x', { ports: [1, 2, 3, 4] }))).toBe(':1 :2 +2');
+    expect(portsOf(one(1, 'x'))).toBe('');
+  });
+
+  it('Listening keeps those with a port, opens their groups and folds none of them', () => {
+    const list = Array.from({ length: 20 }, (_, i) =>
+      one(i + 1, `s${i}`, { unit: 'a.service', ports: i % 2 ? [8000 + i] : [] }),
+    );
+    const view = shown({ only: 'listening' });
+    const rows = rowsOf(groupsOf(list, view), view);
+    expect(rows.filter((r) => r.type === 'process')).toHaveLength(10);
+    expect(rows.some((r) => r.type === 'more')).toBe(false);
   });
 
   it('On the GPU and Mine leave the others out', () => {

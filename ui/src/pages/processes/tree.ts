@@ -5,7 +5,7 @@ import type { Process } from '../../lib/bindings';
 import { groupOf } from '../../lib/groups';
 
 export type GroupBy = 'service' | 'user' | 'container' | 'none';
-export type Only = 'all' | 'gpu' | 'mine';
+export type Only = 'all' | 'gpu' | 'listening' | 'mine';
 export type SortKey = 'name' | 'pid' | 'user' | 'cpu' | 'rss' | 'vram' | 'threads' | 'started';
 
 export interface Order {
@@ -16,7 +16,7 @@ export interface Order {
 export interface Shown {
   by: GroupBy;
   only: Only;
-  /** Part of a name, a command line, a user, or a pid. */
+  /** Part of a name, a command line or a user; a pid; a port, with or without a colon before it. */
   text: string;
   order: Order;
   /** Groups that a person opened or closed; the others follow the rule of {@link opens}. */
@@ -80,6 +80,9 @@ function headOf(p: Process, by: GroupBy): { id: string; name: string } {
 export function matches(p: Process, text: string): boolean {
   const needle = text.trim().toLowerCase();
   if (needle === '') return true;
+  // Where the system tells no ports, a command line may still name one: it is looked through as well.
+  const port = /^:?(\d{1,5})$/.exec(needle)?.[1];
+  if (port !== undefined && p.ports.includes(Number(port))) return true;
   return (
     String(p.pid) === needle ||
     p.name.toLowerCase().includes(needle) ||
@@ -92,6 +95,7 @@ export function matches(p: Process, text: string): boolean {
 
 function passes(p: Process, shown: Shown): boolean {
   if (shown.only === 'gpu' && p.vram_bytes === null) return false;
+  if (shown.only === 'listening' && p.ports.length === 0) return false;
   if (shown.only === 'mine' && p.uid !== shown.me) return false;
   return matches(p, shown.text);
 }
@@ -211,7 +215,7 @@ export function groupsOf(processes: readonly Process[], shown: Shown): Group[] {
 function opens(group: Group, shown: Shown): boolean {
   const said = shown.open.get(group.id);
   if (said !== undefined) return said;
-  if (shown.text.trim() !== '' || shown.only === 'gpu') return true;
+  if (shown.text.trim() !== '' || shown.only === 'gpu' || shown.only === 'listening') return true;
   if (group.id === OTHER || group.id === 'kernel') return false;
   return (
     group.vram !== null || group.id === 'own' || (group.processes.length > 1 && group.processes.length <= 5)
@@ -231,6 +235,7 @@ export function rowsOf(groups: readonly Group[], shown: Shown): Row[] {
     const foldable =
       !flat &&
       shown.text.trim() === '' &&
+      shown.only !== 'listening' &&
       group.processes.length > FOLD_ABOVE &&
       !shown.unfolded.has(group.id);
     let hidden = 0;
@@ -251,6 +256,13 @@ export function titleOf(p: Process): string {
     .slice(1)
     .find((part) => part !== '' && !part.startsWith('-'));
   return script ? `${p.name} ${script.split('/').at(-1) ?? ''}` : p.name;
+}
+
+/** `:8080 :9090 +3`; empty where it listens on none that may be seen. */
+export function portsOf(p: Process, most = 2): string {
+  const first = p.ports.slice(0, most).map((port) => `:${port}`);
+  const others = p.ports.length - first.length;
+  return [...first, ...(others > 0 ? [`+${others}`] : [])].join(' ');
 }
 
 /** A trace as an SVG path, 0 to its own peak; empty where it never was above zero. */

@@ -14,6 +14,7 @@ export const GROUPINGS: readonly [GroupBy, string][] = [
 export const FILTERS: readonly [Only, string][] = [
   ['all', 'All'],
   ['gpu', 'On the GPU'],
+  ['listening', 'Listening'],
   ['mine', 'Mine'],
 ];
 
