@@ -3,10 +3,9 @@
 
 use super::{
     check::{allowed, check, shortened},
-    keys::judge_key,
-    nearest::nearest,
+    keys::{judge_key, nearest_setting},
     setting::{Accepts, Setting},
-    table::{SETTINGS, setting_of},
+    table::setting_of,
     wire::{Problem, SettingValue},
 };
 
@@ -106,10 +105,9 @@ fn read_one(variable: &str, key: &str, text: &str) -> Result<SettingValue, Probl
         ..Problem::default()
     };
     if let Some(judged) = judge_key(key) {
-        let known: Vec<String> =
-            SETTINGS.iter().filter(|s| !s.is_pattern()).map(|s| variable_of(s.key)).collect();
-        let hint = match nearest(variable, known.iter().map(String::as_str)) {
-            Some(near) => Some(format!("Did you mean {near}?")),
+        let path: Vec<String> = key.split('.').map(Into::into).collect();
+        let hint = match nearest_setting(&path).filter(|_| setting_of(key).is_none()) {
+            Some(near) => Some(format!("Did you mean {}?", variable_of(&near))),
             None => judged.hint,
         };
         return Err(problem(format!("{variable}: {}", judged.message), hint));

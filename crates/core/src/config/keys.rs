@@ -21,23 +21,29 @@ pub(super) fn is_group(path: &[String]) -> bool {
     })
 }
 
-/// Keys and groups that somebody who wrote this path may have meant.
-pub(super) fn known_beside(path: &[String]) -> Vec<String> {
-    let mut known = Vec::new();
+/// The setting that somebody who wrote this path most likely meant: a whole key
+/// that exists, never a group of settings.
+pub(super) fn nearest_setting(path: &[String]) -> Option<String> {
+    let known = settings_beside(path);
+    nearest(&path.join("."), known.iter().map(String::as_str)).map(Into::into)
+}
+
+/// All keys that may stand where this path does. A rule of one's own has any id:
+/// the one in the path is taken as it is.
+fn settings_beside(path: &[String]) -> Vec<String> {
     let id = match path {
-        [a, r, id, ..] if a == "alerts" && r == "rules" => Some(id.as_str()),
+        [a, r, id, ..] if a == "alerts" && r == "rules" && ids::is_id(id) => Some(id.as_str()),
         _ => None,
     };
-    for s in SETTINGS {
-        let key = id.map_or_else(|| s.key.to_string(), |id| s.key.replace('*', id));
-        let mut group = key.as_str();
-        while let Some((parent, _)) = group.rsplit_once('.') {
-            if !known.iter().any(|k| k == parent) {
-                known.push(parent.to_string());
-            }
-            group = parent;
-        }
-        known.push(key);
+    let mut known = Vec::new();
+    for setting in SETTINGS {
+        let Some((_, field)) = rule_key(setting.key) else {
+            known.push(setting.key.to_string());
+            continue;
+        };
+        let has = |id: &str| built_in(id).map_or(field != "floor_gib", |rule| rule.has(field));
+        let ids = id.into_iter().chain(BUILT_IN.iter().map(|rule| rule.id));
+        known.extend(ids.filter(|id| has(id)).map(|id| setting.key.replace('*', id)));
     }
     known
 }
@@ -85,7 +91,7 @@ pub fn judge_key(key: &str) -> Option<Problem> {
     let hint = if is_group(&path) {
         "It is a group of settings; name one of them.".into()
     } else {
-        match nearest(key, known_beside(&path).iter().map(String::as_str)) {
+        match nearest_setting(&path) {
             Some(near) => format!("Did you mean {near}?"),
             None => "`plimsoll config schema` lists all settings.".into(),
         }
@@ -125,6 +131,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_offered_is_a_setting_that_exists() {
+        for path in ["alerts.rules.mine.x", "alerts.rules.gpu-lost.x", "alerts.x", "history.x", ""]
+        {
+            let path: Vec<String> = path.split('.').map(Into::into).collect();
+            for key in settings_beside(&path) {
+                assert_eq!(judge_key(&key), None, "{key}");
+            }
+        }
+    }
+
+    #[test]
     fn a_key_by_itself_is_judged_like_one_in_the_file() {
         assert_eq!(judge_key("history.max_mib"), None);
         assert_eq!(judge_key("alerts.rules.gpu-hot.threshold"), None);
@@ -132,6 +149,15 @@ mod tests {
         assert_eq!(hint("history.max_mb"), "Did you mean history.max_mib?");
         assert_eq!(hint("history.max_size_mib"), "Use history.max_mib.");
         assert!(hint("history.keep").contains("group"));
+        // A group is not offered in place of a setting, however near it is.
+        assert!(hint("history.speed").contains("lists all settings"));
+        assert!(hint("history.kepe").contains("lists all settings"));
+        assert_eq!(hint("history.raw_hours"), "Did you mean history.keep.raw_hours?");
+        assert_eq!(
+            hint("alerts.rule.gpu-hot.threshold"),
+            "Did you mean alerts.rules.gpu-hot.threshold?"
+        );
+        assert_eq!(hint("alerts.rules.mine.for"), "`plimsoll config schema` lists all settings.");
         assert!(judge_key("alerts.rules.gpu-lost.threshold").is_some());
         assert!(judge_key("alerts.rules.mine.floor_gib").is_some());
     }

@@ -20,6 +20,7 @@ pub mod setting;
 pub mod table;
 pub mod typed;
 pub mod values;
+mod walk;
 pub mod wire;
 
 pub use environment::Environment;

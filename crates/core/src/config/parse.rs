@@ -1,18 +1,11 @@
 //! From the text of the file to checked values, or to everything that is wrong
 //! with it, each with its place, what is allowed, and a way to mend it.
 
-use std::ops::Range;
-
-use toml_edit::{Document, Item, Key, TableLike, Value};
+use toml_edit::Document;
 
 use super::{
-    check::{Refusal, check, refuse_found, shortened},
-    ids,
-    keys::{is_group, known_beside},
-    nearest::nearest,
     place::Places,
-    renamed::new_name,
-    table::setting_of,
+    walk::Walk,
     wire::{Problem, SettingValue},
 };
 
@@ -20,7 +13,7 @@ use super::{
 pub const LONGEST: usize = 1 << 20;
 
 /// Most problems that are listed of one text.
-const MOST_PROBLEMS: usize = 200;
+pub(super) const MOST_PROBLEMS: usize = 200;
 
 /// Lines that are no TOML and are passed over to find what else is wrong.
 const MOST_SYNTAX: usize = 20;
@@ -56,7 +49,8 @@ pub fn parse(text: &str) -> Parsed {
             }],
         };
     }
-    let mut walk = Walk { places: Places::of(text), text, found: Parsed::default() };
+    let places = Places::of(text);
+    let mut walk = Walk::new(text);
     let mut patched = text.to_string();
     for _ in 0..MOST_SYNTAX {
         match Document::parse(patched.as_str()) {
@@ -66,10 +60,10 @@ pub fn parse(text: &str) -> Parsed {
             }
             Err(error) => {
                 let at = error.span().map_or(0, |s| s.start);
-                walk.syntax(error.message(), at);
+                walk.found.problems.push(no_toml(error.message(), places.at(at)));
                 // A header that is no TOML would put what follows into the wrong
                 // table, and so would an open text or list: stop there.
-                let line = walk.places.line_of(at);
+                let line = places.line_of(at);
                 let whole = &patched[line.clone()];
                 if whole.trim_start().starts_with('[') || !whole.contains('=') {
                     break;
@@ -87,229 +81,25 @@ pub fn parse(text: &str) -> Parsed {
     walk.found
 }
 
-struct Walk<'a> {
-    places: Places<'a>,
-    text: &'a str,
-    found: Parsed,
-}
-
-// === impl Walk ===
-
-impl Walk<'_> {
-    fn syntax(&mut self, message: &str, at: usize) {
-        let (line, column) = self.places.at(at);
-        let message = message.lines().next().unwrap_or_default();
-        let what = match message {
-            "duplicate key" => {
-                "This key stands in the file a second time; each stands once.".to_string()
-            }
-            other => format!("This line is not TOML: {other}."),
-        };
-        let hint = match message {
-            "duplicate key" => "Take one of the two out.",
-            _ => "A line is `key = value`; texts stand in double quotes, tables in [brackets].",
-        };
-        self.found.problems.push(Problem {
-            line: Some(line),
-            column: Some(column),
-            key: None,
-            message: what,
-            hint: Some(hint.into()),
-            mend: None,
-        });
-    }
-
-    fn table(&mut self, path: &mut Vec<String>, table: &dyn TableLike) {
-        for (name, item) in table.iter() {
-            if self.found.problems.len() >= MOST_PROBLEMS {
-                return;
-            }
-            let Some((key, _)) = table.get_key_value(name) else { continue };
-            path.push(name.to_string());
-            self.item(path, key, item);
-            path.pop();
-        }
-    }
-
-    fn item(&mut self, path: &mut Vec<String>, key: &Key, item: &Item) {
-        let span = key.span().or_else(|| item.span()).unwrap_or(0..0);
-        let full = path.join(".");
-        // A quoted key may hold dots: it is one name then, and never a setting.
-        let plain = path.iter().all(|part| !part.contains('.') && !part.is_empty());
-        let setting = setting_of(&full).filter(|_| plain);
-        let group = plain && is_group(path);
-        if let [a, r, id, ..] = path.as_slice()
-            && plain
-            && a == "alerts"
-            && r == "rules"
-            && (setting.is_some() || group)
-            && !ids::is_id(id)
-        {
-            return self.bad_id(&full, id, &span);
-        }
-        match (item.as_table_like(), item.as_value()) {
-            (Some(table), _) if group => self.table(path, table),
-            (_, Some(value)) if setting.is_some() => {
-                let Some(setting) = setting else { return };
-                self.value(&full, setting, value, &span);
-            }
-            _ => match setting {
-                Some(setting) => {
-                    let found = if item.is_array_of_tables() { "tables" } else { "a table" };
-                    self.refused(&full, &span, None, refuse_found(setting, found));
-                }
-                None if group => self.problem(
-                    &full,
-                    &span,
-                    format!("{full} is a group of settings. Found {}.", words_of(item)),
-                    Some(format!("Write a table: [{full}].")),
-                    None,
-                ),
-                None => self.unknown(path, &full, &span),
-            },
-        }
-    }
-
-    fn value(
-        &mut self,
-        key: &str,
-        setting: &'static super::setting::Setting,
-        value: &Value,
-        key_span: &Range<usize>,
-    ) {
-        let span = value.span().unwrap_or_else(|| key_span.clone());
-        let (line, column) = self.places.at(key_span.start);
-        let checked = match from_toml(value) {
-            Some(found) => check(setting, found),
-            None => Err(refuse_found(setting, &words_of_value(value))),
-        };
-        match checked {
-            Ok(value) => self.found.entries.push(Entry { key: key.into(), value, line, column }),
-            Err(refusal) => self.refused(key, &span, Some(span.clone()), refusal),
-        }
-    }
-
-    fn refused(
-        &mut self,
-        key: &str,
-        at: &Range<usize>,
-        replace: Option<Range<usize>>,
-        refusal: Refusal,
-    ) {
-        let mend = match (replace, &refusal.mend) {
-            (Some(span), Some(by)) => self.places.mended(span, by),
-            _ => None,
-        };
-        self.problem(key, at, format!("{key} {}", refusal.message), refusal.hint, mend);
-    }
-
-    fn bad_id(&mut self, full: &str, id: &str, span: &Range<usize>) {
-        let good = ids::mend(id);
-        let mend = good.as_ref().and_then(|good| self.mend_key(span, id, good));
-        self.problem(
-            full,
-            span,
-            format!(
-                "The id of a rule is 1 to {} of a-z, 0-9 and -. Found {}.",
-                ids::LONGEST,
-                shortened(id)
-            ),
-            good.map(|good| format!("Write {good}.")),
-            mend,
-        );
-    }
-
-    fn unknown(&mut self, path: &[String], full: &str, span: &Range<usize>) {
-        let name = path.last().map_or("", String::as_str);
-        let shown: String = full.chars().take(80).collect();
-        if let Some(new) = new_name(full) {
-            let same_table =
-                new.rsplit_once('.').map(|p| p.0) == full.rsplit_once('.').map(|p| p.0);
-            let last = new.rsplit('.').next().unwrap_or_default();
-            let mend = if same_table { self.mend_key(span, name, last) } else { None };
-            return self.problem(
-                full,
-                span,
-                format!("{shown} is called {new} now."),
-                Some(format!("Write {new} instead; the value stays as it is.")),
-                mend,
-            );
-        }
-        let known = known_beside(path);
-        let near = nearest(full, known.iter().map(String::as_str));
-        let hint = match near {
-            Some(near) => format!("Did you mean {near}?"),
-            None if path.iter().any(|p| p.contains('.')) => {
-                "Write the key without quotes: each dot begins a table.".into()
-            }
-            None => "`plimsoll config schema` lists all settings.".into(),
-        };
-        let mend = near.and_then(|near| {
-            let (parent, last) = near.rsplit_once('.').unwrap_or(("", near));
-            let here = full.rsplit_once('.').map_or("", |p| p.0);
-            if parent == here { self.mend_key(span, name, last) } else { None }
-        });
-        self.problem(full, span, format!("There is no setting {shown}."), Some(hint), mend);
-    }
-
-    fn mend_key(&self, span: &Range<usize>, old: &str, new: &str) -> Option<String> {
-        let written = self.text.get(span.clone())?;
-        (written.trim_matches(['"', '\'']) == old)
-            .then(|| self.places.mended(span.clone(), new))
-            .flatten()
-    }
-
-    fn problem(
-        &mut self,
-        key: &str,
-        at: &Range<usize>,
-        message: String,
-        hint: Option<String>,
-        mend: Option<String>,
-    ) {
-        let (line, column) = self.places.at(at.start);
-        self.found.problems.push(Problem {
-            line: Some(line),
-            column: Some(column),
-            key: Some(key.chars().take(120).collect()),
-            message,
-            hint,
-            mend,
-        });
-    }
-}
-
-/// A value of the file, where it has a type that any setting has.
-fn from_toml(value: &Value) -> Option<SettingValue> {
-    Some(match value {
-        Value::Boolean(v) => SettingValue::Switch(*v.value()),
-        Value::Integer(v) => SettingValue::Integer(*v.value()),
-        Value::Float(v) => SettingValue::Number(*v.value()),
-        Value::String(v) => SettingValue::Text(v.value().clone()),
-        Value::Array(list) => SettingValue::List(
-            list.iter().map(|v| v.as_str().map(Into::into)).collect::<Option<Vec<String>>>()?,
+/// A line that is no TOML at all.
+fn no_toml(message: &str, (line, column): (u32, u32)) -> Problem {
+    let message = message.lines().next().unwrap_or_default();
+    let (message, hint) = match message {
+        "duplicate key" => (
+            "This key stands in the file a second time; each stands once.".into(),
+            "Take one of the two out.",
         ),
-        Value::Datetime(_) | Value::InlineTable(_) => return None,
-    })
-}
-
-fn words_of(item: &Item) -> String {
-    match item {
-        Item::Value(value) => words_of_value(value),
-        Item::ArrayOfTables(_) => "tables in [[double brackets]]".into(),
-        _ => "a table".into(),
-    }
-}
-
-fn words_of_value(value: &Value) -> String {
-    match value {
-        Value::Boolean(v) => v.value().to_string(),
-        Value::Integer(v) => v.value().to_string(),
-        Value::Float(v) => format!("{:?}", v.value()),
-        Value::String(v) => format!("the text {}", shortened(v.value())),
-        Value::Array(_) => "a list".into(),
-        Value::Datetime(_) => "a date or time".into(),
-        Value::InlineTable(_) => "a table".into(),
+        other => (
+            format!("This line is not TOML: {other}."),
+            "A line is `key = value`; texts stand in double quotes, tables in [brackets].",
+        ),
+    };
+    Problem {
+        line: Some(line),
+        column: Some(column),
+        message,
+        hint: Some(hint.into()),
+        ..Problem::default()
     }
 }
 
@@ -340,9 +130,26 @@ mod tests {
         assert_eq!(p.hint.as_deref(), Some("Did you mean history.keep.raw_hours?"));
         assert_eq!(p.mend.as_deref(), Some("raw_hours = 3"));
         let p = only("[histry]\nmax_mib = 100\n");
+        assert_eq!(p.hint.as_deref(), Some("Did you mean history.max_mib?"));
         assert_eq!(p.mend.as_deref(), Some("[history]"));
+        let p = only("histry.kep.raw_hour = 3\n");
+        assert_eq!(p.hint.as_deref(), Some("Did you mean history.keep.raw_hours?"));
+        assert_eq!(p.mend.as_deref(), Some("history.kep.raw_hour = 3"));
         let p = only("[alerts.rules.gpu-hot]\ntreshold = 1\n");
         assert_eq!(p.hint.as_deref(), Some("Did you mean alerts.rules.gpu-hot.threshold?"));
+    }
+
+    #[test]
+    fn a_table_is_never_offered_for_a_setting_nor_what_is_not_near() {
+        for text in ["[history]\nspeed = 3\n", "history.kepe = 3\n", "[nothing.like.it]\nx = 1\n"] {
+            let p = only(text);
+            assert_eq!(p.hint.as_deref(), Some("`plimsoll config schema` lists all settings."));
+            assert_eq!(p.mend, None, "{text}");
+        }
+        // Near, and in another table: told, and not mended by half.
+        let p = only("[history]\nraw_hours = 3\n");
+        assert_eq!(p.hint.as_deref(), Some("Did you mean history.keep.raw_hours?"));
+        assert_eq!(p.mend, None);
     }
 
     #[test]
