@@ -17,14 +17,19 @@ export interface Latest {
   value: number;
 }
 
-/** How many series one question holds (the history allows no more). */
-const PER_QUERY = 64;
+/**
+ * How many series one question holds: few enough that a slow disk shows them one after
+ * another, and that giving up stops soon.
+ */
+const PER_QUERY = 4;
 
 export class Feed {
   version = $state(0);
   loading = $state(false);
   /** True when loading takes long enough to be told. */
   slow = $state(false);
+  /** How many series have been answered, and of how many; while it is slow. */
+  progress = $state.raw({ done: 0, total: 0 });
   fault = $state.raw<Fault | null>(null);
   /** Newest values by series; changes once a tick. */
   latest = $state.raw<ReadonlyMap<string, Latest>>(new Map());
@@ -156,9 +161,15 @@ export class Feed {
     const keys = this.#keys;
     const shift = this.#shift;
     this.loading = true;
-    const slow = setTimeout(() => run === this.#run && (this.slow = true), 300);
+    this.progress = { done: 0, total: keys.length };
+    const fresh = new Map<string, Trace>();
+    // What came within that time is drawn at once and together; after it, as it comes.
+    const slow = setTimeout(() => {
+      if (run !== this.#run) return;
+      this.slow = true;
+      this.#take(fresh);
+    }, 300);
     try {
-      const fresh = new Map<string, Trace>();
       for (let at = 0; at < keys.length; at += PER_QUERY) {
         const answer = await call('history.query', {
           series: keys.slice(at, at + PER_QUERY),
@@ -171,15 +182,11 @@ export class Feed {
           const trace = Trace.from(series, this.cadence(series.key), range.now, shift);
           fresh.set(keyOf(series.key), trace);
         }
+        this.progress = { done: Math.min(at + PER_QUERY, keys.length), total: keys.length };
+        if (this.slow) this.#take(fresh);
       }
-      // Ticks that came while the history answered are newer than its answer.
-      for (const [id, trace] of fresh) {
-        const newest = this.#values.get(id);
-        if (newest && shift === 0 && this.#moves) trace.append(newest.at, newest.value);
-      }
-      this.#traces = fresh;
+      this.#take(fresh, true);
       this.fault = null;
-      this.version += 1;
     } catch (thrown) {
       if (run === this.#run) {
         this.fault = toFault(thrown);
@@ -192,6 +199,18 @@ export class Feed {
         this.slow = false;
       }
     }
+  }
+
+  /** Draws what was answered; `all` forgets what was drawn before. */
+  #take(fresh: ReadonlyMap<string, Trace>, all = false) {
+    if (fresh.size === 0 && !all) return;
+    // Ticks that came while the history answered are newer than its answer.
+    for (const [id, trace] of fresh) {
+      const newest = this.#values.get(id);
+      if (newest && this.#shift === 0 && this.#moves) trace.append(newest.at, newest.value);
+    }
+    this.#traces = new Map([...(all ? [] : this.#traces), ...fresh]);
+    this.version += 1;
   }
 
   /** Asks once more after a fault. */

@@ -158,7 +158,8 @@ it('more series than one question holds are asked for in several', async () => {
   const many = Array.from({ length: 70 }, (_, i) => ({ metric: 'cpu.core.busy', subject: String(i) }));
   feed.show(many, 800);
   await vi.advanceTimersByTimeAsync(0);
-  expect(queries().map((q) => q.series.length)).toEqual([64, 6]);
+  expect(queries().every((q) => q.series.length <= 4)).toBe(true);
+  expect(queries().flatMap((q) => q.series)).toEqual(many);
 });
 
 it('a counter’s total is never shown as its rate', () => {
@@ -188,4 +189,38 @@ it('a paused picture keeps its numbers', async () => {
   tick(NOW + 3000, 9);
   expect(feed.value(CPU)).toBe(9);
   expect(feed.trace(CPU).newest).toBe(NOW + 3000);
+});
+
+it('a slow history shows each answer as it comes, and says how many there are', async () => {
+  const keys = Array.from({ length: 12 }, (_, i) => ({ metric: 'core.busy', subject: String(i) }));
+  const waiting: (() => void)[] = [];
+  host.handlers['history.query'] = (query) =>
+    new Promise((resolve) => waiting.push(() => resolve(ones(query))));
+  feed.show(keys, 800);
+  await vi.advanceTimersByTimeAsync(301);
+  expect([feed.slow, feed.progress]).toEqual([true, { done: 0, total: 12 }]);
+  waiting[0]?.();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(feed.progress).toEqual({ done: 4, total: 12 });
+  expect(feed.trace(keys[3]!).columns.at.length).toBeGreaterThan(0);
+  expect(feed.trace(keys[4]!).columns.at.length).toBe(0);
+  feed.cancel();
+  waiting[1]?.();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(feed.slow).toBe(false);
+  expect(waiting.length).toBe(2);
+  expect(feed.trace(keys[3]!).columns.at.length).toBeGreaterThan(0);
+  expect(feed.trace(keys[4]!).columns.at.length).toBe(0);
+});
+
+it('a quick history is drawn once, however many questions it takes', async () => {
+  const before = feed.version;
+  feed.show(
+    Array.from({ length: 12 }, (_, i) => ({ metric: 'core.busy', subject: String(i) })),
+    800,
+  );
+  await vi.advanceTimersByTimeAsync(0);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(queries().length).toBe(3);
+  expect(feed.version).toBe(before + 1);
 });

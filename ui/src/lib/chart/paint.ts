@@ -87,7 +87,7 @@ export function gaps(f: Frame, spans: readonly Span[], label?: (gap: Span) => st
   if (label) gapLabels(f, spans, label);
 }
 
-/** The words beside the gaps: the longest gap first, and none over another. */
+/** The words to the gaps: the longest gap first, and none over another. */
 function gapLabels(f: Frame, spans: readonly Span[], label: (gap: Span) => string | null): void {
   const { ctx, ink } = f;
   const taken: [number, number][] = [];
@@ -101,7 +101,10 @@ function gapLabels(f: Frame, spans: readonly Span[], label: (gap: Span) => strin
     const long = ctx.measureText(text).width;
     const before = xOf(f, gap.from) - 8 - long;
     const after = xOf(f, gap.to) + 8;
-    const place = [before, after].find(
+    // Beside the gap, or within one that leaves no room beside it.
+    const within = (Math.max(f.left, xOf(f, gap.from)) + Math.min(right, xOf(f, gap.to)) - long) / 2;
+    const wide = xOf(f, gap.to) - xOf(f, gap.from) > long + 24;
+    const place = [before, after, ...(wide ? [within] : [])].find(
       (x) => x >= f.left && x + long <= right && taken.every(([a, b]) => x + long < a - 8 || x > b + 8),
     );
     if (place === undefined) continue;
