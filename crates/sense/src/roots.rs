@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug)]
 pub struct Roots {
+    /// `/`: where the driver's library may lie.
+    pub root: PathBuf,
     /// `/proc`
     pub proc: PathBuf,
     /// `/sys`
@@ -16,13 +18,18 @@ pub struct Roots {
 
 impl Default for Roots {
     fn default() -> Self {
-        Self { proc: "/proc".into(), sys: "/sys".into(), etc: "/etc".into() }
+        Self { root: "/".into(), proc: "/proc".into(), sys: "/sys".into(), etc: "/etc".into() }
     }
 }
 
 impl Roots {
-    /// All three below one folder: `DIR/proc`, `DIR/sys`, `DIR/etc`.
+    /// All below one folder: `DIR/proc`, `DIR/sys`, `DIR/etc`.
     pub fn below(folder: &Path) -> Self {
-        Self { proc: folder.join("proc"), sys: folder.join("sys"), etc: folder.join("etc") }
+        Self {
+            root: folder.to_owned(),
+            proc: folder.join("proc"),
+            sys: folder.join("sys"),
+            etc: folder.join("etc"),
+        }
     }
 }

@@ -298,9 +298,12 @@ pub extern "C" fn nvmlDeviceGetMPSComputeRunningProcesses_v3(
 /// Fills the list, or says how much room it takes.
 fn processes(kind: &str, count: *mut c_uint, list: *mut ProcessInfo) -> c_uint {
     code(Scenario::now().and_then(|scenario| {
-        // `processes = error 3`: this driver does not list them at all.
-        if scenario.get("processes").is_some() {
-            scenario.text("processes")?;
+        // `processes = error 3`: this driver does not list them at all;
+        // `processes.graphics = error 999`: this one list fails.
+        for key in ["processes", &format!("processes.{kind}")] {
+            if scenario.get(key).is_some() {
+                scenario.text(key)?;
+            }
         }
         let found: Vec<ProcessInfo> =
             scenario.all("process").filter_map(|line| process(kind, line)).collect();

@@ -13,21 +13,21 @@ const NAMES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 /// Places that the loader does not know everywhere: containers and Kubernetes nodes,
 /// WSL, NixOS, and distributions without an entry for the driver's folder.
 const FOLDERS: [&str; 9] = [
-    "/usr/local/nvidia/lib64",
-    "/usr/local/nvidia/lib",
-    "/usr/lib/wsl/lib",
-    "/run/opengl-driver/lib",
-    "/usr/lib/x86_64-linux-gnu/nvidia/current",
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/usr/lib64",
-    "/usr/lib/nvidia",
+    "usr/local/nvidia/lib64",
+    "usr/local/nvidia/lib",
+    "usr/lib/wsl/lib",
+    "run/opengl-driver/lib",
+    "usr/lib/x86_64-linux-gnu/nvidia/current",
+    "usr/lib/x86_64-linux-gnu",
+    "usr/lib/aarch64-linux-gnu",
+    "usr/lib64",
+    "usr/lib/nvidia",
 ];
 
 /// Opens the library: the given one, or the first that works in the usual places.
 pub fn open(roots: &Roots, given: &str) -> Result<Nvml, Trouble> {
     let mut refused = None;
-    for path in candidates(given) {
+    for path in candidates(roots, given) {
         match Nvml::builder().lib_path(path.as_os_str()).init() {
             Ok(nvml) => return Ok(nvml),
             // Not there, or not a library for us: the next one may be.
@@ -55,14 +55,14 @@ pub fn open(roots: &Roots, given: &str) -> Result<Nvml, Trouble> {
     })
 }
 
-fn candidates(given: &str) -> Vec<PathBuf> {
+fn candidates(roots: &Roots, given: &str) -> Vec<PathBuf> {
     if !given.is_empty() {
         return vec![given.into()];
     }
-    let folders = FOLDERS.iter().flat_map(|folder| {
-        NAMES.iter().map(move |name| PathBuf::from(folder).join(name)).filter(|path| path.exists())
-    });
-    NAMES.iter().map(|name| PathBuf::from(OsStr::new(name))).chain(folders).collect()
+    let folders = FOLDERS.iter().map(|folder| roots.root.join(folder));
+    let files = folders.flat_map(|folder| NAMES.map(|name| folder.join(name)));
+    let there = files.filter(|path| path.exists());
+    NAMES.iter().map(|name| PathBuf::from(OsStr::new(name))).chain(there).collect()
 }
 
 /// Version of the driver's part in the kernel, e.g. `550.54.14`.
@@ -80,8 +80,23 @@ mod tests {
 
     #[test]
     fn a_given_path_is_the_only_one() {
-        assert_eq!(candidates("/opt/x.so"), [PathBuf::from("/opt/x.so")]);
-        assert_eq!(candidates("")[0], PathBuf::from("libnvidia-ml.so.1"));
+        assert_eq!(candidates(&Roots::default(), "/opt/x.so"), [PathBuf::from("/opt/x.so")]);
+    }
+
+    #[test]
+    fn the_loader_is_asked_first_and_then_the_places_that_it_does_not_know() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = Roots::below(dir.path());
+        let loader = NAMES.map(PathBuf::from);
+        assert_eq!(candidates(&roots, ""), loader);
+        for place in ["usr/local/nvidia/lib64", "usr/lib/wsl/lib", "run/opengl-driver/lib"] {
+            let path = dir.path().join(place).join("libnvidia-ml.so.1");
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            let found = candidates(&roots, "");
+            assert_eq!(found[..2], loader);
+            assert!(found.contains(&path), "{found:?}");
+        }
     }
 
     #[test]

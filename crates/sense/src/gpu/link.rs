@@ -67,9 +67,12 @@ impl Link {
                     answered = true;
                     list.iter().for_each(|process| add(&mut held, process));
                 }
-                Err(error) => {
+                // A card without such processes has no list of them.
+                Err(error) if is_missing(&error) => {
                     refusal.get_or_insert(error);
                 }
+                // Who stands in a list that was not given would seem to hold nothing.
+                Err(error) => return unknown(&error),
             }
         }
         match refusal {
@@ -95,10 +98,13 @@ fn add(held: &mut FxHashMap<i32, Option<u64>>, process: &ProcessInfo) {
 }
 
 fn unknown(error: &NvmlError) -> Vram {
-    Vram::Unknown(match error {
-        NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_) => {
-            "The driver does not list the processes on this GPU.".into()
-        }
-        other => Trouble::of(other, None).into_error().to_string(),
+    Vram::Unknown(if is_missing(error) {
+        "The driver does not list the processes on this GPU.".into()
+    } else {
+        Trouble::of(error, None).into_error().to_string()
     })
+}
+
+fn is_missing(error: &NvmlError) -> bool {
+    matches!(error, NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_))
 }

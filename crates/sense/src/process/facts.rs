@@ -21,20 +21,21 @@ pub struct Facts {
 // === impl Facts ===
 
 impl Facts {
-    /// `folder` is `/proc/PID`. What cannot be read (it may end meanwhile) stays empty.
-    pub fn read(folder: &Path, comm: &[u8], users: &mut Users) -> Self {
+    /// `folder` is `/proc/PID`. What is not told stays empty; `None` where not even its
+    /// user can be read, as of a process that ended meanwhile.
+    pub fn read(folder: &Path, comm: &[u8], users: &mut Users) -> Option<Self> {
         let file = |name: &str| fs::read(folder.join(name)).unwrap_or_default();
         let cmdline = file("cmdline");
-        let uid = uid(&file("status")).unwrap_or(0);
+        let uid = uid(&file("status"))?;
         let cgroup = text::string(&file("cgroup"));
-        Self {
+        Some(Self {
             name: name(comm, &cmdline),
             command: command(&cmdline),
             uid,
             user: users.name(uid),
             container: container(&cgroup),
             unit: unit(&cgroup),
-        }
+        })
     }
 }
 

@@ -96,8 +96,8 @@ impl Inspect for Inspector {
         }
         let folder = self.roots.proc.join(pid.to_string());
         let listens = listening::addresses(&folder);
-        let stat = fs::read(folder.join("stat")).unwrap_or_default();
-        let nice = Stat::parse(&stat).map_or(0, |stat| stat.nice);
+        let stat = fs::read(folder.join("stat")).map_err(|_| gone())?;
+        let nice = Stat::parse(&stat).ok_or_else(gone)?.nice;
         // Of another user's process the system tells less; what is not told stays empty.
         let looked_at = procfs::process::Process::new_with_root(folder).ok();
         let looked_at = looked_at.as_ref();

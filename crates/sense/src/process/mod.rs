@@ -6,6 +6,7 @@ mod inspect;
 mod known;
 mod listening;
 mod names;
+mod ours;
 mod stat;
 mod table;
 mod trace;

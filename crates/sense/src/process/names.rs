@@ -9,6 +9,8 @@ use std::sync::Arc;
 use plimsoll_core::{metric::Metric, reading::Reading};
 use rustc_hash::FxHashMap;
 
+use super::known::Known;
+
 /// Names with series at a time: three series each.
 const MAX_NAMES: usize = 30;
 /// Names that qualify by each of CPU, RSS and VRAM.
@@ -100,6 +102,31 @@ impl Names {
         }
         self.kept.insert(name.into(), self.scan);
     }
+}
+
+/// Sums by name. Threads of the kernel are not programs.
+pub fn totals<'a>(processes: impl Iterator<Item = &'a Known> + Clone) -> FxHashMap<&'a str, Total> {
+    let mut totals: FxHashMap<&str, Total> = FxHashMap::default();
+    let add = |sum: &mut Option<u64>, more: Option<u64>| {
+        if let Some(more) = more {
+            *sum = Some(sum.unwrap_or(0).saturating_add(more));
+        }
+    };
+    for known in processes.clone().filter(|known| !known.kernel) {
+        let total = totals.entry(&known.facts.name).or_default();
+        if let Some(percent) = known.cpu_percent {
+            total.cpu_percent = Some(total.cpu_percent.unwrap_or(0.0) + percent);
+        }
+        total.rss_bytes = total.rss_bytes.saturating_add(known.rss_bytes);
+        add(&mut total.vram_bytes, known.vram_bytes);
+    }
+    // A sum without one of its parts would say too little.
+    for known in processes.filter(|known| known.holds_unknown) {
+        if let Some(total) = totals.get_mut(&*known.facts.name) {
+            total.vram_bytes = None;
+        }
+    }
+    totals
 }
 
 /// The names with the highest weights, highest first.

@@ -9,7 +9,14 @@ use plimsoll_core::{
 use rustc_hash::FxHashMap;
 
 use super::{
-    Vram, facts::Facts, known::Known, listening::Listeners, names::Total, stat::Stat, trace::Trace,
+    Vram,
+    facts::Facts,
+    known::Known,
+    listening::Listeners,
+    names::{Total, totals},
+    ours,
+    stat::Stat,
+    trace::Trace,
     users::Users,
 };
 use crate::{kept::fill, roots::Roots, text};
@@ -20,8 +27,6 @@ const MAX_PROCESSES: usize = 20_000;
 const YOUNG_MS: i64 = 10_000;
 /// How far the start of the machine may seem to move before it is taken anew.
 const BOOT_DRIFT_MS: i64 = 1_000;
-/// Programs that belong to Plimsoll, whoever started them.
-const OWN_NAMES: [&str; 2] = ["plimsoll", "plimsoll-desktop"];
 
 pub struct Table {
     proc: PathBuf,
@@ -92,7 +97,7 @@ impl Table {
         let scan = self.scan;
         self.known.retain(|_, known| known.scan == scan);
         self.listeners.scan(&mut self.known);
-        self.find_own();
+        ours::mark(&mut self.known);
         if let Vram::Known(held) = vram {
             self.vram_unknown = self.why_unknown(held);
         }
@@ -128,15 +133,18 @@ impl Table {
         let age_ms = now.boottime_ms - millis(stat.started_ticks, self.ticks_per_second);
         let fresh = known.scan == 0;
         if fresh || !known.settled || known.comm != stat.comm {
-            known.facts = if stat.kernel {
-                Facts {
-                    name: text::string(stat.comm),
-                    user: self.users.name(0),
-                    ..Facts::default()
-                }
+            let facts = if stat.kernel {
+                let (name, user) = (text::string(stat.comm), self.users.name(0));
+                Some(Facts { name, user, ..Facts::default() })
             } else {
                 Facts::read(&folder, stat.comm, &mut self.users)
             };
+            let Some(facts) = facts else {
+                // It ended between two readings: not seen in this scan, it is forgotten.
+                self.seen -= 1;
+                return;
+            };
+            known.facts = facts;
             known.comm = stat.comm.to_vec();
             known.listening.look_again();
             known.settled = stat.kernel || age_ms > YOUNG_MS;
@@ -187,64 +195,14 @@ impl Table {
         })
     }
 
-    /// Plimsoll is this process, those of its name, and all that they started.
-    fn find_own(&mut self) {
-        let own_pid = i32::try_from(std::process::id()).unwrap_or(0);
-        let own_uid = self.known.get(&own_pid).map(|known| known.facts.uid);
-        let is_root = |pid: i32, known: &Known| {
-            pid == own_pid
-                || (OWN_NAMES.contains(&&*known.facts.name) && Some(known.facts.uid) == own_uid)
-        };
-        let mut own: Vec<i32> = self
-            .known
-            .iter()
-            .filter(|&(&pid, known)| is_root(pid, known))
-            .map(|(&pid, _)| pid)
-            .collect();
-        let mut children: FxHashMap<i32, Vec<i32>> = FxHashMap::default();
-        for (&pid, known) in &self.known {
-            children.entry(known.parent).or_default().push(pid);
-        }
-        self.known.values_mut().for_each(|known| known.own = false);
-        while let Some(pid) = own.pop() {
-            let Some(known) = self.known.get_mut(&pid).filter(|known| !known.own) else { continue };
-            known.own = true;
-            own.extend(children.get(&pid).into_iter().flatten());
-        }
-    }
-
     /// VRAM of Plimsoll and its window; `None` where the driver does not say.
     pub fn own_vram(&self) -> Option<u64> {
-        let mut own = self.known.values().filter(|known| known.own);
-        if self.vram_unknown.is_some() || own.clone().any(|known| known.holds_unknown) {
-            return None;
-        }
-        own.try_fold(0u64, |sum, known| sum.checked_add(known.vram_bytes.unwrap_or(0)))
+        if self.vram_unknown.is_some() { None } else { ours::vram(&self.known) }
     }
 
-    /// Sums by name. Threads of the kernel are not programs.
+    /// Sums by name.
     pub fn totals(&self) -> FxHashMap<&str, Total> {
-        let mut totals: FxHashMap<&str, Total> = FxHashMap::default();
-        let add = |sum: &mut Option<u64>, more: Option<u64>| {
-            if let Some(more) = more {
-                *sum = Some(sum.unwrap_or(0).saturating_add(more));
-            }
-        };
-        for known in self.known.values().filter(|known| !known.kernel) {
-            let total = totals.entry(&known.facts.name).or_default();
-            if let Some(percent) = known.cpu_percent {
-                total.cpu_percent = Some(total.cpu_percent.unwrap_or(0.0) + percent);
-            }
-            total.rss_bytes = total.rss_bytes.saturating_add(known.rss_bytes);
-            add(&mut total.vram_bytes, known.vram_bytes);
-        }
-        // A sum without one of its parts would say too little.
-        for known in self.known.values().filter(|known| known.holds_unknown) {
-            if let Some(total) = totals.get_mut(&*known.facts.name) {
-                total.vram_bytes = None;
-            }
-        }
-        totals
+        totals(self.known.values())
     }
 
     pub fn get(&self, pid: i32) -> Option<&Known> {
@@ -296,21 +254,21 @@ fn millis(ticks: u64, per_second: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
 
     use plimsoll_core::clock::{Clock, ManualClock};
 
     use super::*;
 
-    struct Machine {
+    pub struct Machine {
         _dir: tempfile::TempDir,
-        table: Table,
+        pub table: Table,
         clock: ManualClock,
     }
 
     impl Machine {
-        fn new() -> Self {
+        pub fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let roots = Roots::below(dir.path());
             fs::create_dir_all(&roots.proc).unwrap();
@@ -326,7 +284,7 @@ mod tests {
             self.table.proc.join(pid.to_string())
         }
 
-        fn run(&self, pid: i32, comm: &str, parent: i32, cpu_ticks: u64, started: u64) {
+        pub fn run(&self, pid: i32, comm: &str, parent: i32, cpu_ticks: u64, started: u64) {
             let folder = self.folder(pid);
             fs::create_dir_all(&folder).unwrap();
             let stat = format!(
@@ -343,7 +301,7 @@ mod tests {
             write("cgroup", "0::/system.slice/ollama.service\n");
         }
 
-        fn scan(&mut self, vram: &[(i32, Option<u64>)]) -> ProcessTable {
+        pub fn scan(&mut self, vram: &[(i32, Option<u64>)]) -> ProcessTable {
             let vram = Vram::Known(vram.iter().copied().collect());
             self.table.scan(self.clock.now(), &vram).unwrap();
             self.table.published(5000)
@@ -395,6 +353,17 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_ends_while_it_is_read_is_left_out_and_is_not_roots() {
+        let mut machine = Machine::new();
+        machine.run(50, "ollama", 1, 0, 700);
+        machine.run(51, "bash", 1, 0, 700);
+        fs::remove_file(machine.folder(51).join("status")).unwrap();
+        let table = machine.scan(&[]);
+        assert_eq!(table.processes.iter().map(|p| p.pid).collect::<Vec<_>>(), [50]);
+        assert_eq!(machine.table.len(), 1);
+    }
+
+    #[test]
     fn vram_that_the_driver_does_not_say_is_unknown_and_not_zero() {
         let mut machine = Machine::new();
         for pid in 50..53 {
@@ -414,24 +383,6 @@ mod tests {
         assert_eq!(machine.table.own_vram(), None);
         let trace = machine.table.get(50).unwrap().vram_trace();
         assert_eq!(trace, [Some(3 << 30), Some(3 << 30), None]);
-    }
-
-    #[test]
-    fn what_plimsoll_started_is_its_own() {
-        let mut machine = Machine::new();
-        let own_pid = i32::try_from(std::process::id()).unwrap();
-        let own = own_pid;
-        machine.run(own, "plimsoll-deskto", 1, 0, 700);
-        machine.run(own + 1, "bwrap", own, 0, 700);
-        machine.run(own + 2, "WebKitWebProces", own + 1, 0, 700);
-        machine.run(own + 3, "ollama", 1, 0, 700);
-        let held = [(own + 2, Some(100)), (own, Some(20)), (own + 3, Some(5000))];
-        let table = machine.scan(&held);
-        let own: Vec<bool> = table.processes.iter().map(|p| p.own).collect();
-        assert_eq!(own, [true, true, true, false]);
-        assert_eq!(machine.table.own_vram(), Some(120));
-        machine.scan(&[held[0], (own_pid, None), held[2]]);
-        assert_eq!(machine.table.own_vram(), None, "a part of it is not known");
     }
 
     #[test]

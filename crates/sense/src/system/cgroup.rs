@@ -81,11 +81,10 @@ impl Usage {
     /// What the group holds without the cache that the kernel would give back first.
     fn read(&mut self) -> Option<u64> {
         let current = text::only_number(self.current.read().ok()?)?;
-        let inactive = self.stat.read().ok().and_then(|bytes| {
-            text::lines(bytes)
-                .find_map(|line| text::number(line.strip_prefix(self.inactive)?.trim_ascii()))
-        });
-        Some(current.saturating_sub(inactive.unwrap_or(0)))
+        // Without it the cache would be told as held, and a full cache is no full memory.
+        let inactive = text::lines(self.stat.read().ok()?)
+            .find_map(|line| text::number(line.strip_prefix(self.inactive)?.trim_ascii()))?;
+        Some(current.saturating_sub(inactive))
     }
 }
 
@@ -304,6 +303,18 @@ mod tests {
                 (Metric::CgroupMemoryUsed, GIB),
             ]
         );
+    }
+
+    #[test]
+    fn without_its_cache_what_a_group_holds_is_unknown() {
+        let files = [
+            ("memory.max", "4294967296\n"),
+            ("memory.current", "2147483648\n"),
+            ("memory.stat", "anon 5\n"),
+        ];
+        let limit = [(Metric::CgroupMemoryLimit, 4.0 * GIB)];
+        assert_eq!(Machine::new("0::/\n", &files).read(), limit);
+        assert_eq!(Machine::new("0::/\n", &files[..2]).read(), limit);
     }
 
     #[test]

@@ -57,6 +57,10 @@ impl Source for Space {
             .map_err(|e| SourceError::Failed(format!("{path} cannot be read: {e}")))?;
         for mount in watched(text::lines(bytes).filter_map(Mount::parse)) {
             let Ok(space) = rustix::fs::statvfs(&*mount.point) else { continue };
+            // Some file systems do not say how large they are.
+            if space.f_blocks == 0 {
+                continue;
+            }
             let subject: Arc<str> = mount.point.into();
             #[expect(clippy::cast_precision_loss, reason = "bytes of a disk, to 64 KiB")]
             let mut gauge = |metric, blocks: u64| {

@@ -72,7 +72,25 @@ impl FakeDriver {
     }
 
     pub fn install(&self) {
-        fs::copy(library(), self.dir.path().join("libnvidia-ml.so.1")).unwrap();
+        self.install_in("");
+    }
+
+    /// Into a folder of the machine, the scenario beside it.
+    fn install_in(&self, place: &str) {
+        let folder = self.dir.path().join(place);
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(library(), folder.join("libnvidia-ml.so.1")).unwrap();
+    }
+
+    /// A machine whose driver lies in one of the places that loaders do not know.
+    pub fn found_in(place: &str, scenario: &str) -> (Self, Sources) {
+        let driver = Self::missing();
+        driver.install_in(place);
+        fs::write(driver.dir.path().join(place).join("scenario"), scenario).unwrap();
+        driver.options.send_modify(|options| options.nvml_path.clear());
+        let roots = Roots::below(driver.dir.path());
+        let sources = sources_at(&roots, driver.options.subscribe(), at(0));
+        (driver, sources)
     }
 
     /// Another scenario from now on, whole at any moment.

@@ -224,6 +224,19 @@ fn a_machine_without_driver_or_card_says_so_and_sees_one_that_comes() {
 }
 
 #[test]
+fn a_driver_in_an_unusual_place_is_found() {
+    for place in ["usr/local/nvidia/lib64", "usr/lib/wsl/lib", "run/opengl-driver/lib"] {
+        let (driver, mut sources) = FakeDriver::found_in(place, WHOLE);
+        read(&mut source(&mut sources, "gpu"), 0).unwrap();
+        let uuid = sources.gpu.borrow().clone().unwrap().uuid.clone();
+        // Where the machine has a driver of its own, the loader knows that one.
+        let real = std::path::Path::new("/proc/driver/nvidia/version").exists();
+        assert!(uuid == UUID || real, "{place}: {uuid}");
+        drop(driver);
+    }
+}
+
+#[test]
 fn the_gpu_is_switched_off_and_on_while_running() {
     let driver = FakeDriver::with(WHOLE);
     let mut sources = driver.sources();
@@ -285,6 +298,21 @@ fn processes_hold_the_vram_that_the_driver_says() {
     let out = scan(10_000);
     assert!(table.borrow().vram_unknown.as_deref().unwrap().contains("does not list"));
     assert_eq!(value(&out, Metric::SelfVram, ""), None);
+
+    // One list is missing: who stands in it would seem to hold nothing.
+    driver.set(&format!(
+        "{WHOLE}process = compute {own} 8589934592\nprocesses.graphics = error 999\n"
+    ));
+    let out = scan(12_000);
+    assert!(table.borrow().vram_unknown.is_some());
+    assert_eq!(vram(own), None);
+    assert_eq!(value(&out, Metric::SelfVram, ""), None);
+    // A card without such processes has no such list, and the others count.
+    driver
+        .set(&format!("{WHOLE}process = compute {own} 8589934592\nprocesses.graphics = error 3\n"));
+    let out = scan(13_000);
+    assert_eq!(table.borrow().vram_unknown, None);
+    assert_eq!(value(&out, Metric::SelfVram, ""), Some(8_589_934_592.0));
 
     driver.set(&format!("{WHOLE}process = compute {own} unavailable\n"));
     let out = scan(15_000);
