@@ -21,7 +21,7 @@ use plimsoll_core::{
     record::Record as _,
     series::{Query, SeriesKey},
 };
-use plimsoll_history::{History, Options, Reader};
+use plimsoll_history::{History, Options, Reader, metric_of};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use sqlx::{
     ConnectOptions as _, SqliteConnection,
@@ -258,9 +258,58 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
+fn report(what: &str, times: &mut [Duration], cpus: &mut [Duration]) {
+    let of = |times: &mut [Duration]| {
+        let [p50, p99, worst] = [0.5, 0.99, 1.0].map(|q| percentile(times, q));
+        format!("p50 {p50:>7.2?} p99 {p99:>7.2?} worst {worst:>7.2?}")
+    };
+    println!("  {what:>5}: {}  CPU {}  (load {})", of(times), of(cpus), load());
+}
+
 fn percentile(times: &mut [Duration], q: f64) -> Duration {
     times.sort_unstable();
     times[((times.len() - 1) as f64 * q) as usize]
+}
+
+/// The load of the machine over a minute: what else may have slowed a figure.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().into()
+}
+
+/// Two days of ticks through the recorder: raw slots and all that is made of them.
+async fn record(folder: &Path, from: i64, to: i64) -> Result<(), Failure> {
+    let (history, clock, _options) = open(folder, from).await?;
+    let recorder = history.recorder();
+    let mut random = SmallRng::seed_from_u64(5);
+    let subjects: Vec<Arc<str>> = (0..series_filled()).map(|i| i.to_string().into()).collect();
+    let mut level = vec![50.0f64; subjects.len()];
+    let mut total = vec![from.cast_unsigned() * 50; subjects.len()];
+    while clock.now().wall_ms < to {
+        let readings = subjects.iter().enumerate().map(|(i, subject)| {
+            let metric = metric_of(i as u32);
+            if metric == Metric::NetReceived {
+                total[i] += random.random_range(0..100_000);
+                return Reading::counter(metric, subject, total[i]);
+            }
+            level[i] = (level[i] + random.random_range(-3.0..3.0)).clamp(0.0, 100.0);
+            Reading::gauge(metric, subject, level[i])
+        });
+        recorder.tick(Arc::new(Tick { at: clock.now(), readings: readings.collect() }));
+        clock.advance_ms(1000);
+        while recorder.queue_len() > 2000 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    if !history.settle().await {
+        return Err("recording is paused".into());
+    }
+    history.stop().await;
+    Ok(())
+}
+
+fn key(series: u32) -> SeriesKey {
+    SeriesKey::new(metric_of(series).name(), series.to_string())
 }
 
 async fn queries() -> Result<(), Failure> {
@@ -268,34 +317,31 @@ async fn queries() -> Result<(), Failure> {
     // Not at the end of a slot at any level: there is an unsealed part of each.
     let now = START + 13 * DAY + 7 * HOUR + 5 * 60_000;
     let began = Instant::now();
-    let filled = std::env::var("PLIMSOLL_BENCH_FILLED").ok();
+    let kept = std::env::var("PLIMSOLL_BENCH_FILLED").ok();
     let path = folder.path().join("history.db");
-    if let Some(filled) = filled.as_deref().filter(|f| Path::new(f).exists()) {
-        std::fs::copy(filled, &path)?;
+    let mut source = "kept";
+    if let Some(kept) = kept.as_deref().filter(|f| Path::new(f).exists()) {
+        std::fs::copy(kept, &path)?;
     } else {
-        let held = [2 * DAY, 14 * DAY, 90 * DAY, 1826 * DAY];
-        plimsoll_history::fill(folder.path(), now, series_filled(), held).await?;
-        if let Some(filled) = filled {
-            std::fs::copy(&path, filled)?;
+        source = "filled";
+        let from = plimsoll_history::fill(folder.path(), now, series_filled()).await?;
+        record(folder.path(), from, now).await?;
+        if let Some(kept) = kept {
+            std::fs::copy(&path, kept)?;
         }
     }
     let (history, clock, _options) = open(folder.path(), now).await?;
-    let subjects: Vec<Arc<str>> = (0..SERIES).map(|i| i.to_string().into()).collect();
-    for i in 0..300 {
-        clock.advance_ms(1000);
-        let readings = subjects
-            .iter()
-            .map(|s| Reading::gauge(Metric::CoreBusy, s, f64::from(i % 50)))
-            .collect();
-        history.recorder().tick(Arc::new(Tick { at: clock.now(), readings }));
-    }
     history.settle().await;
     let stats = history.reader().stats().await?;
     println!(
-        "query: {SERIES} series, filled in {:.0?}, {} MiB",
+        "query: {SERIES} series, {source} in {:.0?}, {} MiB; load of the machine {}",
         began.elapsed(),
-        stats.bytes >> 20
+        stats.bytes >> 20,
+        load()
     );
+    for stored in history.reader().storage().await? {
+        println!("  {:?}: {} MiB", stored.kind, stored.bytes >> 20);
+    }
     let end = clock.now().wall_ms;
     let reader = history.reader();
     let mut random = SmallRng::seed_from_u64(11);
@@ -306,28 +352,20 @@ async fn queries() -> Result<(), Failure> {
         let back =
             if random.random_bool(0.5) { 0 } else { random.random_range(0..=(1826 * DAY - range)) };
         let n = random.random_range(1..=8);
-        let series = (0..n)
-            .map(|_| {
-                SeriesKey::new("cpu.core.busy", random.random_range(0..series_filled()).to_string())
-            })
-            .collect();
+        let series = (0..n).map(|_| key(random.random_range(0..series_filled()))).collect();
         Query { series, from_ms: end - back - range, to_ms: end - back, width_px: 1200 }
     };
     // Two rounds of the same: the first fills caches of SQLite and of the kernel.
     let questions: Vec<Query> = (0..1000).map(|_| question(&mut random)).collect();
     for round in ["first", "warm"] {
-        let (mut times, cpu) = (Vec::new(), cpu_time());
+        let (mut times, mut cpus) = (Vec::new(), Vec::new());
         for ask in &questions {
-            let began = Instant::now();
+            let (began, cpu) = (Instant::now(), cpu_time());
             std::hint::black_box(reader.query(ask).await?);
             times.push(began.elapsed());
+            cpus.push(cpu_time() - cpu);
         }
-        let cpu = (cpu_time() - cpu) / questions.len() as u32;
-        let p50 = percentile(&mut times, 0.5);
-        let (p99, worst) = (percentile(&mut times, 0.99), percentile(&mut times, 1.0));
-        println!(
-            "  {round:>5}: p50 {p50:>9.2?}  p99 {p99:>9.2?}  worst {worst:>9.2?}  CPU a query {cpu:>9.2?}"
-        );
+        report(round, &mut times, &mut cpus);
     }
     for (name, range) in [
         ("an hour", HOUR),
@@ -336,7 +374,7 @@ async fn queries() -> Result<(), Failure> {
         ("a month", 30 * DAY),
         ("five years", 1826 * DAY),
     ] {
-        let series = (0..8).map(|s: u32| SeriesKey::new("cpu.core.busy", s.to_string())).collect();
+        let series = (0..8).map(key).collect();
         let ask = Query { series, from_ms: end - range, to_ms: end, width_px: 1200 };
         let mut times = Vec::new();
         let cpu = cpu_time();
@@ -351,42 +389,38 @@ async fn queries() -> Result<(), Failure> {
             (cpu_time() - cpu) / 20
         );
     }
-    // Cold: a new reader, the file out of the kernel's cache.
-    let path = folder.path().join("history.db");
-    let mut times = Vec::new();
-    for ask in questions.iter().take(100) {
+    // Cold: a new reader, and not a page of the file in the kernel's cache (only
+    // clean pages leave it, so the log is folded in first). The file system's own
+    // metadata stay, as does what the disk itself may cache.
+    history.stop().await;
+    let (mut times, mut cpus) = (Vec::new(), Vec::new());
+    for ask in questions.iter().take(200) {
         let file = std::fs::File::open(&path)?;
         file.sync_all()?;
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
         let cold = Reader::open_readonly(folder.path()).await?;
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), cpu_time());
         std::hint::black_box(cold.query(ask).await?);
         times.push(began.elapsed());
+        cpus.push(cpu_time() - cpu);
     }
-    println!(
-        "   cold: p50 {:>9.2?}  p99 {:>9.2?}",
-        percentile(&mut times, 0.5),
-        percentile(&mut times, 0.99)
-    );
-    let mut times = Vec::new();
-    for _ in 0..50 {
-        let began = Instant::now();
+    report("cold", &mut times, &mut cpus);
+    let (history, _clock, _options) = open(folder.path(), now).await?;
+    let reader = history.reader();
+    let (mut times, mut cpus) = (Vec::new(), Vec::new());
+    for _ in 0..100 {
+        let (began, cpu) = (Instant::now(), cpu_time());
         let charts = (0..12u32).map(|chart| {
-            let series = (0..4)
-                .map(|s| SeriesKey::new("cpu.core.busy", (chart * 4 + s).to_string()))
-                .collect();
+            let series = (0..4).map(|s| key(chart * 4 + s)).collect();
             Query { series, from_ms: end - DAY, to_ms: end, width_px: 1200 }
         });
         for ask in charts {
             std::hint::black_box(reader.query(&ask).await?);
         }
         times.push(began.elapsed());
+        cpus.push(cpu_time() - cpu);
     }
-    println!(
-        "  twelve charts of four series over a day: p50 {:.2?}  p99 {:.2?}",
-        percentile(&mut times, 0.5),
-        percentile(&mut times, 0.99)
-    );
+    report("twelve charts of four series over a day", &mut times, &mut cpus);
     history.stop().await;
 
     // The naive way with one series of thirty days: 2.6 million rows.

@@ -144,6 +144,11 @@ impl Schema {
         self.options(path).read_only(true).pragma("cache_size", "-4096").connect().await
     }
 
+    /// One that only helps now and then: it remembers little.
+    pub(crate) async fn helper_reader(&self, path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+        self.options(path).read_only(true).pragma("cache_size", "-1024").connect().await
+    }
+
     /// Opens for writing and brings the schema up to date. A newer or foreign
     /// file is refused and not touched; [`OpenError::Damaged`] says that the
     /// file should be set aside.

@@ -7,7 +7,10 @@ use plimsoll_core::{
 use sqlx::{Row as _, SqliteConnection};
 
 use crate::{
-    codec::chunk::{self, Columns, RawColumn},
+    codec::{
+        points::{self, Columns},
+        raw::{self, RawColumn},
+    },
     db,
     error::ReadError,
     lane::slot_of,
@@ -126,7 +129,7 @@ async fn cut(
     for row in &rows {
         let (series, data): (u32, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
         if series == 0 {
-            times = chunk::decode_times(data, from_ms).unwrap_or_default();
+            times = raw::decode_times(data, from_ms).unwrap_or_default();
             continue;
         }
         let shorter = match level.step_ms() {
@@ -169,7 +172,7 @@ async fn cut(
 }
 
 fn cut_raw(data: &[u8], times: &[i64], before_ms: i64) -> Option<(Vec<u8>, usize)> {
-    let (mut values, cadence_ms) = chunk::decode_raw(data, times)?;
+    let (mut values, cadence_ms) = raw::decode_raw(data, times)?;
     values.retain(|at| at >= before_ms);
     let place = |at: i64| times.partition_point(|t| *t < at) as u32;
     let (places, column): (Vec<u32>, RawColumn) = match values {
@@ -187,13 +190,13 @@ fn cut_raw(data: &[u8], times: &[i64], before_ms: i64) -> Option<(Vec<u8>, usize
         }
     };
     let n = places.len();
-    (n > 0).then(|| (chunk::encode_raw(&places, &column, cadence_ms), n))
+    (n > 0).then(|| (raw::encode_raw(&places, &column, cadence_ms), n))
 }
 
 /// A point that the moment falls into goes: part of it lies before.
 fn cut_points(data: &[u8], from_ms: i64, step: i64, before_ms: i64) -> Option<(Vec<u8>, usize)> {
-    let (mut points, cadence_ms) = chunk::decode_points(data, from_ms, step, Columns::All)?;
+    let (mut points, cadence_ms) = points::decode_points(data, from_ms, step, Columns::All)?;
     points.retain(|at| at >= before_ms);
     let n = points.len();
-    (n > 0).then(|| (chunk::encode_points(&points, from_ms, step, cadence_ms), n))
+    (n > 0).then(|| (points::encode_points(&points, from_ms, step, cadence_ms), n))
 }

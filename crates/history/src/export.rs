@@ -10,9 +10,9 @@ use plimsoll_core::{
 
 use crate::{
     answers::{ExportRow, RawValue},
-    codec::chunk::Columns,
+    codec::points::Columns,
     error::ReadError,
-    reader::Reader,
+    reader::{Reader, ask_one},
     seal::off_the_runtime,
     shown::point_numbers,
 };
@@ -98,9 +98,14 @@ impl Progress {
             Some(extent) => self.extent = extent,
             None => self.series.clear(),
         }
-        let mut desk = self.reader.side().await;
-        desk.ready().await?;
-        self.purged = desk.purged().await?;
+        self.purged = self
+            .reader
+            .aside(async |desk| {
+                let moment = desk.begin(&[]).await?;
+                desk.end().await?;
+                Ok(moment.purged)
+            })
+            .await?;
         Ok(())
     }
 
@@ -128,18 +133,10 @@ impl Progress {
         let rows = if level == Level::Raw {
             self.reader.values(key, from, to).await?
         } else {
-            let mut desk = self.reader.side().await;
-            desk.ready().await?;
-            desk.begin().await?;
-            let wanted = desk.find(key).await?;
-            let mut material = None;
-            if let Some(wanted) = &wanted {
-                let one = std::slice::from_ref(wanted);
-                material = Some(desk.material(one, from, to, 1, Some(level)).await?);
-            }
-            desk.end().await?;
-            drop(desk);
-            match wanted.zip(material) {
+            let asked = self
+                .reader
+                .aside(async |desk| ask_one(desk, key, None, from..to, 1, Some(level)).await);
+            match asked.await? {
                 Some((wanted, material)) => {
                     off_the_runtime(move || {
                         point_numbers(&material.collect(&wanted, Columns::All, None).0, metric)

@@ -17,9 +17,7 @@ use crate::{
 };
 
 pub(crate) async fn list(desk: &mut Desk) -> Result<Vec<SeriesInfo>, ReadError> {
-    desk.ready().await?;
-    desk.begin().await?;
-    desk.lanes().await?;
+    desk.begin(&[]).await?;
     let rows = sqlx::query("SELECT id, metric, subject, cadence_ms FROM series ORDER BY id")
         .fetch_all(desk.connection()?)
         .await?;
@@ -63,9 +61,7 @@ pub(crate) async fn extent(desk: &mut Desk) -> Result<Option<(i64, i64)>, ReadEr
 }
 
 pub(crate) async fn stats(desk: &mut Desk) -> Result<Stats, ReadError> {
-    desk.ready().await?;
-    desk.begin().await?;
-    desk.lanes().await?;
+    desk.begin(&[]).await?;
     let extent = extent(desk).await?;
     let unsealed = desk.tail.samples();
     let row = sqlx::query(
@@ -91,8 +87,7 @@ pub(crate) async fn stats(desk: &mut Desk) -> Result<Stats, ReadError> {
 }
 
 pub(crate) async fn storage(desk: &mut Desk) -> Result<Vec<Stored>, ReadError> {
-    desk.ready().await?;
-    let connection = desk.connection()?;
+    let connection = desk.open().await?;
     let mut kinds = Vec::with_capacity(7);
     for kind in [StoredKind::Raw, StoredKind::S10, StoredKind::M1, StoredKind::M15, StoredKind::H1]
     {
@@ -128,4 +123,46 @@ pub(crate) async fn storage(desk: &mut Desk) -> Result<Vec<Stored>, ReadError> {
         sqlx::query_scalar("SELECT min(at_ms) FROM log").fetch_one(connection).await?;
     kinds.push(Stored { kind: StoredKind::Log, bytes: log, oldest_ms });
     Ok(kinds)
+}
+
+/// Bytes that deleting everything of a kind before a moment would free.
+pub(crate) async fn freed(
+    desk: &mut Desk,
+    kind: StoredKind,
+    before: i64,
+) -> Result<u64, ReadError> {
+    let connection = desk.open().await?;
+    let bytes: i64 = match kind.level() {
+        Some(level) => {
+            sqlx::query_scalar(
+                "SELECT coalesce(sum(bytes + chunks * 16), 0) FROM slot
+                 WHERE level = ?1 AND state = 1 AND from_ms + ?2 <= ?3",
+            )
+            .bind(level as u8)
+            .bind(level.chunk_ms())
+            .bind(before)
+            .fetch_one(connection)
+            .await?
+        }
+        None if kind == StoredKind::Log => {
+            sqlx::query_scalar(
+                "SELECT coalesce(sum(length(module) + length(message) + length(fields) + 24), 0)
+                 FROM log WHERE at_ms < ?1",
+            )
+            .bind(before)
+            .fetch_one(connection)
+            .await?
+        }
+        None => {
+            sqlx::query_scalar(
+                "SELECT coalesce((SELECT sum(length(title) + length(detail) + 48) FROM mark WHERE at_ms < ?1), 0)
+                      + coalesce((SELECT sum(length(id) * 2 + length(title) + 64) FROM alert
+                                  WHERE start_ms < ?1 AND end_ms IS NOT NULL), 0)",
+            )
+            .bind(before)
+            .fetch_one(connection)
+            .await?
+        }
+    };
+    Ok(bytes.max(0).unsigned_abs())
 }

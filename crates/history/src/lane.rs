@@ -1,7 +1,7 @@
 //! Lanes: stretches in which wall time only grew, and how far each is sealed.
 
 use plimsoll_core::series::Level;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 /// One row of the table, with the newest tick taken into account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,24 +48,23 @@ impl Lane {
         )
         .fetch_all(connection)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Self {
-                    id: row.try_get(0)?,
-                    first_ms: row.try_get(1)?,
-                    last_ms: row.try_get(2)?,
-                    sealed_seq: row.try_get(3)?,
-                    until: [
-                        row.try_get(4)?,
-                        row.try_get(5)?,
-                        row.try_get(6)?,
-                        row.try_get(7)?,
-                        row.try_get(8)?,
-                    ],
-                    closed: row.try_get(9)?,
-                })
-            })
-            .collect()
+        rows.iter().map(|row| Self::of_row(row, 0)).collect()
+    }
+
+    /// From the columns of the table, in their order, beginning at `at`.
+    pub(crate) fn of_row(row: &SqliteRow, at: usize) -> Result<Self, sqlx::Error> {
+        let mut until = [0; 5];
+        for (i, until) in until.iter_mut().enumerate() {
+            *until = row.try_get(at + 4 + i)?;
+        }
+        Ok(Self {
+            id: row.try_get(at)?,
+            first_ms: row.try_get(at + 1)?,
+            last_ms: row.try_get(at + 2)?,
+            sealed_seq: row.try_get(at + 3)?,
+            until,
+            closed: row.try_get(at + 9)?,
+        })
     }
 
     pub(crate) async fn save(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {

@@ -23,7 +23,9 @@ mod figures;
 mod filled;
 mod history;
 mod lane;
+mod moment;
 mod options;
+mod pieces;
 mod query;
 mod reader;
 mod recorder;
@@ -42,7 +44,7 @@ pub use answers::{ExportRow, Increase, RawPage, RawValue, Stats, Stored, StoredK
 pub use catalog::OTHER;
 pub use error::{OpenError, ReadError};
 #[doc(hidden)]
-pub use filled::fill;
+pub use filled::{fill, metric_of};
 pub use history::History;
 pub use options::{Keep, Options};
 pub use reader::Reader;

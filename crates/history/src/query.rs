@@ -11,7 +11,8 @@ use rustc_hash::FxHashMap;
 use crate::{
     codec::{
         Hist,
-        chunk::{self, BLOCK_MS, Columns, Part, Scratch},
+        points::{self, BLOCK_MS, Columns, Part, Scratch},
+        raw,
     },
     lane::{Lane, hidden},
     rollup::{Points, Values, is_gap},
@@ -32,7 +33,8 @@ pub(crate) struct Piece {
     pub level: Level,
     pub from_ms: i64,
     pub series: u32,
-    /// Where it lies in [`Material::data`].
+    /// Where it lies in [`Material::data`]: in which part, and there.
+    pub source: usize,
     pub data: Range<usize>,
 }
 
@@ -54,8 +56,8 @@ pub(crate) struct Material {
     pub level: Level,
     pub lanes: Vec<Lane>,
     pub read: Vec<LanePieces>,
-    /// All chunks, one behind the other.
-    pub data: Vec<u8>,
+    /// All chunks, one behind the other, of each connection that read some.
+    pub data: Vec<Vec<u8>>,
     pub from_ms: i64,
     pub to_ms: i64,
 }
@@ -166,8 +168,8 @@ impl Material {
             let from = read.starts[piece.level as usize];
             let to = read.starts[piece.level as usize - 1].min(self.to_ms);
             let part = Part { from_ms: from, to_ms: to, join_ms: join_ms.unwrap_or(step) };
-            let data = &self.data[piece.data.clone()];
-            let Some(taken_every) = chunk::join_points(
+            let data = &self.data[piece.source][piece.data.clone()];
+            let Some(taken_every) = points::join_points(
                 data,
                 piece.from_ms,
                 step,
@@ -210,7 +212,7 @@ impl Material {
             }
             let times = read.times.get(&piece.from_ms).map_or(&[][..], |times| times);
             let Some((more, taken_every)) =
-                chunk::decode_raw(&self.data[piece.data.clone()], times)
+                raw::decode_raw(&self.data[piece.source][piece.data.clone()], times)
             else {
                 tracing::warn!("a damaged chunk is shown as a gap");
                 continue;

@@ -1,6 +1,7 @@
 //! Questions about the history. Nothing here writes.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
@@ -17,13 +18,14 @@ use tokio::sync::Mutex;
 
 use crate::{
     answers::{ExportRow, Increase, RawPage, RawValue, Stats, Stored, StoredKind},
-    codec::chunk::Columns,
+    codec::points::Columns,
     db::{Found, HISTORY},
     desk::Desk,
     error::{OpenError, ReadError},
     events,
-    figures::{extent, list, stats, storage},
+    figures::{extent, freed, list, stats, storage},
     history::Shared,
+    pieces::HELPERS,
     query::{Material, Wanted, grown},
     recorder::Queue,
     seal::off_the_runtime,
@@ -51,8 +53,9 @@ pub struct Reader {
 
 impl Reader {
     pub(crate) fn beside(shared: Arc<Shared>, queue: Option<Arc<Queue>>) -> Self {
-        let desk = || Arc::new(Mutex::new(Desk::new(shared.clone(), queue.clone())));
-        Self { desk: desk(), side: desk() }
+        let desk =
+            |helpers| Arc::new(Mutex::new(Desk::new(shared.clone(), queue.clone(), helpers)));
+        Self { desk: desk(HELPERS), side: desk(0) }
     }
 
     /// For a process that does not own the folder: reads beside a running owner.
@@ -73,6 +76,27 @@ impl Reader {
         Ok(reader)
     }
 
+    /// Asks at a desk; an error is seen to before it is handed on.
+    async fn at<T>(
+        desk: &Mutex<Desk>,
+        question: impl AsyncFnOnce(&mut Desk) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let mut desk = desk.lock().await;
+        let outcome = question(&mut desk).await;
+        if let Err(error) = &outcome {
+            desk.failed(error).await;
+        }
+        outcome
+    }
+
+    /// At the desk that keeps no chart waiting.
+    pub(crate) async fn aside<T>(
+        &self,
+        question: impl AsyncFnOnce(&mut Desk) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        Self::at(&self.side, question).await
+    }
+
     pub(crate) async fn close(&self) {
         self.desk.lock().await.close().await;
         self.side.lock().await.close().await;
@@ -82,13 +106,7 @@ impl Reader {
     /// it, with minimum and maximum kept, and `None` where there was silence.
     pub async fn query(&self, query: &Query) -> Result<Answer, ReadError> {
         check(query)?;
-        let mut desk = self.desk.lock().await;
-        let outcome = ask(&mut desk, query).await;
-        if let Err(error) = &outcome {
-            desk.failed(error).await;
-        }
-        let (found, material) = outcome?;
-        drop(desk);
+        let (found, material) = Self::at(&self.desk, async |desk| ask(desk, query).await).await?;
         let (from_ms, to_ms, width) = (query.from_ms, query.to_ms, query.width_px);
         let material = Arc::new(material);
         // Decoding takes up to milliseconds: not on a thread that serves others,
@@ -120,35 +138,21 @@ impl Reader {
 
     /// Every series the history holds, with its newest value.
     pub async fn series(&self) -> Result<Vec<SeriesInfo>, ReadError> {
-        let mut desk = self.desk.lock().await;
-        let outcome = list(&mut desk).await;
-        if let Err(error) = &outcome {
-            desk.failed(error).await;
-        }
-        outcome
+        Self::at(&self.desk, list).await
     }
 
     pub async fn stats(&self) -> Result<Stats, ReadError> {
-        let mut desk = self.side.lock().await;
-        let outcome = stats(&mut desk).await;
-        if let Err(error) = &outcome {
-            desk.failed(error).await;
-        }
-        outcome
+        self.aside(stats).await
     }
 
     /// Marks that touch the range, in order of time; at most 10,000.
     pub async fn marks(&self, from_ms: i64, to_ms: i64) -> Result<Vec<Mark>, ReadError> {
-        let mut desk = self.side.lock().await;
-        desk.ready().await?;
-        settle(events::marks(desk.connection()?, from_ms, to_ms).await, &mut desk).await
+        self.aside(async |desk| Ok(events::marks(desk.open().await?, from_ms, to_ms).await?)).await
     }
 
     /// Alerts that held at some moment of the range, in order of their start.
     pub async fn alerts(&self, from_ms: i64, to_ms: i64) -> Result<Vec<AlertRow>, ReadError> {
-        let mut desk = self.side.lock().await;
-        desk.ready().await?;
-        settle(events::alerts(desk.connection()?, from_ms, to_ms).await, &mut desk).await
+        self.aside(async |desk| Ok(events::alerts(desk.open().await?, from_ms, to_ms).await?)).await
     }
 
     /// Newest first: entries of that level and more severe ones.
@@ -159,10 +163,10 @@ impl Reader {
         before_ms: Option<i64>,
         limit: u32,
     ) -> Result<Vec<LogEntry>, ReadError> {
-        let mut desk = self.side.lock().await;
-        desk.ready().await?;
-        let entries = events::log(desk.connection()?, level, contains, before_ms, limit).await;
-        settle(entries, &mut desk).await
+        self.aside(async |desk| {
+            Ok(events::log(desk.open().await?, level, contains, before_ms, limit).await?)
+        })
+        .await
     }
 
     /// Measured values in order of time; give `next` back for the following page.
@@ -211,12 +215,7 @@ impl Reader {
 
     /// What each kind of data takes.
     pub async fn storage(&self) -> Result<Vec<Stored>, ReadError> {
-        let mut desk = self.side.lock().await;
-        let outcome = storage(&mut desk).await;
-        if let Err(error) = &outcome {
-            desk.failed(error).await;
-        }
-        outcome
+        self.aside(storage).await
     }
 
     /// Bytes that keeping only the newest `keep_ms` of that kind would free.
@@ -227,42 +226,7 @@ impl Reader {
     ) -> Result<u64, ReadError> {
         let Some((_, newest)) = self.extent().await? else { return Ok(0) };
         let before = newest.saturating_sub(keep_ms);
-        let mut desk = self.side.lock().await;
-        desk.ready().await?;
-        let connection = desk.connection()?;
-        let bytes: Result<i64, sqlx::Error> = match kind.level() {
-            Some(level) => {
-                sqlx::query_scalar(
-                    "SELECT coalesce(sum(bytes + chunks * 16), 0) FROM slot
-                     WHERE level = ?1 AND state = 1 AND from_ms + ?2 <= ?3",
-                )
-                .bind(level as u8)
-                .bind(level.chunk_ms())
-                .bind(before)
-                .fetch_one(connection)
-                .await
-            }
-            None if kind == StoredKind::Log => {
-                sqlx::query_scalar(
-                    "SELECT coalesce(sum(length(module) + length(message) + length(fields) + 24), 0)
-                     FROM log WHERE at_ms < ?1",
-                )
-                .bind(before)
-                .fetch_one(connection)
-                .await
-            }
-            None => {
-                sqlx::query_scalar(
-                    "SELECT coalesce((SELECT sum(length(title) + length(detail) + 48) FROM mark WHERE at_ms < ?1), 0)
-                          + coalesce((SELECT sum(length(id) * 2 + length(title) + 64) FROM alert
-                                      WHERE start_ms < ?1 AND end_ms IS NOT NULL), 0)",
-                )
-                .bind(before)
-                .fetch_one(connection)
-                .await
-            }
-        };
-        Ok(settle(bytes, &mut desk).await?.max(0).unsigned_abs())
+        self.aside(async |desk| freed(desk, kind, before).await).await
     }
 
     /// By how much a counter grew; `None` for a series that is none or is not known.
@@ -276,13 +240,11 @@ impl Reader {
         if to_ms <= from_ms {
             return Err(ReadError::Invalid("The range ends before it begins.".into()));
         }
-        let mut desk = self.desk.lock().await;
-        let outcome = growth(&mut desk, key, from_ms, to_ms).await;
-        if let Err(error) = &outcome {
-            desk.failed(error).await;
-        }
-        let Some((wanted, material)) = outcome? else { return Ok(None) };
-        drop(desk);
+        let counter = Some(Kind::Counter);
+        let asked = Self::at(&self.desk, async |desk| {
+            ask_one(desk, key, counter, from_ms..to_ms, INCREASE_PX, None).await
+        });
+        let Some((wanted, material)) = asked.await? else { return Ok(None) };
         let spec = wanted.metric.spec();
         let sum = off_the_runtime(move || {
             grown(&material.collect(&wanted, Columns::Chart, None).0, spec)
@@ -310,13 +272,11 @@ impl Reader {
 
     /// Oldest and newest time of anything measured.
     pub(crate) async fn extent(&self) -> Result<Option<(i64, i64)>, ReadError> {
-        let mut desk = self.side.lock().await;
-        desk.ready().await?;
-        let outcome = extent(&mut desk).await;
-        if let Err(error) = &outcome {
-            desk.failed(error).await;
-        }
-        outcome
+        self.aside(async |desk| {
+            desk.ready().await?;
+            extent(desk).await
+        })
+        .await
     }
 
     pub(crate) async fn values(
@@ -325,44 +285,27 @@ impl Reader {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<Vec<RawValue>, ReadError> {
-        let mut desk = self.side.lock().await;
-        let outcome = raw(&mut desk, key, from_ms, to_ms).await;
-        if let Err(error) = &outcome {
-            desk.failed(error).await;
-        }
-        let Some((wanted, material)) = outcome? else { return Ok(Vec::new()) };
-        drop(desk);
+        let asked = self.aside(async |desk| {
+            ask_one(desk, key, None, from_ms..to_ms, 1, Some(Level::Raw)).await
+        });
+        let Some((wanted, material)) = asked.await? else { return Ok(Vec::new()) };
         Ok(off_the_runtime(move || numbers(&material.collect_values(&wanted), wanted.metric)).await)
     }
 
     /// Where the next raw slot or tick at or after a moment begins: silence is skipped.
     pub(crate) async fn next_value_after(&self, at_ms: i64) -> Result<i64, ReadError> {
-        let mut desk = self.side.lock().await;
-        desk.ready().await?;
-        let next: Result<Option<i64>, sqlx::Error> = sqlx::query_scalar(
-            "SELECT min(a) FROM (
-               SELECT min(from_ms) AS a FROM slot WHERE level = 0 AND state = 1 AND from_ms >= ?1
-               UNION ALL SELECT min(at_ms) FROM tick WHERE at_ms >= ?1)",
-        )
-        .bind(at_ms)
-        .fetch_one(desk.connection()?)
-        .await;
-        Ok(settle(next, &mut desk).await?.unwrap_or(i64::MAX))
-    }
-
-    pub(crate) async fn side(&self) -> tokio::sync::MutexGuard<'_, Desk> {
-        self.side.lock().await
-    }
-}
-
-async fn settle<T>(outcome: Result<T, sqlx::Error>, desk: &mut Desk) -> Result<T, ReadError> {
-    match outcome {
-        Ok(done) => Ok(done),
-        Err(error) => {
-            let error = ReadError::from(error);
-            desk.failed(&error).await;
-            Err(error)
-        }
+        self.aside(async |desk| {
+            let next: Option<i64> = sqlx::query_scalar(
+                "SELECT min(a) FROM (
+                   SELECT min(from_ms) AS a FROM slot WHERE level = 0 AND state = 1 AND from_ms >= ?1
+                   UNION ALL SELECT min(at_ms) FROM tick WHERE at_ms >= ?1)",
+            )
+            .bind(at_ms)
+            .fetch_one(desk.open().await?)
+            .await?;
+            Ok(next.unwrap_or(i64::MAX))
+        })
+        .await
     }
 }
 
@@ -394,51 +337,27 @@ fn check(query: &Query) -> Result<(), ReadError> {
 type Asked = (Vec<Option<Wanted>>, Material);
 
 async fn ask(desk: &mut Desk, query: &Query) -> Result<Asked, ReadError> {
-    desk.ready().await?;
-    desk.begin().await?;
-    let found = desk.find_all(&query.series).await?;
-    let wanted: Vec<Wanted> = found.iter().flatten().cloned().collect();
-    let material = desk.material(&wanted, query.from_ms, query.to_ms, query.width_px, None).await?;
-    desk.end().await?;
+    let moment = desk.begin(&query.series).await?;
+    let found = moment.found.clone();
+    let material = desk.material(moment, query.from_ms, query.to_ms, query.width_px, None).await?;
     Ok((found, material))
 }
 
-async fn raw(
+/// What one series needs; `None` for one that is not known or not of that kind.
+pub(crate) async fn ask_one(
     desk: &mut Desk,
     key: &SeriesKey,
-    from_ms: i64,
-    to_ms: i64,
+    kind: Option<Kind>,
+    range: Range<i64>,
+    width_px: u32,
+    level: Option<Level>,
 ) -> Result<Option<(Wanted, Material)>, ReadError> {
-    desk.ready().await?;
-    desk.begin().await?;
-    let wanted = desk.find(key).await?;
-    let material = match &wanted {
-        Some(wanted) => {
-            let one = std::slice::from_ref(wanted);
-            Some(desk.material(one, from_ms, to_ms, 1, Some(Level::Raw)).await?)
-        }
-        None => None,
+    let moment = desk.begin(std::slice::from_ref(key)).await?;
+    let Some(wanted) = moment.found.first().cloned().flatten() else {
+        desk.end().await?;
+        return Ok(None);
     };
-    desk.end().await?;
-    Ok(wanted.zip(material))
-}
-
-async fn growth(
-    desk: &mut Desk,
-    key: &SeriesKey,
-    from_ms: i64,
-    to_ms: i64,
-) -> Result<Option<(Wanted, Material)>, ReadError> {
-    desk.ready().await?;
-    desk.begin().await?;
-    let wanted = desk.find(key).await?.filter(|w| w.metric.spec().kind == Kind::Counter);
-    let material = match &wanted {
-        Some(wanted) => {
-            let one = std::slice::from_ref(wanted);
-            Some(desk.material(one, from_ms, to_ms, INCREASE_PX, None).await?)
-        }
-        None => None,
-    };
-    desk.end().await?;
-    Ok(wanted.zip(material))
+    let material = desk.material(moment, range.start, range.end, width_px, level).await?;
+    let fits = kind.is_none_or(|kind| wanted.metric.spec().kind == kind);
+    Ok(fits.then_some((wanted, material)))
 }

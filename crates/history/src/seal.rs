@@ -13,7 +13,8 @@ use sqlx::{Row as _, SqliteConnection};
 use crate::{
     codec::{
         Sample,
-        chunk::{self, Columns, RawColumn},
+        points::{self, Columns},
+        raw::{self, RawColumn},
         tick,
     },
     db,
@@ -425,7 +426,7 @@ async fn next_coarse(
                     .bind(id)
                     .fetch_optional(&mut *connection)
                     .await?;
-            data.and_then(|data| chunk::decode_times(&data, start)).unwrap_or_default()
+            data.and_then(|data| raw::decode_times(&data, start)).unwrap_or_default()
         } else {
             Vec::new()
         };
@@ -481,7 +482,7 @@ fn make_raw(with_times: bool, from_ms: i64, times: &[i64], work: Vec<RawWork>) -
     if with_times {
         made.push(Made {
             series: 0,
-            data: chunk::encode_times(from_ms, times),
+            data: raw::encode_times(from_ms, times),
             samples: 0,
             first_ms: i64::MAX,
             last_ms: i64::MIN,
@@ -490,7 +491,7 @@ fn make_raw(with_times: bool, from_ms: i64, times: &[i64], work: Vec<RawWork>) -
     for RawWork { series, places, column, cadence_ms } in work {
         made.push(Made {
             series,
-            data: chunk::encode_raw(&places, &column, cadence_ms),
+            data: raw::encode_raw(&places, &column, cadence_ms),
             samples: places.len(),
             first_ms: at(places.first(), i64::MAX),
             last_ms: at(places.last(), i64::MIN),
@@ -517,7 +518,7 @@ fn make_coarse(
         points.retain(|at| (from_ms..to_ms).contains(&at));
         let times = points.times();
         let (Some(&first_ms), Some(&last_ms)) = (times.first(), times.last()) else { continue };
-        let data = chunk::encode_points(&points, from_ms, step, cadence_ms);
+        let data = points::encode_points(&points, from_ms, step, cadence_ms);
         made.push(Made { series, data, samples: points.len(), first_ms, last_ms });
     }
     made.sort_by_key(|m| m.series);
@@ -533,7 +534,7 @@ fn roll_raw(
     let mut all: Option<(Values, u32)> = None;
     for (i, data) in pieces {
         // A damaged chunk is a gap; what is whole is kept.
-        let Some((values, cadence)) = chunk::decode_raw(data, &slots[*i].times) else {
+        let Some((values, cadence)) = raw::decode_raw(data, &slots[*i].times) else {
             tracing::warn!("a damaged chunk is left out");
             continue;
         };
@@ -557,7 +558,7 @@ fn roll_points(
     let mut all: Option<(Points, u32)> = None;
     for (i, data) in pieces {
         let from = slots[*i].from_ms;
-        let Some((points, cadence)) = chunk::decode_points(data, from, fine, Columns::All) else {
+        let Some((points, cadence)) = points::decode_points(data, from, fine, Columns::All) else {
             tracing::warn!("a damaged chunk is left out");
             continue;
         };

@@ -8,7 +8,7 @@ use plimsoll_core::{
 
 use crate::{
     answers::RawValue,
-    codec::{Sample, chunk::Columns},
+    codec::{Sample, points::Columns},
     query::{Material, Wanted, draw, step_for},
     rollup::{Points, Values},
 };

@@ -1,8 +1,8 @@
 //! The unfinished end of the history: ticks that are not sealed yet, decoded
 //! once and kept, so that a query reads only those that came since the last.
 
+use plimsoll_core::series::Level;
 use rustc_hash::FxHashMap;
-use sqlx::{Row as _, SqliteConnection};
 
 use crate::{
     codec::{Sample, tick},
@@ -13,7 +13,6 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     seq: i64,
-    lane_of_epoch: FxHashMap<i64, i64>,
     /// Unsealed values by lane and series.
     values: FxHashMap<(i64, u32), Values>,
     /// Newest value of each series.
@@ -25,43 +24,23 @@ pub(crate) struct Tail {
 // === impl Tail ===
 
 impl Tail {
-    /// Reads the ticks that came since, drops those that were sealed meanwhile,
-    /// and sets the lanes' newest times. Within one read transaction with the
-    /// lanes, so that both speak of the same moment.
-    pub(crate) async fn sync(
-        &mut self,
-        connection: &mut SqliteConnection,
-        lanes: &mut [Lane],
-    ) -> Result<(), sqlx::Error> {
-        let sealed = lanes.iter().find(|lane| !lane.closed).map_or(0, |lane| lane.sealed_seq);
-        let unsealed_before = lanes
-            .iter()
-            .find(|lane| lane.closed && !lane.exhausted(plimsoll_core::series::Level::Raw))
-            .map_or(i64::MAX, |lane| lane.sealed_seq);
-        let after = self.seq.max(sealed.min(unsealed_before));
-        let rows =
-            sqlx::query("SELECT seq, epoch, at_ms, payload FROM tick WHERE seq > ?1 ORDER BY seq")
-                .bind(after)
-                .fetch_all(&mut *connection)
-                .await?;
-        for row in &rows {
-            let epoch: i64 = row.try_get(1)?;
-            if !self.lane_of_epoch.contains_key(&epoch) {
-                let epochs =
-                    sqlx::query("SELECT id, lane FROM epoch").fetch_all(&mut *connection).await?;
-                for row in &epochs {
-                    self.lane_of_epoch.insert(row.try_get(0)?, row.try_get(1)?);
-                }
-            }
-            let Some(&lane) = self.lane_of_epoch.get(&epoch) else { continue };
-            let at_ms: i64 = row.try_get(2)?;
-            let payload: &[u8] = row.try_get(3)?;
-            let _ = tick::decode(payload, |series, sample| self.push(lane, series, at_ms, sample));
-            self.newest_ms.insert(lane, at_ms);
-            self.seq = row.try_get(0)?;
-        }
+    /// Number of the newest tick that was read.
+    pub(crate) fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    /// One more tick of a lane, in the order of their numbers.
+    pub(crate) fn take(&mut self, seq: i64, lane: i64, at_ms: i64, payload: &[u8]) {
+        let _ = tick::decode(payload, |series, sample| self.push(lane, series, at_ms, sample));
+        self.newest_ms.insert(lane, at_ms);
+        self.seq = seq;
+    }
+
+    /// Drops what was sealed meanwhile, and sets the lanes' newest times. The
+    /// lanes are of the same moment as the ticks.
+    pub(crate) fn settle(&mut self, lanes: &mut [Lane]) {
         for lane in lanes {
-            let sealed_to = lane.until(plimsoll_core::series::Level::Raw);
+            let sealed_to = lane.until(Level::Raw);
             if self.trimmed.insert(lane.id, sealed_to) != Some(sealed_to) {
                 for ((id, _), values) in &mut self.values {
                     if *id == lane.id {
@@ -74,7 +53,6 @@ impl Tail {
                 lane.last_ms = lane.last_ms.max(newest);
             }
         }
-        Ok(())
     }
 
     fn push(&mut self, lane: i64, series: u32, at_ms: i64, sample: Sample) {

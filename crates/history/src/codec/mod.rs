@@ -1,6 +1,12 @@
 //! How values lie in the database: whole multiples of a metric's resolution.
 
 pub(crate) mod chunk;
+mod column;
+mod hists;
+mod packed;
+mod places;
+pub(crate) mod points;
+pub(crate) mod raw;
 pub(crate) mod tick;
 pub(crate) mod varint;
 

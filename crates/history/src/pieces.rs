@@ -1,0 +1,369 @@
+//! Reading the chunks of a question, by several connections where they are many.
+//!
+//! A chunk is a page or two somewhere in the file. While the file is in the
+//! kernel's cache that is nothing; after a start each is a wait for the disk, and
+//! a disk answers four as quickly as one.
+
+use std::{cmp::Reverse, ops::Range};
+
+use futures::future::join_all;
+use plimsoll_core::{metric::Kind, series::Level};
+use sqlx::{Row as _, SqliteConnection};
+
+use crate::{
+    codec::{Sample, quantise, raw},
+    db::{self, HISTORY},
+    desk::Desk,
+    error::ReadError,
+    history::Shared,
+    lane::Lane,
+    moment::{Moment, purged_of},
+    query::{LanePieces, Material, Piece, Wanted, level_for},
+    rollup::GAP_TENTHS,
+};
+
+/// Connections that help a chart's.
+pub(crate) const HELPERS: usize = 3;
+/// Chunks worth a helper each.
+const WORTH: i64 = 48;
+
+/// A further connection, opened when it is first of use.
+#[derive(Default)]
+pub(crate) struct Helper {
+    link: Option<(u64, SqliteConnection)>,
+}
+
+/// Slots of one level of a lane that begin after one moment and before another.
+struct Span {
+    level: Level,
+    lane: i64,
+    after_ms: i64,
+    end_ms: i64,
+}
+
+/// What stands before each chunk of an answer.
+struct Head {
+    span: usize,
+    series: u32,
+    from_ms: i64,
+    data: Range<usize>,
+}
+
+// === impl Head ===
+
+impl Head {
+    /// Reads on at `at` and moves it behind the chunk.
+    fn take(all: &[u8], at: &mut usize) -> Option<Self> {
+        let mut word = || -> Option<&str> {
+            let rest = all.get(*at..)?;
+            let end = rest.iter().position(|&b| b == b' ')?;
+            *at += end + 1;
+            std::str::from_utf8(&rest[..end]).ok()
+        };
+        let (span, series) = (word()?.parse().ok()?, word()?.parse().ok()?);
+        let from_ms = word()?.parse().ok()?;
+        let length: usize = word()?.parse().ok()?;
+        let data = *at..at.checked_add(length).filter(|end| *end <= all.len())?;
+        *at = data.end;
+        Some(Self { span, series, from_ms, data })
+    }
+}
+
+// === impl Helper ===
+
+impl Helper {
+    pub(crate) async fn close(&mut self) {
+        if let Some((_, connection)) = self.link.take() {
+            db::close(connection).await;
+        }
+    }
+
+    /// Chunks as [`Desk::begin`]'s connection would read them; `None` where this
+    /// one may see another state. What is sealed never changes until it is purged.
+    async fn chunks(
+        &mut self,
+        shared: &Shared,
+        purged: &[i64; 5],
+        spans: &str,
+        ids: &[u32],
+    ) -> Option<Vec<u8>> {
+        let generation = shared.generation();
+        if self.link.as_ref().is_none_or(|(g, _)| *g != generation) {
+            self.close().await;
+            self.link = Some((generation, HISTORY.helper_reader(&shared.path).await.ok()?));
+        }
+        let (_, connection) = self.link.as_mut()?;
+        match read_chunks(connection, BESIDE, spans, ids).await {
+            Ok((seen, data)) => (seen == *purged).then_some(data),
+            Err(error) => {
+                // The question is answered without it; damage is met again there.
+                tracing::debug!(%error, "a helping connection failed");
+                self.close().await;
+                None
+            }
+        }
+    }
+}
+
+// === impl Desk ===
+
+impl Desk {
+    /// Reads what a chart of these series needs, and ends the transaction.
+    /// `level`: that one, else the coarsest that fills the width.
+    pub(crate) async fn material(
+        &mut self,
+        moment: Moment,
+        from_ms: i64,
+        to_ms: i64,
+        width_px: u32,
+        level: Option<Level>,
+    ) -> Result<Material, ReadError> {
+        let Moment { lanes, purged, found } = moment;
+        let wanted: Vec<Wanted> = found.into_iter().flatten().collect();
+        let level = level.unwrap_or_else(|| level_for(from_ms, to_ms, width_px, &purged));
+        // A point that begins within the range counts whole, sealed or not.
+        let step = level.step_ms().unwrap_or(1);
+        let to_ms = to_ms + (-to_ms).rem_euclid(step);
+        let mut read = Vec::with_capacity(lanes.len());
+        let mut spans = Vec::new();
+        for lane in &lanes {
+            let before = reach(&wanted) + step;
+            let pieces = if lane.first_ms < to_ms && lane.last_ms >= from_ms - before {
+                self.plan(lane, &wanted, level, from_ms, to_ms, &mut spans)
+            } else {
+                let start = from_ms - from_ms.rem_euclid(step);
+                LanePieces { starts: [start; 5], ..LanePieces::default() }
+            };
+            read.push(pieces);
+        }
+        let mut material = Material { level, lanes, read, data: Vec::new(), from_ms, to_ms };
+        self.read_pieces(&mut material, &purged, &spans, &wanted).await?;
+        self.add_waiting(&mut material, &wanted);
+        Ok(material)
+    }
+
+    /// Which level of a lane answers for which span, and what its tail has.
+    fn plan(
+        &self,
+        lane: &Lane,
+        wanted: &[Wanted],
+        level: Level,
+        from_ms: i64,
+        to_ms: i64,
+        spans: &mut Vec<Span>,
+    ) -> LanePieces {
+        let mut found = LanePieces::default();
+        let step = level.step_ms().unwrap_or(1);
+        let mut start = from_ms - from_ms.rem_euclid(step);
+        for level in Level::ALL[..=level as usize].iter().rev().copied() {
+            found.starts[level as usize] = start;
+            let end = to_ms.min(lane.until(level));
+            // Raw also where only ticks answer: their first pair begins in the last chunk.
+            let (from, any) = if level == Level::Raw {
+                let from = start - reach(wanted);
+                (from, from < lane.until(level))
+            } else {
+                (start, start < end)
+            };
+            if any {
+                let after_ms = from.saturating_sub(level.chunk_ms());
+                spans.push(Span { level, lane: lane.id, after_ms, end_ms: end });
+            }
+            start = start.max(lane.until(level));
+        }
+        let tail_from = found.starts[Level::Raw as usize] - reach(wanted);
+        for want in wanted {
+            if let Some(values) = self.tail.values(lane.id, want.id, tail_from, to_ms) {
+                found.tail.insert(want.id, values);
+            }
+        }
+        found
+    }
+
+    /// Reads all chunks and ends the transaction.
+    async fn read_pieces(
+        &mut self,
+        material: &mut Material,
+        purged: &[i64; 5],
+        spans: &[Span],
+        wanted: &[Wanted],
+    ) -> Result<(), ReadError> {
+        if spans.is_empty() || wanted.is_empty() {
+            return self.end().await;
+        }
+        let words: Vec<String> = spans
+            .iter()
+            .map(|s| format!("[{},{},{},{}]", s.level as u8, s.lane, s.after_ms, s.end_ms))
+            .collect();
+        let words = format!("[{}]", words.join(","));
+        let mut groups = share(spans, wanted, self.helpers.len() + 1);
+        // With the times of raw slots.
+        let mut own = groups.pop().unwrap_or_default();
+        own.insert(0, 0);
+        let Some((_, connection)) = self.link.as_mut() else { return Err(ReadError::Closed) };
+        if groups.is_empty() {
+            material.data.push(read_chunks(connection, LAST, &words, &own).await?.1);
+        } else {
+            let beside = self.helpers.iter_mut().zip(&groups);
+            let beside = beside.map(|(h, ids)| h.chunks(&self.shared, purged, &words, ids));
+            let (own, beside) =
+                futures::join!(read_chunks(connection, MORE, &words, &own), join_all(beside));
+            material.data.push(own?.1);
+            for (ids, data) in groups.iter().zip(beside) {
+                material.data.push(match data {
+                    Some(data) => data,
+                    None => read_chunks(connection, MORE, &words, ids).await?.1,
+                });
+            }
+            self.end().await?;
+        }
+        for source in 0..material.data.len() {
+            material.sort_out(source, spans);
+        }
+        // SQL promises no order within a concatenation.
+        for read in &mut material.read {
+            read.pieces.sort_by_key(|piece| (Reverse(piece.level), piece.from_ms));
+        }
+        Ok(())
+    }
+
+    /// While recording is paused its newest ten minutes are only in memory.
+    fn add_waiting(&self, material: &mut Material, wanted: &[Wanted]) {
+        let Some(queue) = &self.queue else { return };
+        let waiting = queue.lock();
+        if !waiting.paused {
+            return;
+        }
+        let (Some(lane), Some(read)) = (material.lanes.last_mut(), material.read.last_mut()) else {
+            return;
+        };
+        for tick in &waiting.ticks {
+            let at_ms = tick.at.wall_ms;
+            if at_ms <= lane.last_ms {
+                continue;
+            }
+            lane.last_ms = at_ms;
+            for reading in &tick.readings {
+                use plimsoll_core::reading::Value;
+                let Some(want) = wanted
+                    .iter()
+                    .find(|w| w.metric == reading.metric && w.subject == *reading.subject)
+                else {
+                    continue;
+                };
+                let sample = match &reading.value {
+                    Value::Gauge(v) if v.is_finite() => {
+                        Sample::Gauge(quantise(*v, want.metric.spec().resolution))
+                    }
+                    Value::Counter(v) => Sample::Counter(*v),
+                    _ => continue,
+                };
+                let more = crate::tail::one(at_ms, &sample);
+                match read.tail.entry(want.id) {
+                    std::collections::hash_map::Entry::Occupied(mut e) => e.get_mut().append(more),
+                    std::collections::hash_map::Entry::Vacant(e) => drop(e.insert(more)),
+                }
+            }
+        }
+    }
+}
+
+// === impl Material ===
+
+impl Material {
+    /// Finds the chunks in what one connection answered with.
+    fn sort_out(&mut self, source: usize, spans: &[Span]) {
+        let data = &self.data[source];
+        let mut at = 0;
+        while at < data.len() {
+            let Some((head, span, found)) = Head::take(data, &mut at).and_then(|head| {
+                let span = spans.get(head.span)?;
+                let found = self.lanes.iter().position(|lane| lane.id == span.lane)?;
+                Some((head, span, found))
+            }) else {
+                tracing::warn!("chunks came in another order than was asked for");
+                break;
+            };
+            let Some(read) = self.read.get_mut(found) else { break };
+            let (from_ms, range) = (head.from_ms, head.data);
+            if head.series == 0 {
+                if let Some(times) = raw::decode_times(&data[range], from_ms) {
+                    read.times.insert(from_ms, times);
+                }
+            } else {
+                let (level, series) = (span.level, head.series);
+                read.pieces.push(Piece { level, from_ms, series, source, data: range });
+            }
+        }
+    }
+}
+
+/// The numbers of the series in as many groups as are worth a connection each.
+fn share(spans: &[Span], wanted: &[Wanted], most: usize) -> Vec<Vec<u32>> {
+    let mut ids: Vec<u32> = wanted.iter().map(|w| w.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let slots: i64 = spans.iter().map(|s| (s.end_ms - s.after_ms) / s.level.chunk_ms()).sum();
+    let groups = usize::try_from(slots.saturating_mul(ids.len() as i64) / WORTH).unwrap_or(most);
+    let each = ids.len().div_ceil(groups.clamp(1, most));
+    ids.chunks(each).map(<[u32]>::to_vec).collect()
+}
+
+/// All chunks in one row: a row costs two switches of threads, and years of a
+/// few series are hundreds of chunks. Each stands in it as span, series, start
+/// and length in digits, then its bytes.
+macro_rules! chunks {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "SELECT 2, CAST(group_concat(
+                 r.key || ' ' || c.series || ' ' || s.from_ms || ' ' || length(c.data) || ' ' || c.data,
+                 '') AS BLOB)
+             FROM json_each(?1) r CROSS JOIN slot s
+             ON s.level = r.value ->> 0 AND s.from_ms > r.value ->> 2 AND s.from_ms < r.value ->> 3
+             CROSS JOIN json_each(?2) j CROSS JOIN chunk c
+             ON c.slot = s.id AND c.series = j.value
+             WHERE s.lane = r.value ->> 1 AND s.state = 1",
+            $after
+        )
+    };
+}
+/// The last of a question.
+const LAST: &str = chunks!("", "; COMMIT");
+/// With more to come.
+const MORE: &str = chunks!("", "");
+/// In a transaction of its own, with what was purged in its view.
+const BESIDE: &str = chunks!("BEGIN; SELECT 1, level, until_ms FROM purged; ", "; COMMIT");
+
+async fn read_chunks(
+    connection: &mut SqliteConnection,
+    text: &'static str,
+    spans: &str,
+    ids: &[u32],
+) -> Result<([i64; 5], Vec<u8>), sqlx::Error> {
+    let rows = sqlx::query(text).bind(spans).bind(list(ids)).fetch_all(connection).await?;
+    let (mut purged, mut data) = ([i64::MIN; 5], Vec::new());
+    for row in &rows {
+        match row.try_get::<i64, _>(0)? {
+            1 => purged_of(row, &mut purged)?,
+            _ => data = row.try_get::<Option<Vec<u8>>, _>(1)?.unwrap_or_default(),
+        }
+    }
+    Ok((purged, data))
+}
+
+/// As JSON.
+fn list(ids: &[u32]) -> String {
+    let words: Vec<String> = ids.iter().map(u32::to_string).collect();
+    format!("[{}]", words.join(","))
+}
+
+/// How far before a range its first pair of totals may begin.
+fn reach(wanted: &[Wanted]) -> i64 {
+    wanted
+        .iter()
+        .filter(|w| w.metric.spec().kind == Kind::Counter)
+        .map(|w| i64::from(w.cadence_ms) * GAP_TENTHS / 10)
+        .max()
+        .unwrap_or(0)
+}
