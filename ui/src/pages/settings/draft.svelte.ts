@@ -1,6 +1,7 @@
-// What is about to change and is not in force yet: either staged values or an
-// edited text, never both. It outlives the page, so that a look at another page
-// loses nothing; it never writes over a file that changed since it began.
+// What is about to change and is not in force yet: a text edited by hand, and values
+// staged in the form, which Apply writes into that text. It outlives the page, so that
+// a look at another page loses nothing; it never writes over a file that changed since
+// it began.
 
 import type {
   Change,
@@ -15,7 +16,7 @@ import { call, host, toFault } from '../../lib/host';
 import { live } from '../../lib/state/live.svelte';
 import { session } from '../../lib/state/session.svelte';
 import { toasts } from '../../lib/state/toasts.svelte';
-import { text } from '../../lib/format';
+import { plural, text } from '../../lib/format';
 import { takesText } from '../../lib/keys';
 import { stage, type Item, type Staged, itemsOf, ruleOf, write } from './values';
 
@@ -53,7 +54,18 @@ class Draft {
   );
   /** What is wrong with the draft; without one, with the file itself. */
   problems = $derived<Problem[]>(this.clean ? (this.config?.problems ?? []) : (this.preview?.problems ?? []));
-  count = $derived(this.text !== null ? 1 : this.staged.size);
+  count = $derived(this.staged.size + (this.text === null ? 0 : 1));
+  /**
+   * The text for an editor, and whether what is staged stands in it. It does not while
+   * that is worked out, and where the file is no TOML that a value could be written into.
+   */
+  shown = $derived.by<{ text: string; holds: boolean }>(() => {
+    const bare = this.text ?? this.config?.text ?? '';
+    if (this.staged.size === 0) return { text: bare, holds: true };
+    const made = this.checking ? null : this.preview;
+    const holds = made !== null && (made.problems.length === 0 || made.text !== bare);
+    return holds ? { text: made.text, holds } : { text: bare, holds };
+  });
   ready = $derived(
     !this.clean &&
       !this.conflict &&
@@ -103,7 +115,6 @@ class Draft {
 
   /** Stages a value; `null` goes back to the default. */
   set(item: Item, value: SettingValue | null): void {
-    if (this.text !== null) return;
     this.#replace(stage(this.staged, item, value));
   }
 
@@ -115,7 +126,6 @@ class Draft {
 
   /** Several at once, also for keys that are not settings yet: a rule of one's own. */
   setAll(changes: readonly (readonly [string, SettingValue | null])[]): void {
-    if (this.text !== null) return;
     this.#replace(new Map([...this.staged, ...changes]));
   }
 
@@ -125,18 +135,42 @@ class Draft {
     this.#replace(next);
   }
 
-  /** The text as it was edited. What was staged is part of it by then. */
+  /** The text as it was edited. What was staged is part of it, or waits until it can be. */
   edit(text: string): void {
     if (this.clean) this.base = this.config?.digest ?? null;
-    this.staged = new Map();
+    if (this.shown.holds) this.staged = new Map();
     this.text = text === this.config?.text ? null : text;
     this.#changed(CHECK_AFTER_MS);
   }
 
-  discard(): void {
+  clear(): void {
     this.staged = new Map();
     this.text = null;
     this.#changed(0);
+  }
+
+  /** Throws it all away, and offers to bring it back. */
+  discard(): void {
+    const { staged, text, base } = this;
+    if (this.clean) return;
+    this.clear();
+    const drop = toasts.show(
+      text === null ? `Discarded ${plural(staged.size, 'change')}` : 'Discarded the edited file',
+      {
+        seconds: UNDO_SECONDS,
+        action: {
+          label: 'Undo',
+          run: () => {
+            drop();
+            // What was begun meanwhile counts for more.
+            this.staged = new Map([...staged, ...this.staged]);
+            this.text ??= text;
+            this.base ??= base;
+            this.#changed(0);
+          },
+        },
+      },
+    );
   }
 
   /** After a look at what changed in the file: the draft stands on the file as it is now. */
@@ -185,8 +219,7 @@ class Draft {
   }
 
   #request(base: string | null): ConfigEdit {
-    const changes: Change[] =
-      this.text === null ? [...this.staged].map(([key, value]) => ({ key, value })) : [];
+    const changes: Change[] = [...this.staged].map(([key, value]) => ({ key, value }));
     return { base, changes, text: this.text, by: asker() };
   }
 
@@ -196,7 +229,7 @@ class Draft {
     this.busy = true;
     try {
       const revision = await call('config.apply', this.#request(this.base));
-      this.discard();
+      this.clear();
       await session.reload();
       this.#offerUndo(`Applied as revision ${revision.number}`, before);
       return true;

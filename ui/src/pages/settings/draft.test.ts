@@ -73,7 +73,7 @@ beforeEach(async () => {
   flushSync();
 });
 afterEach(() => {
-  draft.discard();
+  draft.clear();
   toasts.list = [];
   vi.useRealTimers();
 });
@@ -130,14 +130,51 @@ describe('a draft', () => {
     expect(applied.map((edit) => edit.base)).toEqual(['one', 'other']);
   });
 
-  it('is either staged values or an edited text, never both', async () => {
+  it('holds a text edited by hand and what is staged after it, and applies both', async () => {
     draft.set(item(), 30);
-    draft.edit('x = 40\n');
+    await settle();
+    expect(draft.shown).toEqual({ text: 'new', holds: true });
+    draft.edit('new # and a word\n');
+    expect(draft.staged.size).toBe(0);
     draft.set(item(), 50);
     await settle();
-    expect(draft.staged.size).toBe(0);
     await draft.apply();
-    expect(applied).toEqual([{ base: 'one', changes: [], text: 'x = 40\n', by: 'window' }]);
+    expect(applied).toEqual([
+      { base: 'one', changes: [{ key: 'a.x', value: 50 }], text: 'new # and a word\n', by: 'window' },
+    ]);
+  });
+
+  it('keeps what is staged while the file is no TOML that it could be written into', async () => {
+    fake.handlers['config.preview'] = (edit) => ({
+      text: edit.text ?? view.text,
+      diff: [],
+      problems: [{ line: 1, column: 1, key: null, message: 'No.', hint: null, mend: null }],
+      restart: [],
+    });
+    draft.set(item(), 30);
+    await settle();
+    expect(draft.shown).toEqual({ text: 'x = 20\n', holds: false });
+    draft.edit('x = \n');
+    await settle();
+    expect(draft.staged.get('a.x')).toBe(30);
+    expect(draft.text).toBe('x = \n');
+  });
+
+  it('keeps what is staged when somebody types before it is worked out', () => {
+    draft.set(item(), 30);
+    draft.edit('x = 20 # quick\n');
+    expect(draft.staged.get('a.x')).toBe(30);
+  });
+
+  it('comes back whole after it was discarded', async () => {
+    draft.edit('x = 40\n');
+    draft.set(item(), 30);
+    draft.discard();
+    expect(draft.clean).toBe(true);
+    toasts.list[0]?.action?.run();
+    await settle();
+    expect([draft.text, draft.staged.get('a.x'), draft.base]).toEqual(['x = 40\n', 30, 'one']);
+    expect(toasts.list).toEqual([]);
   });
 
   it('of the text as it is in the file is no draft', () => {

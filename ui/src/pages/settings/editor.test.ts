@@ -1,9 +1,10 @@
+import { undo } from '@codemirror/commands';
 import { EditorState } from '@codemirror/state';
 import { EditorView } from '@codemirror/view';
 import { expect, it, vi } from 'vitest';
 
 import type { Problem } from '../../lib/bindings';
-import { extensions, lineOfProblem, mendLine, setProblems, valueEnd } from './editor';
+import { between, extensions, keep, lineOfProblem, mendLine, opened, setProblems, valueEnd } from './editor';
 
 const problem = (line: number | null, more: Partial<Problem> = {}): Problem => ({
   line,
@@ -59,4 +60,22 @@ it('text that was put there by the page is no edit', () => {
   view.dispatch({ changes: { from: 0, to: 1, insert: 'b' } });
   expect(changed).not.toHaveBeenCalled();
   view.destroy();
+});
+
+it('a text from elsewhere changes only what differs', () => {
+  expect(between('a = 1\nb = 2\n', 'a = 1\nb = 3\n')).toEqual({ from: 10, to: 11, insert: '3' });
+  expect(between('aa', 'aaa')).toEqual({ from: 2, to: 2, insert: 'a' });
+  expect(between('aaa', 'aa')).toEqual({ from: 2, to: 3, insert: '' });
+  expect(between('same', 'same')).toBeNull();
+});
+
+it('what can be undone outlives the tab', () => {
+  const parts = extensions(vi.fn(), vi.fn());
+  const before = EditorState.create({ doc: 'a = 1', extensions: parts });
+  const typed = before.update({ changes: { from: 4, to: 5, insert: '2' }, userEvent: 'input' }).state;
+  let state = opened('a = 2 # mine', keep(typed), parts);
+  expect(state.doc.toString()).toBe('a = 2 # mine');
+  state = opened('a = 2', keep(typed), parts);
+  undo({ state, dispatch: (transaction) => (state = transaction.state) });
+  expect(state.doc.toString()).toBe('a = 1');
 });

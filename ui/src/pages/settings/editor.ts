@@ -1,7 +1,7 @@
 // The editor of the file: CodeMirror with TOML's colours, and what is wrong
 // with a line written under it, with the mend as a link.
 
-import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands';
+import { defaultKeymap, history, historyField, historyKeymap, indentWithTab } from '@codemirror/commands';
 import { HighlightStyle, StreamLanguage, syntaxHighlighting } from '@codemirror/language';
 import { toml } from '@codemirror/legacy-modes/mode/toml';
 import { EditorState, StateEffect, StateField, type Extension, type Text } from '@codemirror/state';
@@ -140,10 +140,36 @@ const colours = HighlightStyle.define([
   { tag: [tags.tagName, tags.heading, tags.bracket], class: 'tok-head' },
 ]);
 
-export function extensions(
-  onchange: (text: string) => void,
-  oncursor: (line: number, column: number) => void,
-): Extension {
+/** The least change that makes one text of another, so that the cursor stays where it is; `null` where they are the same. */
+export function between(old: string, next: string): { from: number; to: number; insert: string } | null {
+  if (old === next) return null;
+  const least = Math.min(old.length, next.length);
+  let from = 0;
+  while (from < least && old[from] === next[from]) from += 1;
+  let tail = 0;
+  while (tail < least - from && old[old.length - 1 - tail] === next[next.length - 1 - tail]) tail += 1;
+  return { from, to: old.length - tail, insert: next.slice(from, next.length - tail) };
+}
+
+/** Text, cursor and what can be undone, for while nobody looks at the editor. */
+export const keep = (state: EditorState): unknown => state.toJSON({ history: historyField });
+
+/** The state to open with: the one that was kept, brought up to the text, or a new one. */
+export function opened(text: string, kept: unknown, parts: Extension): EditorState {
+  if (!kept) return EditorState.create({ doc: text, extensions: parts });
+  const state = EditorState.fromJSON(kept, { extensions: parts }, { history: historyField });
+  const changes = between(state.doc.toString(), text);
+  return changes ? state.update({ changes }).state : state;
+}
+
+/** Where the cursor stands, from 1. */
+export function cursorOf(state: EditorState): { line: number; column: number } {
+  const { head } = state.selection.main;
+  const line = state.doc.lineAt(head);
+  return { line: line.number, column: head - line.from + 1 };
+}
+
+export function extensions(onchange: (text: string) => void, oncursor: () => void): Extension {
   return [
     lineNumbers(),
     history(),
@@ -172,11 +198,7 @@ export function extensions(
       ) {
         onchange(update.state.doc.toString());
       }
-      if (update.selectionSet || update.docChanged) {
-        const head = update.state.selection.main.head;
-        const line = update.state.doc.lineAt(head);
-        oncursor(line.number, head - line.from + 1);
-      }
+      if (update.selectionSet || update.docChanged) oncursor();
     }),
   ];
 }

@@ -47,8 +47,8 @@ it("a rule that names its metric is a person's own, and staged ones are rows alr
 
 it('a threshold in bytes is written in the unit it reads best in', () => {
   const scale = scaleOf('bytes', 512 * 2 ** 20);
-  expect([scale.unit, scaled(512 * 2 ** 20, scale)]).toEqual(['MiB', '512']);
-  expect(scaled(1.5 * 2 ** 30, scaleOf('bytes', 2 ** 30))).toBe('1.5');
+  expect([scale.unit, scaled(512 * 2 ** 20, scale.factor)]).toEqual(['MiB', '512']);
+  expect(scaled(1.5 * 2 ** 30, scaleOf('bytes', 2 ** 30).factor)).toBe('1.5');
   expect(scaleOf('bytes_per_second', 3 * 2 ** 20).unit).toBe('MiB/s');
 });
 

@@ -100,9 +100,78 @@ export function scaleOf(unit: Unit | null, typical: number): Scale {
 }
 
 /** A value in a scale, without digits that nobody typed. */
-export function scaled(value: number, scale: Scale): string {
-  return String(Number((value / scale.factor).toPrecision(6)));
+export function scaled(value: number, factor: number): string {
+  return String(Number((value / factor).toPrecision(6)));
 }
+
+/** A number as people write it; not a number where it is none. */
+export const numberOf = (text: string): number =>
+  text.trim() === '' ? NaN : Number(text.trim().replace(',', '.').replace('\u2212', '-'));
+
+/** What a field of a rule will be after Apply; `null` where it has none. */
+export function valueOf(row: RuleRow, field: string, staged: Staged): SettingValue | null {
+  const key = keyOf(row.id, field);
+  const state = row.fields.get(field);
+  if (staged.has(key)) return staged.get(key) ?? state?.default ?? null;
+  return state?.value ?? null;
+}
+
+/** A rule as it stands in the fields of a form. */
+export interface TypedRule {
+  id: string;
+  title: string;
+  metric: string;
+  subject: string;
+  below: boolean;
+  threshold: string;
+  clear: string;
+  for_s: string;
+  severity: Severity;
+}
+
+export const blankRule = (): TypedRule => ({
+  id: '',
+  title: '',
+  metric: '',
+  subject: '',
+  below: false,
+  threshold: '',
+  clear: '',
+  for_s: '30',
+  severity: 'warning',
+});
+
+/** A rule that is there, for the fields of the form. */
+export function typedOf(row: RuleRow, staged: Staged, scale: Scale): TypedRule {
+  const get = (field: string) => valueOf(row, field, staged);
+  const number = (field: string) => {
+    const value = get(field);
+    return typeof value === 'number' ? scaled(value, scale.factor) : '';
+  };
+  const threshold = number('threshold');
+  const clear = number('clear');
+  return {
+    id: row.id,
+    title: String(get('title') ?? ''),
+    metric: String(get('metric') ?? ''),
+    subject: String(get('subject') ?? ''),
+    below: get('below') === true,
+    threshold,
+    clear: clear === threshold ? '' : clear,
+    for_s: String(get('for_s') ?? 30),
+    severity: (get('severity') ?? 'warning') as Severity,
+  };
+}
+
+export const typedRule = (typed: TypedRule, scale: Scale): NewRule => ({
+  ...typed,
+  metric: typed.metric.trim(),
+  subject: typed.subject.trim(),
+  title: typed.title.trim(),
+  threshold: numberOf(typed.threshold) * scale.factor,
+  clear: typed.clear.trim() === '' ? null : numberOf(typed.clear) * scale.factor,
+  for_s: numberOf(typed.for_s),
+});
 
 export interface NewRule {
   id: string;
@@ -137,17 +206,20 @@ export function problemsOf(
   return problems;
 }
 
-/** The lines that a new rule adds; defaults are left out. */
-export function changesOf(rule: NewRule): [string, SettingValue][] {
-  const changes: [string, SettingValue][] = [
+/**
+ * What to stage for a rule. Of a new one only the lines that it needs, defaults are left
+ * out; of one that is there every line, `null` where the default is meant.
+ */
+export function changesOf(rule: NewRule, existing = false): [string, SettingValue | null][] {
+  const all: [string, SettingValue | null][] = [
     [keyOf(rule.id, 'metric'), rule.metric],
     [keyOf(rule.id, 'threshold'), rule.threshold],
     [keyOf(rule.id, 'for_s'), rule.for_s],
     [keyOf(rule.id, 'severity'), rule.severity],
+    [keyOf(rule.id, 'clear'), rule.clear],
+    [keyOf(rule.id, 'below'), rule.below || null],
+    [keyOf(rule.id, 'subject'), rule.subject || null],
+    [keyOf(rule.id, 'title'), rule.title || null],
   ];
-  if (rule.clear !== null) changes.push([keyOf(rule.id, 'clear'), rule.clear]);
-  if (rule.below) changes.push([keyOf(rule.id, 'below'), true]);
-  if (rule.subject !== '') changes.push([keyOf(rule.id, 'subject'), rule.subject]);
-  if (rule.title !== '') changes.push([keyOf(rule.id, 'title'), rule.title]);
-  return changes;
+  return existing ? all : all.filter(([, value]) => value !== null);
 }

@@ -25,7 +25,7 @@ beforeEach(async () => {
   await screen.findByText('Most disk space');
 });
 afterEach(() => {
-  draft.discard();
+  draft.clear();
   toasts.list = [];
   cleanup();
   stops.forEach((stop) => stop());
@@ -113,9 +113,44 @@ it("a rule of one's own is added line by line, and can be removed", async () => 
   await waitFor(() => expect(draft.ready).toBe(true));
   await draft.apply();
   const own = (await screen.findByText('vram-low')).closest<HTMLElement>('[role="row"]')!;
-  await fireEvent.click(within(own).getByRole('button', { name: 'Remove' }));
+  await fireEvent.click(within(own).getByRole('button', { name: 'Remove vram-low' }));
   expect(draft.staged.get('alerts.rules.vram-low.metric')).toBeNull();
   expect(own.textContent).toContain('Removed with Apply.');
+});
+
+it("a rule of one's own is edited whole, and only what differs is staged", async () => {
+  router.go('settings', 'alerts');
+  await fireEvent(window, new HashChangeEvent('hashchange'));
+  await waitFor(() => expect(screen.getByText<HTMLButtonElement>('Add a rule').disabled).toBe(false));
+  await fireEvent.click(await screen.findByRole('button', { name: 'Edit night-heat' }));
+  const form = screen.getByRole('form', { name: 'Rule night-heat' });
+  const fieldOf = (label: RegExp) => within(form).getByLabelText<HTMLInputElement>(label);
+  expect(fieldOf(/Metric/).value).toBe('gpu.temperature');
+  expect(fieldOf(/Title/).value).toBe('Warm at night');
+  await fireEvent.input(fieldOf(/Title/), { target: { value: '' } });
+  await fireEvent.input(fieldOf(/Only for/), { target: { value: 'GPU-1' } });
+  await fireEvent.input(fieldOf(/Threshold/), { target: { value: 'warm' } });
+  expect(within(form).getByText('A number.')).toBeTruthy();
+  await fireEvent.input(fieldOf(/Threshold/), { target: { value: '72,5' } });
+  await fireEvent.click(within(form).getByRole('button', { name: 'Stage' }));
+  expect(Object.fromEntries(draft.staged)).toEqual({
+    'alerts.rules.night-heat.threshold': 72.5,
+    'alerts.rules.night-heat.title': null,
+    'alerts.rules.night-heat.subject': 'GPU-1',
+  });
+  expect(screen.queryByRole('form')).toBeNull();
+});
+
+it('the form goes on while the file is edited by hand, and Apply writes both', async () => {
+  draft.edit(`# by hand\n${session.config?.text ?? ''}`);
+  await waitFor(() => expect(draft.ready).toBe(true));
+  await fireEvent.input(field('Most disk space'), { target: { value: '2048' } });
+  await waitFor(() => expect(draft.ready).toBe(true));
+  expect(screen.getByRole('region', { name: 'Staged changes' }).textContent).toContain(
+    'The file is edited, 1 change staged',
+  );
+  await draft.apply();
+  expect(session.config?.text).toMatch(/^# by hand\n[^]*max_mib = 2048/);
 });
 
 it('a rollback says what it changes and becomes a new revision', async () => {

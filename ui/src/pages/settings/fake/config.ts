@@ -124,7 +124,7 @@ export function configAnswers(now: number, search: string): Handlers {
       problems: read(text).problems,
     }),
     'config.preview': (edit) => {
-      const next = edit.text ?? write(text, edit.changes);
+      const next = write(edit.text ?? text, edit.changes);
       return {
         text: next,
         diff: diff(text, next),
@@ -139,7 +139,7 @@ export function configAnswers(now: number, search: string): Handlers {
           message: 'The file changed since you opened it.',
           hint: 'Look at what changed, then apply again.',
         });
-      const next = edit.text ?? write(text, edit.changes);
+      const next = write(edit.text ?? text, edit.changes);
       const wrong = read(next).problems[0];
       if (wrong) throw new CallError({ code: 'invalid', message: wrong.message, hint: wrong.hint });
       return accept(next, edit.by);
