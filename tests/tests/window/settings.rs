@@ -1,24 +1,9 @@
 //! Settings: a change takes force and is rolled back; a broken file is said with its line.
 
 use anyhow::{Context as _, Result};
-use plimsoll_tests::{desk::Desk, page::Page, program::Home, wait};
-use thirtyfour::By;
+use plimsoll_tests::{desk::Desk, program::Home};
 
 use crate::steps;
-
-/// The field of a setting, by its key.
-async fn type_into(page: &Page, key: &str, text: &str) -> Result<()> {
-    let field = format!("//*[@role='group'][.//*[@class][normalize-space(text())='{key}']]//input");
-    wait::until(key, || async {
-        let input = page.driver.find(By::XPath(&*field)).await?;
-        input.scroll_into_view().await?;
-        input.click().await?;
-        input.send_keys(thirtyfour::Key::Control + "a").await?;
-        input.send_keys(text).await?;
-        Ok(Some(()))
-    })
-    .await
-}
 
 fn value(home: &Home, key: &str) -> Result<serde_json::Value> {
     let answer = home.plimsoll(&["config", "get", key])?;
@@ -36,7 +21,7 @@ async fn a_setting_is_changed_takes_force_and_is_rolled_back() -> Result<()> {
     page.text_when("footer.status", |text| text.contains("Every 1 s")).await?;
 
     steps::go(&page, "Settings").await?;
-    type_into(&page, "sampling.interval_ms", "2000").await?;
+    steps::set(&page, "sampling.interval_ms", "2000").await?;
     page.says("1 change staged").await?;
     // Staged is not in force.
     assert_eq!(value(&home, "sampling.interval_ms")?, 1000);
@@ -68,7 +53,7 @@ async fn a_broken_file_is_said_with_its_line_and_the_last_good_one_stays() -> Re
 
     // Somebody else's editor saves a slip.
     std::fs::write(home.config_file(), "[sampling]\n\ninterval_ms = \"fast\"\n")?;
-    page.find("#tab-file [aria-label='1 errors']").await?;
+    page.find("#tab-file [aria-label='1 error']").await?;
     page.click("#tab-file").await?;
     page.text_when("#tab-panel", |text| text.contains("Line 3")).await?;
     page.text_when("#tab-panel", |text| text.contains("500 to 10000")).await?;
