@@ -216,7 +216,8 @@ pub struct LoadLine {
     pub below: bool,
 }
 
-/// Changes to single settings, or a whole new text: exactly one of the two.
+/// Changes to single settings, a whole new text, or both: then the changes are made
+/// in that text, as where a person edited the file by hand and set a value as well.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigEdit {

@@ -4,14 +4,16 @@
 use std::path::PathBuf;
 
 use plimsoll_core::config::{
-    Loaded, WriteError, changed_between, file,
+    Loaded, WriteError, changed_between,
+    diff::diff,
+    file,
     load::needs_restart,
     wire::{Preview, Revision},
 };
 
 use super::{
     ConfigHandle, KeptRevision, Standing, read,
-    words::{one_of_two, refused, who},
+    words::{refused, something, who},
 };
 use crate::api::{ConfigEdit, Fault, FaultCode, RollbackRequest};
 
@@ -21,9 +23,9 @@ impl ConfigHandle {
     /// What an edit would do to the file as it is now.
     ///
     /// # Errors
-    /// When the edit is neither changes nor a text, or both.
+    /// When the edit is neither changes nor a text.
     pub async fn preview(&self, edit: &ConfigEdit) -> Result<Preview, Fault> {
-        one_of_two(edit)?;
+        something(edit)?;
         let good = self.inner.standing.lock().await.good.clone();
         let disk = read(&self.inner.path, &self.inner.environment).await;
         self.preview_on(good, disk, edit).await
@@ -36,7 +38,7 @@ impl ConfigHandle {
     /// where the result would not be a sound configuration, `Denied` or
     /// `Unavailable` where the file cannot be written. Nothing has changed then.
     pub async fn apply(&self, edit: &ConfigEdit) -> Result<Revision, Fault> {
-        one_of_two(edit)?;
+        something(edit)?;
         let Some(base) = &edit.base else {
             return Err(Fault::new(
                 FaultCode::Invalid,
@@ -106,7 +108,13 @@ impl ConfigHandle {
         let (environment, edit) = (self.inner.environment.clone(), edit.clone());
         let work = move || {
             let mut preview = match edit.text {
-                Some(text) => disk.preview_text(text, &environment),
+                Some(text) if edit.changes.is_empty() => disk.preview_text(text, &environment),
+                // What was set goes into the text as it was edited by hand.
+                Some(text) => {
+                    let edited = Loaded::of(text, &environment);
+                    let made = edited.preview_changes(&edit.changes, &environment);
+                    Preview { diff: diff(&disk.text, &made.text), ..made }
+                }
                 None => disk.preview_changes(&edit.changes, &environment),
             };
             if preview.problems.is_empty() {

@@ -7,11 +7,11 @@ use plimsoll_core::config::{
 
 use crate::api::{ConfigEdit, Fault, FaultCode};
 
-pub(super) fn one_of_two(edit: &ConfigEdit) -> Result<(), Fault> {
-    if edit.changes.is_empty() == edit.text.is_none() {
+pub(super) fn something(edit: &ConfigEdit) -> Result<(), Fault> {
+    if edit.changes.is_empty() && edit.text.is_none() {
         return Err(Fault::new(
             FaultCode::Invalid,
-            "An edit is either changes or a whole text: exactly one of the two.",
+            "An edit is changes, a whole text, or both: at least one of the two.",
         ));
     }
     Ok(())

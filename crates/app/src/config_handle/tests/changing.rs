@@ -54,8 +54,8 @@ async fn a_wrong_change_is_refused_with_the_reason_and_nothing_happens() {
     assert_eq!(fault.code, FaultCode::Invalid);
     assert!(fault.message.contains("1 to 720 h. Found 0."), "{fault}");
     assert!(!world.path().exists());
-    let both = ConfigEdit { text: Some(String::new()), ..edit(&handle, RAW, 3) };
-    assert_eq!(handle.apply(&both).await.unwrap_err().code, FaultCode::Invalid);
+    let nothing = ConfigEdit { changes: Vec::new(), ..edit(&handle, RAW, 3) };
+    assert_eq!(handle.apply(&nothing).await.unwrap_err().code, FaultCode::Invalid);
     let baseless = ConfigEdit { base: None, ..edit(&handle, RAW, 3) };
     assert_eq!(handle.apply(&baseless).await.unwrap_err().code, FaultCode::Invalid);
 }
@@ -95,4 +95,32 @@ async fn of_two_changes_on_the_same_text_one_wins_and_the_other_is_told() {
     assert_eq!(lost.len(), 1);
     assert_eq!(lost[0].code, FaultCode::Conflict);
     assert_eq!(handle.view().revision, 2);
+}
+
+#[tokio::test]
+async fn what_was_set_goes_into_the_text_that_was_edited_by_hand() {
+    let world = World::new();
+    world.write("[sampling]\ninterval_ms = 1000\n");
+    let handle = world.start().await;
+    let both = ConfigEdit {
+        text: Some("# mine\n[sampling]\ninterval_ms = 1500\n".into()),
+        ..edit(&handle, "sampling.processes_ms", 7000)
+    };
+    let preview = handle.preview(&both).await.unwrap();
+    assert_eq!(preview.problems, []);
+    assert_eq!(preview.text, "# mine\n[sampling]\ninterval_ms = 1500\nprocesses_ms = 7000\n");
+    assert!(
+        preview.diff.iter().any(|l| l.text == "# mine"),
+        "against the file, not the edited text"
+    );
+
+    // A text that cannot be read yet keeps its own problems, and nothing is made of it.
+    let broken = ConfigEdit { text: Some("[sampling\n".into()), ..both.clone() };
+    let refused = handle.preview(&broken).await.unwrap();
+    assert_eq!(refused.text, "[sampling\n");
+    assert!(refused.problems.iter().any(|p| p.line == Some(1)), "{:?}", refused.problems);
+
+    handle.apply(&both).await.unwrap();
+    assert_eq!(world.text(), preview.text);
+    assert_eq!(handle.config().sampling.processes_ms, 7000);
 }
