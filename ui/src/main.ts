@@ -1,6 +1,10 @@
 import './styles/fonts.css';
 import './styles/tokens.css';
-import './styles/base.css';
+import './styles/reset.css';
+import './styles/text.css';
+import './styles/controls.css';
+import './styles/panels.css';
+import './styles/marks.css';
 
 import { mendLanguage } from './lib/locale';
 
