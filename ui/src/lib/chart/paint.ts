@@ -63,8 +63,8 @@ export function note(f: Frame, text: string): void {
   ctx.fillText(text, f.left + 4, f.top + 10);
 }
 
-/** A gap: hatched between two hairlines, its length or reason beside it where there is room. */
-export function gaps(f: Frame, spans: readonly Span[], label?: (gap: Span) => string | null): void {
+/** A gap: hatched between two hairlines. */
+export function gaps(f: Frame, spans: readonly Span[]): void {
   const { ctx, ink } = f;
   for (const gap of spans) {
     const x = Math.max(f.left, xOf(f, gap.from));
@@ -84,11 +84,10 @@ export function gaps(f: Frame, spans: readonly Span[], label?: (gap: Span) => st
     }
     ctx.stroke();
   }
-  if (label) gapLabels(f, spans, label);
 }
 
-/** The words to the gaps: the longest gap first, and none over another. */
-function gapLabels(f: Frame, spans: readonly Span[], label: (gap: Span) => string | null): void {
+/** Length or reason of the gaps, over all lines: the longest gap first, and none over another. */
+export function gapWords(f: Frame, spans: readonly Span[], label: (gap: Span) => string | null): void {
   const { ctx, ink } = f;
   const taken: [number, number][] = [];
   ctx.font = ink.fontLabel;
@@ -116,6 +115,17 @@ function gapLabels(f: Frame, spans: readonly Span[], label: (gap: Span) => strin
     ctx.fillStyle = ink.text2;
     ctx.fillText(text, place, y);
   }
+}
+
+/** Before the first point, where nothing was recorded: since when there is something. */
+export function since(f: Frame, at: number, text: string): void {
+  const { ctx, ink } = f;
+  ctx.font = ink.fontLabel;
+  const x = xOf(f, at) - 8 - ctx.measureText(text).width;
+  if (x < f.left + 8) return;
+  ctx.textAlign = 'left';
+  ctx.fillStyle = ink.text3;
+  ctx.fillText(text, x, f.top + f.height - 8);
 }
 
 /** Marks: dotted over the whole height, or ticks of 6 px on the base line. */

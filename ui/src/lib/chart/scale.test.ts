@@ -8,6 +8,10 @@ const labels = (end: number, unit: Parameters<typeof valueTicks>[1], n: number) 
 
 it('a card of 24 GiB reads 0, 12, 24', () => {
   expect(labels(24 * GIB, 'bytes', 3)).toEqual(['0', '12', '24']);
+  // What the driver of such a card says.
+  const said = 24_564 * 2 ** 20;
+  expect(labels(said, 'bytes', 3)).toEqual(['0', '12', '24']);
+  expect(valueTicks(said, 'bytes', 3).at(-1)?.at).toBe(said);
 });
 
 it('percent reads 0, 50, 100', () => {

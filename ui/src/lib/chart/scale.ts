@@ -67,7 +67,9 @@ export function valueTicks(end: number, unit: Unit, intervals: number): Tick[] {
       { at: 1, label: 'yes' },
     ];
   const { factor } = axisUnit(unit, end);
-  const size = end / factor;
+  // A card of 24 GiB has 23.99: its end is read as what is meant.
+  const exact = end / factor;
+  const size = Math.abs(exact - Math.round(exact)) < exact / 500 ? Math.round(exact) : exact;
   // Half and whole, where both read short: 0, 12, 24.
   const half = size / 2;
   let step = niceStep(size / intervals);
@@ -75,7 +77,7 @@ export function valueTicks(end: number, unit: Unit, intervals: number): Tick[] {
   const ticks: Tick[] = [];
   for (let k = 0; k * step <= size + 1e-9; k++) {
     const value = k * step;
-    ticks.push({ at: value * factor, label: tickLabel(value, step) });
+    ticks.push({ at: Math.min(value * factor, end), label: tickLabel(value, step) });
   }
   return ticks;
 }

@@ -68,7 +68,7 @@ export class Choice {
 
   /** On a first visit, as soon as it is known what there is; changes nothing afterwards. */
   begin(series: readonly SeriesInfo[]): void {
-    if (!this.ready || this.#made || this.series.length > 0) return;
+    if (!this.ready || this.#made || this.series.length > 0 || series.length === 0) return;
     this.#made = true;
     this.series = firstOf(series);
   }

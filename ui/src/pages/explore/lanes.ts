@@ -13,7 +13,7 @@ import type { Mode } from '../../lib/chart/columns';
 import { keyOf } from '../../lib/chart/feed.svelte';
 import { span } from '../../lib/format';
 import { lineOf, type Line } from '../../lib/load';
-import type { Span } from '../../lib/range';
+import { COMPARISONS, type Comparison, type Span } from '../../lib/range';
 
 /** More traces than series colours say nothing any more. */
 export const PER_LANE = 8;
@@ -196,9 +196,11 @@ export function sourceOf(metric: string): string {
   return 'system';
 }
 
-/** What a point of the charts stands for. */
-export function legendOf(step: number, mode: Mode): string {
-  if (step <= 1000) return 'every value as it was measured';
+/** What a point of the charts stands for, and what the dashed lines are. */
+export function legendOf(step: number, mode: Mode, compare: Comparison): string {
   const what = { mean: 'the mean', max: 'the maximum', band: 'line is the mean, band is min to max' }[mode];
-  return `1 point holds ${span(step)}: ${what}`;
+  const point = step <= 1000 ? 'every value as it was measured' : `1 point holds ${span(step)}: ${what}`;
+  if (compare === 'off') return point;
+  const name = COMPARISONS[compare];
+  return `${point}; dashed: ${name.charAt(0).toLowerCase()}${name.slice(1)}`;
 }

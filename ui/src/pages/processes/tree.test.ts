@@ -163,6 +163,18 @@ describe('rows', () => {
     expect(rowsOf(groups, shown({ open, unfolded: new Set(['service:d.service']) }))).toHaveLength(42);
   });
 
+  it('open a group of one only where its row says something new', () => {
+    const list = [
+      one(1, 'firefox', { vram_bytes: GIB }),
+      one(2, 'python3', { command: 'python3 agent.py', vram_bytes: GIB }),
+    ];
+    const view = shown();
+    const open = rowsOf(groupsOf(list, view), view).flatMap((r) =>
+      r.type === 'group' ? [[r.group.name, r.open]] : [],
+    );
+    expect(Object.fromEntries(open)).toEqual({ firefox: false, python3: true });
+  });
+
   it('never fold what was searched for', () => {
     const search = shown({ text: 'small' });
     expect(rowsOf(groupsOf(many, search), search).filter((r) => r.type === 'process')).toHaveLength(40);

@@ -217,6 +217,9 @@ function opens(group: Group, shown: Shown): boolean {
   if (said !== undefined) return said;
   if (shown.text.trim() !== '' || shown.only === 'gpu' || shown.only === 'listening') return true;
   if (group.id === OTHER || group.id === 'kernel') return false;
+  // Its only row would say the same once more.
+  const only = group.processes.length === 1 ? group.processes[0] : undefined;
+  if (only && titleOf(only) === group.name) return false;
   return (
     group.vram !== null || group.id === 'own' || (group.processes.length > 1 && group.processes.length <= 5)
   );
