@@ -77,6 +77,7 @@ async fn hear(app: &AppHandle, session: &Arc<Session>, message: Live) {
 
 /// Takes up the settings of the window that are the desktop's to follow.
 async fn settings(app: &AppHandle, session: &Arc<Session>) {
+    session.settings_changed().await;
     let view = match view(session).await {
         Ok(view) => view,
         Err(fault) => {

@@ -2,47 +2,34 @@
 
 use std::sync::Arc;
 
-use plimsoll_core::{alert::AlertRow, log::LogEntry, mark::Mark, reading::Tick, record::Record};
+use plimsoll_core::{
+    mark::Mark,
+    record::{Layer, Record},
+};
 
 use crate::{api::Live, hub::Hub};
 
 /// A recorder that also tells of marks.
 pub struct Announce {
-    inner: Arc<dyn Record>,
+    below: Arc<dyn Record>,
     hub: Hub,
 }
 
 // === impl Announce ===
 
 impl Announce {
-    pub fn new(inner: Arc<dyn Record>, hub: Hub) -> Self {
-        Self { inner, hub }
+    pub fn new(below: Arc<dyn Record>, hub: Hub) -> Self {
+        Self { below, hub }
     }
 }
 
-impl Record for Announce {
-    fn tick(&self, tick: Arc<Tick>) {
-        self.inner.tick(tick);
+impl Layer for Announce {
+    fn below(&self) -> &dyn Record {
+        &*self.below
     }
 
-    fn mark(&self, mark: Mark) {
+    fn on_mark(&self, mark: Mark) {
         self.hub.tell(Live::Mark { mark: Arc::new(mark.clone()) });
-        self.inner.mark(mark);
-    }
-
-    fn alert(&self, alert: AlertRow) {
-        self.inner.alert(alert);
-    }
-
-    fn log(&self, entries: Vec<LogEntry>) {
-        self.inner.log(entries);
-    }
-
-    fn queue_len(&self) -> usize {
-        self.inner.queue_len()
-    }
-
-    fn dropped(&self) -> u64 {
-        self.inner.dropped()
+        self.below.mark(mark);
     }
 }

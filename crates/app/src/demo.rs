@@ -3,18 +3,25 @@
 
 use std::{
     collections::VecDeque,
+    fs, io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use plimsoll_core::{
-    alert::AlertRow, clock::Instant3, log::LogEntry, mark::Mark, reading::Tick, record::Record,
+    alert::AlertRow,
+    clock::Instant3,
+    reading::Tick,
+    record::{Layer, Record},
 };
 use plimsoll_sim::Simulation;
 
 use crate::{
     alerts::Rehearsal,
+    api::Fault,
     dispatch::blocking,
+    folder::cannot,
     jobs::{Job, Stopped},
     sources::PAST_MS,
 };
@@ -28,31 +35,81 @@ const BATCH: usize = 128;
 /// Live ticks held back meanwhile: ten minutes.
 const HELD: usize = 600;
 
+/// Stands in the data folder while the past is written.
+const UNFINISHED: &str = "PAST_UNFINISHED";
+
+/// The past is being written. Whatever ends the program meanwhile, the next start finds this.
+#[derive(Debug)]
+pub struct Unfinished(PathBuf);
+
 /// Holds live ticks back while the past is written: a history takes time in order,
 /// and a tick from now between two from yesterday would be a clock that jumps.
 pub struct HoldBack {
-    inner: Arc<dyn Record>,
+    below: Arc<dyn Record>,
     held: Mutex<Option<VecDeque<Arc<Tick>>>>,
+}
+
+// === impl Unfinished ===
+
+impl Unfinished {
+    pub fn begin(data: &Path) -> Result<Self, Fault> {
+        let path = data.join(UNFINISHED);
+        let words = "The demo's past is being written. If this file is still here at the next start, \
+                     that past is made anew.\n";
+        fs::write(&path, words).map_err(|error| cannot("write", &path, &error))?;
+        Ok(Self(path))
+    }
+
+    /// The past is whole, or a person wants no more of it.
+    pub fn over(self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::warn!(%error, file = %self.0.display(), "could not be removed");
+        }
+    }
+
+    /// Takes away a past that was never finished, so that the next one is whole. Only for a folder
+    /// of simulated data that is ours, and before anything in it is opened.
+    pub fn clear(data: &Path) -> Result<(), Fault> {
+        let marker = data.join(UNFINISHED);
+        if !marker.exists() {
+            return Ok(());
+        }
+        // The marker last: what is interrupted here goes on at the next start.
+        for name in ["history.db-wal", "history.db-shm", "history.db", UNFINISHED] {
+            let path = data.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(cannot("delete", &path, &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 // === impl HoldBack ===
 
 impl HoldBack {
-    pub fn new(inner: Arc<dyn Record>) -> Self {
-        Self { inner, held: Mutex::new(Some(VecDeque::new())) }
+    pub fn new(below: Arc<dyn Record>) -> Self {
+        Self { below, held: Mutex::new(Some(VecDeque::new())) }
     }
 
     /// From now on ticks pass; those that were held go first.
     pub fn let_go(&self) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         for tick in held.take().into_iter().flatten() {
-            self.inner.tick(tick);
+            self.below.tick(tick);
         }
     }
 }
 
-impl Record for HoldBack {
-    fn tick(&self, tick: Arc<Tick>) {
+impl Layer for HoldBack {
+    fn below(&self) -> &dyn Record {
+        &*self.below
+    }
+
+    fn on_tick(&self, tick: Arc<Tick>) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *held {
             Some(held) => {
@@ -61,28 +118,8 @@ impl Record for HoldBack {
                     held.pop_front();
                 }
             }
-            None => self.inner.tick(tick),
+            None => self.below.tick(tick),
         }
-    }
-
-    fn mark(&self, mark: Mark) {
-        self.inner.mark(mark);
-    }
-
-    fn alert(&self, alert: AlertRow) {
-        self.inner.alert(alert);
-    }
-
-    fn log(&self, entries: Vec<LogEntry>) {
-        self.inner.log(entries);
-    }
-
-    fn queue_len(&self) -> usize {
-        self.inner.queue_len()
-    }
-
-    fn dropped(&self) -> u64 {
-        self.inner.dropped()
     }
 }
 
@@ -145,23 +182,19 @@ pub async fn fill(
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_core::record::Nowhere;
+
     use super::*;
 
     #[derive(Default)]
     struct Ticks(Mutex<Vec<i64>>);
 
-    impl Record for Ticks {
-        fn tick(&self, tick: Arc<Tick>) {
+    impl Layer for Ticks {
+        fn below(&self) -> &dyn Record {
+            &Nowhere
+        }
+        fn on_tick(&self, tick: Arc<Tick>) {
             self.0.lock().unwrap().push(tick.at.wall_ms);
-        }
-        fn mark(&self, _: Mark) {}
-        fn alert(&self, _: AlertRow) {}
-        fn log(&self, _: Vec<LogEntry>) {}
-        fn queue_len(&self) -> usize {
-            0
-        }
-        fn dropped(&self) -> u64 {
-            0
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     api::{Fault, Live},
     app::{App, Home, Minute, Parts},
     config_handle::{ConfigHandle, FileWatch},
-    demo::{self, HoldBack},
+    demo::{self, HoldBack, Unfinished},
     dispatch::blocking,
     door::{
         page::{PageDoor, find_ui},
@@ -30,16 +30,13 @@ use crate::{
     },
     folder::DataFolder,
     hub::Hub,
-    jobs::Jobs,
+    jobs::{Jobs, Stopped},
     logging::{self, Logging},
     news,
     project::{history_options, project, sense_options},
     sources::Choice,
     storage::pending::Applied,
 };
-
-/// Alerts that ended before are listed for a day.
-const DAY_MS: i64 = 86_400_000;
 
 /// Plimsoll, running. It ends with [`Engine::stop`].
 pub struct Engine {
@@ -67,7 +64,7 @@ impl Engine {
         let hub = Hub::default();
         let jobs = Jobs::new(hub.clone());
         let logging = Arc::new(Logging::install(
-            logging::Places { folder: Some(folder.logs()), stderr: under_systemd() },
+            logging::Places::of_owner(folder.logs(), under_systemd()),
             &Config::default().log,
             clock.clone(),
         ));
@@ -93,6 +90,7 @@ impl Engine {
             clock.clone(),
         )
         .await?;
+        let own_marks = history.marks();
         // Never blocks; ticks and marks are never displaced by records.
         let recorder: Arc<dyn Record> = Arc::new(history.recorder());
         let announced: Arc<dyn Record> = Arc::new(Announce::new(recorder.clone(), hub.clone()));
@@ -147,8 +145,13 @@ impl Engine {
             let gpu = app.gpu.borrow().as_deref().cloned().unwrap_or_default();
             let rules = Rehearsal::new(app.config.config(), gpu);
             let (alerts, hub) = (app.alerts.clone(), app.hub.clone());
+            let unfinished = Unfinished::begin(folder.path())?;
             app.jobs.start("The demo's first day", |job| async move {
                 let done = demo::fill(&job, simulation, rules, recorder, started).await;
+                // A person may do without the rest of it; an end of the program is no such word.
+                if done.is_ok() || (matches!(done, Err(Stopped::Cancelled)) && !job.stopping()) {
+                    unfinished.over();
+                }
                 hold.let_go();
                 let (rows, words) = done?;
                 alerts.remember(rows);
@@ -158,7 +161,7 @@ impl Engine {
             })?;
         }
         let followers = CancellationToken::new();
-        news::follow(&app, &followers);
+        news::follow(&app, own_marks, &followers);
         let mut engine = Self {
             app,
             sampler,
@@ -207,6 +210,10 @@ impl Engine {
         self.sampler.stop().await;
         self.app.alerts.stop().await;
         self.log_levels.abort();
+        // Warnings of the last seconds still belong to this history.
+        let logging = self.app.logging.clone();
+        let _ = blocking(move || logging.flush()).await;
+        self.app.logging.record_no_more();
         if let Some(history) = self.app.history.write().await.take() {
             history.stop().await;
         }
@@ -237,7 +244,7 @@ async fn restored(state: &State, reader: &Reader, now_ms: i64) -> Restored {
         tracing::warn!(%error, "answers to alerts could not be read");
         Vec::new()
     });
-    let rows = reader.alerts(now_ms - DAY_MS, now_ms + 1).await.unwrap_or_else(|error| {
+    let rows = reader.alerts(now_ms - alerts::DAY_MS, now_ms + 1).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "the alerts of the last day could not be read");
         Vec::new()
     });

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{Fault, FaultCode},
+    demo::Unfinished,
     places::{Places, Surroundings},
     storage::pending::{self, Applied},
 };
@@ -75,6 +76,9 @@ impl DataFolder {
         let mut lock = open_lock(&path)?;
         take(&lock)?;
         check_kind(&path, places.simulated, !path.join("history.db").exists())?;
+        if places.simulated {
+            Unfinished::clear(&path)?;
+        }
         let applied = pending::apply(&path, SystemClock.now().wall_ms);
         if let Applied::Moved(to) = &applied {
             path = prepare(to)?;

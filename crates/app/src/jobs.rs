@@ -196,6 +196,11 @@ impl Job {
         if self.cancel.is_cancelled() { Err(Stopped::Cancelled) } else { Ok(()) }
     }
 
+    /// True where all of Plimsoll ends, and not this job alone.
+    pub fn stopping(&self) -> bool {
+        self.jobs.stop.is_cancelled()
+    }
+
     /// Resolves when somebody wants it to end.
     pub async fn cancelled(&self) {
         self.cancel.cancelled().await;

@@ -2,18 +2,20 @@
 
 use std::{future::Future, sync::Arc};
 
-use plimsoll_core::metric::Metric;
-use tokio::sync::watch;
+use plimsoll_core::{mark::Mark, metric::Metric};
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{api::Live, app::App};
+use crate::{api::Live, app::App, hub::Hub};
 
-/// Starts the followers; they end when `stop` does, or what they follow.
-pub fn follow(app: &App, stop: &CancellationToken) {
+/// Starts the followers; they end when `stop` does, or what they follow. `marks` are those that
+/// the history makes itself; the others are told as they are recorded.
+pub fn follow(app: &App, marks: broadcast::Receiver<Mark>, stop: &CancellationToken) {
     spawn(stop, ticks(app.clone()));
     spawn(stop, processes(app.clone()));
     spawn(stop, config(app.clone()));
     spawn(stop, alerts(app.clone()));
+    spawn(stop, history(app.hub.clone(), marks));
 }
 
 async fn ticks(app: App) {
@@ -54,6 +56,19 @@ async fn alerts(app: App) {
     }
 }
 
+async fn history(hub: Hub, mut marks: broadcast::Receiver<Mark>) {
+    loop {
+        match marks.recv().await {
+            Ok(mark) => hub.tell(Live::Mark { mark: Arc::new(mark) }),
+            // Whoever shows marks asks for all of them again.
+            Err(broadcast::error::RecvError::Lagged(messages)) => {
+                hub.tell(Live::Missed { messages });
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
 /// The next value of a channel; `None` when its sender is gone.
 async fn next<T>(channel: &mut watch::Receiver<Arc<T>>) -> Option<Arc<T>> {
     channel.changed().await.ok()?;
@@ -68,4 +83,31 @@ fn spawn(stop: &CancellationToken, follower: impl Future<Output = ()> + Send + '
             () = follower => {}
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_core::mark::MarkKind;
+
+    use super::*;
+    use crate::api::Subscription;
+
+    #[tokio::test]
+    async fn marks_of_the_history_reach_those_who_listen_and_missed_ones_are_told() {
+        let hub = Hub::default();
+        let mut window = hub.listen(&Subscription::default());
+        let (made, marks) = broadcast::channel(2);
+        let mark = |at_ms| Mark::new(at_ms, MarkKind::Clock, "The clock was set");
+        for at_ms in 1..=3 {
+            made.send(mark(at_ms)).unwrap();
+        }
+        let following = tokio::spawn(history(hub.clone(), marks));
+        assert_eq!(window.next().await, Some(Live::Missed { messages: 1 }));
+        for at_ms in 2..=3 {
+            let mark = Arc::new(mark(at_ms));
+            assert_eq!(window.next().await, Some(Live::Mark { mark }));
+        }
+        drop(made);
+        following.await.unwrap();
+    }
 }

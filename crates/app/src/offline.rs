@@ -6,12 +6,14 @@ use std::{
 };
 
 use plimsoll_core::{
-    clock::{Clock, SystemClock},
+    alert::Alert,
+    clock::{Clock, Instant3, SystemClock},
     config::{Environment, Loaded, load},
 };
-use plimsoll_history::{Reader, RecoverReport, State};
+use plimsoll_history::{OpenError, Reader, RecoverReport, State};
 
 use crate::{
+    alerts,
     api::{DoctorReport, Fault, FaultCode, Status, Written},
     config_handle::ConfigHandle,
     dispatch::blocking,
@@ -45,6 +47,35 @@ impl Offline {
 /// The history beside whoever writes it, or alone.
 pub async fn reader(options: &Options) -> Result<Reader, Fault> {
     Ok(Reader::open_readonly(&options.places()?.data).await?)
+}
+
+/// What was recorded last, where nobody records now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastKnown {
+    /// `None`: nothing was ever recorded.
+    pub newest_ms: Option<i64>,
+    /// Open then, or ended within the day before.
+    pub alerts: Vec<Alert>,
+}
+
+/// Reads the history beside nobody, and changes nothing.
+pub async fn last_known(options: &Options) -> Result<LastKnown, Fault> {
+    let places = options.places()?;
+    let reader = match Reader::open_readonly(&places.data).await {
+        Ok(reader) => reader,
+        Err(OpenError::Missing { .. }) => {
+            return Ok(LastKnown { newest_ms: None, alerts: Vec::new() });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Some(newest_ms) = reader.stats().await?.newest_ms else {
+        return Ok(LastKnown { newest_ms: None, alerts: Vec::new() });
+    };
+    // An alert begins just after the tick that it is about.
+    let rows = reader.alerts(newest_ms - alerts::DAY_MS, i64::MAX).await?;
+    let config = configuration(&places.config).await?.config;
+    let at = Instant3 { wall_ms: newest_ms, monotonic_ms: 0, boottime_ms: 0 };
+    Ok(LastKnown { newest_ms: Some(newest_ms), alerts: alerts::as_of(config, rows, at) })
 }
 
 /// The configuration as the file and the environment have it.

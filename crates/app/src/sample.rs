@@ -3,13 +3,9 @@
 use std::{path::PathBuf, sync::Arc};
 
 use plimsoll_core::{
-    alert::AlertRow,
     clock::{Clock, SystemClock},
     config::{Environment, load},
-    log::LogEntry,
-    mark::Mark,
-    reading::Tick,
-    record::Record,
+    record::Nowhere,
     unit::Unit,
 };
 use plimsoll_sense::{Pulse, Sampler};
@@ -45,9 +41,6 @@ pub struct Sampling {
     pulse: watch::Receiver<Arc<Pulse>>,
     _options: watch::Sender<plimsoll_sense::Options>,
 }
-
-/// Keeps nothing.
-struct Nowhere;
 
 // === impl Sampling ===
 
@@ -116,22 +109,5 @@ fn plain<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::E
         serializer.serialize_i64(*value as i64)
     } else {
         serializer.serialize_f64(*value)
-    }
-}
-
-// === impl Nowhere ===
-
-impl Record for Nowhere {
-    fn tick(&self, _: Arc<Tick>) {}
-    fn mark(&self, _: Mark) {}
-    fn alert(&self, _: AlertRow) {}
-    fn log(&self, _: Vec<LogEntry>) {}
-
-    fn queue_len(&self) -> usize {
-        0
-    }
-
-    fn dropped(&self) -> u64 {
-        0
     }
 }

@@ -3,13 +3,14 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use futures::{Stream, StreamExt};
+use plimsoll_core::clock::SystemClock;
 use rustix::process::geteuid;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -17,9 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{About, Command, Fault, FaultCode, Live, Nothing, Subscription},
+    dispatch::blocking,
     door::{Host, client::Client, wire},
     engine::Engine,
     folder::{DataFolder, OwnError, Owner},
+    logging::{self, Logging},
+    offline,
     places::{Places, Surroundings},
     storage::pending,
 };
@@ -51,7 +55,11 @@ enum Kind {
         link: Option<String>,
         engine: tokio::sync::Mutex<Option<Box<Engine>>>,
     },
-    Attached(Client),
+    Attached {
+        client: Client,
+        /// A window's own log, beside the owner's.
+        log: Option<Arc<Logging>>,
+    },
 }
 
 /// The live stream, in either case.
@@ -82,13 +90,15 @@ impl Session {
         let mut tries = 0;
         loop {
             let places = options.places()?;
-            match DataFolder::own(&places, &Surroundings::read()) {
+            let owner = match DataFolder::own(&places, &Surroundings::read()) {
                 Ok(folder) => return Self::host(folder, options.ui).await,
                 Err(OwnError::Fault(fault)) => return Err(fault),
-                Err(OwnError::Held(_)) => {}
-            }
+                Err(OwnError::Held(owner)) => owner,
+            };
             tries += 1;
-            match Self::attach(&places, "window").await {
+            // Before it knocks: that nobody answers is worth a line, too.
+            let log = window_log(&places, owner.as_ref()).await?;
+            match Self::attach(&places, "window", log).await {
                 // It ended while we knocked: then the folder is ours to host.
                 Err(_) if tries < 5 && matches!(DataFolder::owner(&places.data), Ok(None)) => {}
                 outcome => return outcome,
@@ -108,7 +118,7 @@ impl Session {
         match DataFolder::owner(&places.data) {
             Ok(None) => Ok(None),
             Ok(Some(_)) | Err(OwnError::Held(_)) => {
-                Self::attach(&places, "terminal").await.map(Some)
+                Self::attach(&places, "terminal", None).await.map(Some)
             }
             Err(OwnError::Fault(fault)) => Err(fault),
         }
@@ -125,11 +135,17 @@ impl Session {
         Ok(Self { kind, about, listener: Mutex::default() })
     }
 
-    async fn attach(places: &Places, program: &str) -> Result<Self, Fault> {
+    async fn attach(
+        places: &Places,
+        program: &str,
+        log: Option<Arc<Logging>>,
+    ) -> Result<Self, Fault> {
         let client = connect(places, program).await?;
         let about = client.call(&Command::About(Nothing {})).await?;
-        let about = parse(&about)?;
-        Ok(Self { kind: Kind::Attached(client), about, listener: Mutex::default() })
+        let about: About = parse(&about)?;
+        tracing::info!(owner = about.pid, "attached to the Plimsoll that runs");
+        let kind = Kind::Attached { client, log };
+        Ok(Self { kind, about, listener: Mutex::default() })
     }
 
     /// True where the engine runs in this process.
@@ -146,7 +162,16 @@ impl Session {
     pub fn page_link(&self) -> Option<&str> {
         match &self.kind {
             Kind::Hosted { link, .. } => link.as_deref(),
-            Kind::Attached(_) => None,
+            Kind::Attached { .. } => None,
+        }
+    }
+
+    /// A window's own log follows the settings, too: call it when they changed.
+    pub async fn settings_changed(&self) {
+        if let Kind::Attached { log: Some(log), .. } = &self.kind
+            && let Ok(loaded) = offline::configuration(Path::new(&self.about.config_path)).await
+        {
+            log.apply(&loaded.config.log);
         }
     }
 
@@ -154,7 +179,7 @@ impl Session {
     pub async fn call_raw(&self, command: Command) -> Result<Box<RawValue>, Fault> {
         match &self.kind {
             Kind::Hosted { app, .. } => app.call(command).await,
-            Kind::Attached(client) => client.call(&command).await,
+            Kind::Attached { client, .. } => client.call(&command).await,
         }
     }
 
@@ -180,7 +205,7 @@ impl Session {
         drop(current);
         let live: LiveStream = match &self.kind {
             Kind::Hosted { app, .. } => Box::pin(app.listen(&subscription).into_stream()),
-            Kind::Attached(client) => Box::pin(attached(client.clone(), subscription)),
+            Kind::Attached { client, .. } => Box::pin(attached(client.clone(), subscription)),
         };
         live.take_until(fresh.cancelled_owned())
     }
@@ -189,18 +214,35 @@ impl Session {
     pub async fn owner_ended(&self) {
         match &self.kind {
             Kind::Hosted { .. } => std::future::pending().await,
-            Kind::Attached(client) => client.ended().await,
+            Kind::Attached { client, .. } => client.ended().await,
         }
     }
 
     /// Stops the engine where it is hosted here; an owner elsewhere runs on.
     pub async fn stop(&self) {
-        if let Kind::Hosted { engine, .. } = &self.kind
-            && let Some(engine) = engine.lock().await.take()
-        {
-            engine.stop().await;
+        match &self.kind {
+            Kind::Hosted { engine, .. } => {
+                if let Some(engine) = engine.lock().await.take() {
+                    engine.stop().await;
+                }
+            }
+            Kind::Attached { log: Some(log), .. } => {
+                let log = log.clone();
+                let _ = blocking(move || log.flush()).await;
+            }
+            Kind::Attached { log: None, .. } => {}
         }
     }
+}
+
+/// The log of a window beside an owner in another process; one in this process writes its own.
+async fn window_log(places: &Places, owner: Option<&Owner>) -> Result<Option<Arc<Logging>>, Fault> {
+    if owner.is_some_and(|owner| owner.pid == std::process::id()) {
+        return Ok(None);
+    }
+    let settings = offline::configuration(&places.config).await?.config.log.clone();
+    let into = logging::Places::of_window(places.data.join("logs"));
+    Ok(Some(Arc::new(Logging::install(into, &settings, Arc::new(SystemClock)))))
 }
 
 /// The owner's socket, waiting for one that is just starting.

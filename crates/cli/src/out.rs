@@ -12,9 +12,14 @@ pub enum Failure {
     Fault(Fault),
     /// Wrong usage, exit code 2.
     Usage(String),
+    /// It was said that nothing runs: exit code 3, and no further word.
+    NotRunning,
     /// Nobody reads any more: exit code 0 and no word.
     Closed,
 }
+
+/// As service managers have it: asked how it is, the answer is that it is not.
+const NOT_RUNNING: u8 = 3;
 
 pub type Outcome = Result<(), Failure>;
 
@@ -44,6 +49,7 @@ impl Failure {
         let mut err = io::stderr().lock();
         match self {
             Self::Closed => 0,
+            Self::NotRunning => NOT_RUNNING,
             Self::Usage(message) => {
                 let _ = writeln!(err, "plimsoll: {message}\nTry `plimsoll --help`.");
                 2
@@ -61,6 +67,11 @@ impl Failure {
             }
         }
     }
+}
+
+/// A remark beside the answer, on standard error.
+pub fn aside(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "plimsoll: {text}");
 }
 
 /// A line, at once: who follows a pipe sees it now.

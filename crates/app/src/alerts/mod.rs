@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plimsoll_core::{
     alert::{Alert, AlertRow},
-    clock::Clock,
+    clock::{Clock, Instant3},
     config::Config,
     device::GpuInfo,
     record::Record,
@@ -32,7 +32,7 @@ use tokio::{
 };
 
 pub use self::{
-    engine::{Answer, Engine, Event, HOLD_MS, Notice, Restored},
+    engine::{Answer, Engine, Event, HOLD_MS, LIST_MS as DAY_MS, Notice, Restored},
     facts::{Inputs, Recording},
     rehearsal::Rehearsal,
     store::{AlertStore, restored},
@@ -49,6 +49,15 @@ const MAX_SNOOZE_MIN: u32 = 10_080;
 /// Shows a notification on the desktop. Must return at once.
 pub trait Notifier: Send + Sync + 'static {
     fn notify(&self, notice: &Notice);
+}
+
+/// The list as it was at a moment of the past, from the rows that are kept of it. How a person
+/// answered is not among them.
+pub fn as_of(config: Arc<Config>, rows: Vec<AlertRow>, at: Instant3) -> Vec<Alert> {
+    let mut engine = Engine::new(config);
+    // What it would write is of no account: nothing runs.
+    let _ = engine.restore(at, Restored { answers: Vec::new(), rows });
+    engine.list(at)
 }
 
 /// What alerts need.

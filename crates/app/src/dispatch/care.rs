@@ -3,8 +3,6 @@
 use plimsoll_core::{
     config::wire::ConfigView,
     log::{LogEntry, LogLevel},
-    mark::{Mark, MarkKind},
-    record::Record,
 };
 
 use super::{blocking, done};
@@ -88,6 +86,7 @@ impl App {
             return Err(Fault::new(FaultCode::Invalid, "That moment has not come yet.")
                 .hint("Leave before_ms away to delete the whole history."));
         }
+        // The history marks it itself.
         history.delete_before(request.before_ms).await?;
         let what = match request.before_ms {
             Some(before) => {
@@ -97,8 +96,6 @@ impl App {
             None => "The whole history was deleted".into(),
         };
         tracing::warn!("{what}");
-        let mark = Mark::new(self.now_ms(), MarkKind::History, what.clone());
-        history.recorder().mark(mark);
         Ok(done(format!("{what}. The file shrinks within the next minutes.")))
     }
 

@@ -35,7 +35,7 @@ pub fn write(
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.starts_with("plimsoll.log"))
+        .filter(|name| name.starts_with("plimsoll.log") || name.starts_with("plimsoll-window.log"))
         .collect();
     names.sort();
     for name in names {

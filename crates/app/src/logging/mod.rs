@@ -5,18 +5,20 @@
 //! thread of its own takes batches to the file, and warnings and above to the
 //! history, too.
 
+mod batch;
 pub mod bundle;
 mod file;
 mod layer;
 mod levels;
 pub mod redact;
 mod tail;
+mod work;
 mod writer;
 
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -44,18 +46,27 @@ pub const BATCH_MS: i64 = 5000;
 /// Where the log goes.
 #[derive(Clone, Debug)]
 pub struct Places {
-    /// Folder of `plimsoll.log` and its predecessors; `None`: no file.
+    /// Folder of the file and its predecessors; `None`: no file.
     pub folder: Option<PathBuf>,
+    /// Of the newest file. No two processes write the same.
+    pub name: &'static str,
     /// Also to stderr, each line at once: for a program in a terminal or a unit.
     pub stderr: bool,
 }
 
 /// The running log. Dropping it writes what waits, for at most two seconds.
 pub struct Logging {
+    running: Arc<Running>,
+}
+
+struct Running {
     levels: reload::Handle<Targets, Registry>,
     counts: Arc<Counts>,
     writer: Writer,
 }
+
+/// The log of this process: there is one, and it lasts as long as the process.
+static PROCESS: Mutex<Option<Arc<Running>>> = Mutex::new(None);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -75,6 +86,20 @@ pub struct LogCounts {
     pub unwritten: u64,
 }
 
+// === impl Places ===
+
+impl Places {
+    /// The log of whoever owns the data folder.
+    pub fn of_owner(folder: PathBuf, stderr: bool) -> Self {
+        Self { folder: Some(folder), name: file::OWNER, stderr }
+    }
+
+    /// The log of a window that is attached to an owner, beside the owner's.
+    pub fn of_window(folder: PathBuf) -> Self {
+        Self { folder: Some(folder), name: file::WINDOW, stderr: false }
+    }
+}
+
 // === impl Logging ===
 
 impl Logging {
@@ -89,42 +114,61 @@ impl Logging {
         let (writer, queue) = Writer::start(places, settings, clock.clone(), counts.clone());
         let layer = QueueLayer::new(queue, counts.clone(), clock);
         let subscriber = Registry::default().with(filter).with(layer);
-        (Self { levels, counts, writer }, Dispatch::new(subscriber))
+        let running = Arc::new(Running { levels, counts, writer });
+        (Self { running }, Dispatch::new(subscriber))
     }
 
-    /// Starts the log of this process. A second one in the same process stays
-    /// without lines: the first has them all.
+    /// Starts the log of this process, or lets the one that runs go on at another place: a window
+    /// that was attached may own the folder later.
     pub fn install(places: Places, settings: &config::Log, clock: Arc<dyn Clock>) -> Self {
+        let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = &*process {
+            let logging = Self { running: running.clone() };
+            logging.apply(settings);
+            logging.go_to(places);
+            return logging;
+        }
         let (logging, dispatch) = Self::start(places, settings, clock);
+        *process = Some(logging.running.clone());
         let _ = tracing::dispatcher::set_global_default(dispatch);
         log_panics();
         logging
     }
 
+    /// What is said from now on is written there.
+    fn go_to(&self, places: Places) {
+        self.running.writer.go_to(places);
+    }
+
     /// Levels and the file's limits apply from now on.
     pub fn apply(&self, settings: &config::Log) {
-        if let Err(error) = self.levels.reload(targets(settings)) {
+        if let Err(error) = self.running.levels.reload(targets(settings)) {
             tracing::warn!(%error, "the log's levels could not be changed");
         }
-        self.writer.limit(settings);
+        self.running.writer.limit(settings);
     }
 
     /// Warnings and above go there, too; those that wait go first.
     pub fn record_into(&self, record: Arc<dyn Record>) {
-        self.writer.record_into(record);
+        self.running.writer.record_into(Some(record));
+    }
+
+    /// The history is about to close: warnings wait for another one.
+    pub fn record_no_more(&self) {
+        self.running.writer.record_into(None);
     }
 
     pub fn counts(&self) -> LogCounts {
         LogCounts {
-            waiting: self.counts.waiting.load(Ordering::Relaxed),
-            dropped: self.counts.dropped.load(Ordering::Relaxed),
-            unwritten: self.counts.unwritten.load(Ordering::Relaxed),
+            waiting: self.running.counts.waiting.load(Ordering::Relaxed),
+            dropped: self.running.counts.dropped.load(Ordering::Relaxed),
+            unwritten: self.running.counts.unwritten.load(Ordering::Relaxed),
         }
     }
 
     /// Writes what waits and returns when that is done, at most two seconds later.
     pub fn flush(&self) {
-        self.writer.flush();
+        self.running.writer.flush();
     }
 
     /// Follows the configuration until its sender is gone or the task is aborted.
@@ -142,6 +186,13 @@ impl Logging {
                 }
             }
         })
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        // The thread itself ends when the last sender, the subscriber's, is gone.
+        self.flush();
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use plimsoll_core::log::{LogEntry, LogLevel};
 
-use super::file::nth;
+use super::file::{OWNER, nth};
 
 /// Bytes that are read at once.
 const BLOCK: usize = 64 * 1024;
@@ -32,18 +32,21 @@ pub struct Wanted {
 /// The newest lines that are wanted, newest first. Blocks: not for the runtime's threads.
 ///
 /// # Errors
-/// When a file is there and cannot be read.
+/// When a file is there and cannot be read. What is no file ends the row of them.
 pub fn tail(folder: &Path, wanted: &Wanted) -> io::Result<Vec<LogEntry>> {
     let limit = wanted.limit.min(LINES);
     let needle = wanted.contains.to_lowercase();
     let mut found = Vec::new();
     let mut room = MOST;
     for n in 0.. {
-        let mut file = match File::open(nth(folder, n)) {
+        let mut file = match File::open(nth(folder, OWNER, n)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Err(error) => return Err(error),
         };
+        if !file.metadata()?.is_file() {
+            break;
+        }
         let mut at = file.seek(SeekFrom::End(0))?;
         // The end of the line whose beginning is in an earlier block.
         let mut rest: Vec<u8> = Vec::new();
@@ -104,10 +107,10 @@ mod tests {
     #[test]
     fn lines_come_newest_first_across_blocks_and_files() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = Rotating::new(dir.path().into(), 100_000, 5);
+        let mut log = Rotating::new(dir.path().into(), OWNER, 100_000, 5);
         for n in 0..2000 {
             let level = if n % 10 == 0 { LogLevel::Warn } else { LogLevel::Info };
-            log.write(&[entry(n, level)]).unwrap();
+            log.write(&[entry(n, level)]).lines.unwrap();
         }
         let at = |w: &Wanted| -> Vec<i64> {
             tail(dir.path(), w).unwrap().iter().map(|e| e.at_ms).collect()
@@ -124,9 +127,9 @@ mod tests {
     fn no_file_is_no_lines_and_a_cut_line_is_passed_over() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(tail(dir.path(), &wanted(5)).unwrap(), []);
-        let mut log = Rotating::new(dir.path().into(), 1 << 20, 2);
-        log.write(&[entry(1, LogLevel::Info)]).unwrap();
-        let path = nth(dir.path(), 0);
+        let mut log = Rotating::new(dir.path().into(), OWNER, 1 << 20, 2);
+        log.write(&[entry(1, LogLevel::Info)]).lines.unwrap();
+        let path = nth(dir.path(), OWNER, 0);
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str("{\"at_ms\":2,\"lev");
         std::fs::write(&path, text).unwrap();

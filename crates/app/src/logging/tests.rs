@@ -8,11 +8,9 @@ use std::{
 };
 
 use plimsoll_core::{
-    alert::AlertRow,
     clock::ManualClock,
     log::{LogEntry, LogLevel},
-    mark::Mark,
-    reading::Tick,
+    record::{Layer, Nowhere},
 };
 use tracing::{Metadata, dispatcher::with_default, subscriber::Interest};
 
@@ -21,18 +19,12 @@ use super::*;
 #[derive(Default)]
 struct Noted(Mutex<Vec<LogEntry>>);
 
-impl Record for Noted {
-    fn tick(&self, _: Arc<Tick>) {}
-    fn mark(&self, _: Mark) {}
-    fn alert(&self, _: AlertRow) {}
-    fn log(&self, entries: Vec<LogEntry>) {
+impl Layer for Noted {
+    fn below(&self) -> &dyn Record {
+        &Nowhere
+    }
+    fn on_log(&self, entries: Vec<LogEntry>) {
         self.0.lock().unwrap().extend(entries);
-    }
-    fn queue_len(&self) -> usize {
-        0
-    }
-    fn dropped(&self) -> u64 {
-        0
     }
 }
 
@@ -41,7 +33,7 @@ fn settings() -> config::Log {
 }
 
 fn started(folder: Option<PathBuf>) -> (Logging, Dispatch) {
-    let places = Places { folder, stderr: false };
+    let places = Places { folder, name: file::OWNER, stderr: false };
     Logging::start(places, &settings(), Arc::new(ManualClock::at(1_763_650_000_000)))
 }
 
@@ -168,20 +160,14 @@ fn secrets_reach_neither_the_file_nor_the_history() {
 /// A record that lets nobody on until it is told to: a disk that hangs.
 struct Hanging(Mutex<Receiver<()>>, Noted, std::sync::mpsc::SyncSender<()>);
 
-impl Record for Hanging {
-    fn tick(&self, _: Arc<Tick>) {}
-    fn mark(&self, _: Mark) {}
-    fn alert(&self, _: AlertRow) {}
-    fn log(&self, entries: Vec<LogEntry>) {
+impl Layer for Hanging {
+    fn below(&self) -> &dyn Record {
+        &self.1
+    }
+    fn on_log(&self, entries: Vec<LogEntry>) {
         let _ = self.2.try_send(());
         let _ = self.0.lock().unwrap().recv_timeout(Duration::from_secs(60));
         self.1.log(entries);
-    }
-    fn queue_len(&self) -> usize {
-        0
-    }
-    fn dropped(&self) -> u64 {
-        0
     }
 }
 
@@ -216,21 +202,79 @@ fn a_writer_that_hangs_blocks_nobody_and_drops_are_counted() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_counted_and_tried_again() {
+fn a_file_that_cannot_be_written_is_counted_told_once_and_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("logs");
     // A file where the folder should be.
     std::fs::write(&folder, "").unwrap();
     let (logging, dispatch) = started(Some(folder.clone()));
+    let noted = Arc::new(Noted::default());
+    logging.record_into(noted.clone());
+    let told = || noted.0.lock().unwrap().iter().map(|e| e.message.clone()).collect::<Vec<_>>();
     with_default(&dispatch, || {
-        tracing::info!(target: "plimsoll_x", "lost");
-        logging.flush();
-        assert_eq!(logging.counts().unwritten, 1);
+        for n in 1..=3 {
+            tracing::info!(target: "plimsoll_x", "lost {n}");
+            logging.flush();
+            assert_eq!(logging.counts().unwritten, n);
+        }
+        assert_eq!(told().len(), 1, "{:?}", told());
+        assert!(told()[0].contains("cannot be written"), "{:?}", told());
         std::fs::remove_file(&folder).unwrap();
         tracing::info!(target: "plimsoll_x", "kept");
         logging.flush();
+        // Well again: the next trouble is worth a word again.
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(folder.join(file::OWNER)).unwrap();
+        logging.go_to(Places { folder: Some(folder.clone()), name: file::OWNER, stderr: false });
+        tracing::info!(target: "plimsoll_x", "lost");
+        logging.flush();
+        assert_eq!(told().len(), 2, "{:?}", told());
     });
-    assert_eq!(tail(&folder, &all()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_log_that_cannot_put_files_aside_goes_on_within_its_bound_and_says_so_once() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(file::nth(dir.path(), file::OWNER, 1)).unwrap();
+    let (logging, dispatch) = started(Some(dir.path().into()));
+    logging.apply(&config::Log { file_mib: 1, files: 2, ..settings() });
+    let noted = Arc::new(Noted::default());
+    logging.record_into(noted.clone());
+    let long = "x".repeat(2000);
+    with_default(&dispatch, || {
+        for _ in 0..20 {
+            for _ in 0..BATCH {
+                tracing::info!(target: "plimsoll_x", "{long}");
+            }
+            logging.flush();
+        }
+        tracing::info!(target: "plimsoll_x", "the last line");
+    });
+    logging.flush();
+    let size = std::fs::metadata(file::nth(dir.path(), file::OWNER, 0)).unwrap().len();
+    // A file is closed with the batch that fills it.
+    assert!(size < (1 << 20) + 300_000, "{size}");
+    assert_eq!(tail(dir.path(), &all()).unwrap()[0].message, "the last line");
+    let told = noted.0.lock().unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].message.contains("could not be put aside"), "{told:?}");
+    assert_eq!(logging.counts(), LogCounts::default());
+}
+
+#[test]
+fn a_log_that_moves_keeps_what_was_said_before_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (logging, dispatch) = started(None);
+    let read = |name| std::fs::read_to_string(file::nth(dir.path(), name, 0)).unwrap();
+    logging.go_to(Places::of_window(dir.path().into()));
+    with_default(&dispatch, || {
+        tracing::info!(target: "plimsoll_x", "attached");
+        logging.go_to(Places::of_owner(dir.path().into(), false));
+        tracing::info!(target: "plimsoll_x", "hosting");
+    });
+    logging.flush();
+    assert!(read(file::WINDOW).contains("attached") && !read(file::WINDOW).contains("hosting"));
+    assert!(read(file::OWNER).contains("hosting") && !read(file::OWNER).contains("attached"));
 }
 
 #[test]

@@ -215,12 +215,63 @@ async fn a_deleted_history_is_gone_and_recording_goes_on() {
     let later = DeleteRequest { before_ms: Some(i64::MAX) };
     let fault = session.call::<Done>(Command::StorageDelete(later)).await.unwrap_err();
     assert_eq!(fault.code, FaultCode::Invalid);
+    let mut live = Box::pin(session.subscribe(Subscription::default()));
     let request = DeleteRequest { before_ms: Some(before) };
     session.call::<Done>(Command::StorageDelete(request)).await.unwrap();
     let stats: HistoryStats = session.call(Command::HistoryStats(Nothing {})).await.unwrap();
     assert!(stats.oldest_ms.is_none_or(|oldest| oldest >= before), "{stats:?}");
     let marks: Vec<Mark> =
         session.call(Command::Marks(Range { from_ms: before, to_ms: i64::MAX })).await.unwrap();
-    assert!(marks.iter().any(|mark| mark.title.contains("was deleted")), "{marks:?}");
+    let deleted: Vec<&Mark> = marks.iter().filter(|m| m.title.contains("was deleted")).collect();
+    assert_eq!(deleted.len(), 1, "one event is one mark: {marks:?}");
+    // The history made it itself, and who listens heard of it at once.
+    let heard = timeout(Duration::from_secs(20), async {
+        while let Some(live) = live.next().await {
+            if let Live::Mark { mark } = live {
+                return mark.title.clone();
+            }
+        }
+        panic!("the stream ended");
+    });
+    assert_eq!(heard.await.unwrap(), deleted[0].title);
+    session.stop().await;
+}
+
+async fn demo_day(session: &Session, is: impl Fn(&JobProgress) -> bool) -> u64 {
+    let wait = timeout(Duration::from_secs(120), async {
+        loop {
+            let jobs: Vec<JobProgress> = session.call(Command::Jobs(Nothing {})).await.unwrap();
+            let day = jobs.iter().find(|job| job.title.contains("first day")).unwrap();
+            if is(day) {
+                return day.job;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    wait.await.expect("the past is written")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demo_that_ended_within_its_first_fill_begins_anew_and_one_that_was_told_to_stop_does_not()
+ {
+    let dir = tempfile::tempdir().unwrap();
+    let begun = |job: &JobProgress| job.share.is_some_and(|share| share > 0.01);
+    let session = Session::start(options(dir.path())).await.unwrap();
+    demo_day(&session, begun).await;
+    session.stop().await;
+    assert!(dir.path().join("history.db").exists());
+
+    let session = Session::start(options(dir.path())).await.unwrap();
+    assert!(session.about().first_start, "a part of a day is no past");
+    let day = demo_day(&session, begun).await;
+    let stats: HistoryStats = session.call(Command::HistoryStats(Nothing {})).await.unwrap();
+    assert_eq!(stats.epochs, 1);
+    assert!(stats.oldest_ms.unwrap() >= session.about().started_ms - 86_400_000, "{stats:?}");
+    // A person who wants no more of it keeps what there is.
+    session.call::<Done>(Command::JobCancel(JobId { job: day })).await.unwrap();
+    demo_day(&session, |job| job.state == JobState::Cancelled).await;
+    session.stop().await;
+    let session = Session::start(options(dir.path())).await.unwrap();
+    assert!(!session.about().first_start);
     session.stop().await;
 }

@@ -1,17 +1,21 @@
 //! `status`: how the running Plimsoll is doing.
 
-use plimsoll_app::api::{About, Command, Nothing, RecordingState, Status};
+use plimsoll_app::{
+    api::{About, Command, Nothing, RecordingState, Status},
+    offline,
+};
 use plimsoll_core::source::SourceState;
+use serde_json::json;
 
 use crate::{
     args::Global,
-    commands::running,
-    out::{self, Outcome},
+    commands::{attach, options},
+    out::{self, Failure, Outcome},
     words,
 };
 
 pub async fn run(global: &Global) -> Outcome {
-    let session = running(global).await?;
+    let Some(session) = attach(global).await? else { return not_running(global).await };
     let status: Status = session.call(Command::Status(Nothing {})).await?;
     if global.json {
         return out::json(&status);
@@ -77,4 +81,28 @@ pub async fn run(global: &Global) -> Outcome {
         row(&format!("source {}", source.name), format!("{state}{reason}"));
     }
     out::table(&rows)
+}
+
+/// An answer like any other; only the exit code says more than the words.
+async fn not_running(global: &Global) -> Outcome {
+    let data = options(global).places()?.data;
+    let last = offline::last_known(&options(global)).await?;
+    if global.json {
+        let data = data.display().to_string();
+        let newest_ms = last.newest_ms;
+        out::json(&json!({ "running": false, "data_dir": data, "newest_ms": newest_ms }))?;
+    } else {
+        out::table(&[
+            vec!["running".into(), "no: start it with `plimsoll up`, or open the window".into()],
+            vec!["data".into(), data.display().to_string()],
+            vec![
+                "recorded".into(),
+                match last.newest_ms {
+                    Some(at) => format!("until {}", words::moment(at)),
+                    None => "nothing yet".into(),
+                },
+            ],
+        ])?;
+    }
+    Err(Failure::NotRunning)
 }

@@ -7,6 +7,7 @@ use std::{
     os::unix::net::UnixStream,
 };
 
+use plimsoll_app::session::{Options, Session};
 use serde_json::{Value, json};
 
 use crate::program::Place;
@@ -62,8 +63,7 @@ fn a_lock_left_by_kill_9_is_taken_over() {
             .unwrap()
             .contains(&first.to_string())
     );
-    let (code, err) = place.fails(&["status"]);
-    assert!(code == 1 && err.contains("No Plimsoll runs"), "{err}");
+    assert!(place.not_running(&["status"]).starts_with("running   no"));
     let up = place.up(&[]);
     assert_ne!(up.pid(), first);
     assert!(place.out(&["status"]).contains(&up.pid().to_string()));
@@ -96,6 +96,66 @@ fn status_and_alerts_ask_the_running_one() {
     assert!(place.json(&["alerts", "--json"]).is_array());
     let (code, err) = place.fails(&["alerts", "ack", "disk-space:/nowhere:1"]);
     assert!(code == 1 && err.contains("There is no alert"), "{err}");
+}
+
+#[test]
+fn without_a_running_one_status_and_alerts_say_what_was_recorded_last() {
+    let place = Place::new();
+    let status: Value = serde_json::from_str(&place.not_running(&["status", "--json"])).unwrap();
+    assert_eq!(status, json!({ "running": false, "data_dir": place.data(), "newest_ms": null }));
+    assert!(!place.data().exists(), "who asks makes nothing");
+
+    // An alert that holds at once, and that is still open when recording ends.
+    fs::create_dir(place.data()).unwrap();
+    let rule = "[alerts.rules.always]\nmetric = \"memory.total\"\nthreshold = 1\nfor_s = 0\n";
+    fs::write(place.data().join("plimsoll.toml"), rule).unwrap();
+    let up = place.up(&[]);
+    let active = || {
+        let alerts = place.json(&["alerts", "--json"]);
+        alerts.as_array().unwrap().iter().any(|alert| alert["row"]["rule"] == "always")
+    };
+    place.eventually("the alert", active);
+    assert!(up.end("-TERM").success());
+
+    let status: Value = serde_json::from_str(&place.not_running(&["status", "--json"])).unwrap();
+    let newest = status["newest_ms"].as_i64().unwrap();
+    assert!(newest > 0, "{status}");
+    assert!(place.not_running(&["status"]).contains("recorded  until 20"));
+    let output = place.run(&["alerts", "--json"]);
+    assert!(output.status.success());
+    let aside = String::from_utf8(output.stderr).unwrap();
+    assert!(aside.starts_with("plimsoll: not running; as of 20"), "{aside}");
+    let alerts: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let always = alerts.iter().find(|alert| alert["row"]["rule"] == "always").unwrap();
+    assert_eq!(always["row"]["end_ms"], Value::Null);
+    assert!(place.out(&["alerts"]).contains("not ended then"));
+    // An answer needs somebody who takes it.
+    let (code, err) = place.fails(&["alerts", "ack", always["row"]["id"].as_str().unwrap()]);
+    assert!(code == 1 && err.contains("No Plimsoll runs"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attached_window_writes_a_log_of_its_own_and_the_owners_once_it_owns() {
+    let place = Place::new();
+    let up = place.up(&[]);
+    let owner = up.pid();
+    let options = Options { data_dir: Some(place.data()), ..Options::default() };
+    let log = |name: &str| fs::read_to_string(place.data().join("logs").join(name)).unwrap();
+
+    let window = Session::start_or_attach(options.clone()).await.unwrap();
+    assert!(!window.hosted());
+    window.stop().await;
+    let own = log("plimsoll-window.log");
+    assert!(own.contains("attached") && own.contains(&owner.to_string()), "{own}");
+    assert!(up.end("-TERM").success());
+    assert!(!log("plimsoll.log").contains("attached"), "two never write one file");
+
+    // The owner is gone: the same window hosts from now on.
+    let window = Session::start_or_attach(options).await.unwrap();
+    assert!(window.hosted());
+    window.stop().await;
+    assert_eq!(log("plimsoll-window.log"), own);
+    assert_eq!(log("plimsoll.log").matches("Plimsoll runs").count(), 2, "both owners");
 }
 
 #[test]

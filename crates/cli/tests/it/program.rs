@@ -69,6 +69,14 @@ impl Place {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {error}: {text}"))
     }
 
+    /// What `status` prints where nothing runs.
+    pub fn not_running(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(3), "{args:?}");
+        assert!(output.stderr.is_empty(), "{args:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Exit code and standard error of a call that fails; it says nothing on standard output.
     pub fn fails(&self, args: &[&str]) -> (i32, String) {
         let output = self.run(args);

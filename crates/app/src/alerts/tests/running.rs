@@ -7,11 +7,10 @@ use plimsoll_core::{
     alert::AlertRow,
     clock::{Clock, Instant3, ManualClock},
     config::Config,
-    log::LogEntry,
     mark::Mark,
     metric::Metric,
     reading::{Reading, Tick},
-    record::Record,
+    record::{Layer, Nowhere, Record},
 };
 use plimsoll_sense::Pulse;
 use plimsoll_sim::Simulation;
@@ -33,20 +32,15 @@ struct Outside {
     answers: Mutex<Vec<Answer>>,
 }
 
-impl Record for Outside {
-    fn tick(&self, _: Arc<Tick>) {}
-    fn mark(&self, mark: Mark) {
+impl Layer for Outside {
+    fn below(&self) -> &dyn Record {
+        &Nowhere
+    }
+    fn on_mark(&self, mark: Mark) {
         self.marks.lock().unwrap().push(mark);
     }
-    fn alert(&self, alert: AlertRow) {
+    fn on_alert(&self, alert: AlertRow) {
         self.rows.lock().unwrap().push(alert);
-    }
-    fn log(&self, _: Vec<LogEntry>) {}
-    fn queue_len(&self) -> usize {
-        0
-    }
-    fn dropped(&self) -> u64 {
-        0
     }
 }
 

@@ -9,14 +9,12 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 use futures::future::BoxFuture;
 use plimsoll_core::{
-    alert::AlertRow,
     clock::ManualClock,
     config::{
         digest,
         wire::{Change, SettingValue},
     },
-    log::LogEntry,
-    reading::Tick,
+    record::{Layer, Nowhere},
 };
 
 use super::*;
@@ -65,18 +63,12 @@ impl Revisions for Kept {
 #[derive(Default)]
 struct Noted(StdMutex<Vec<Mark>>);
 
-impl Record for Noted {
-    fn tick(&self, _: Arc<Tick>) {}
-    fn mark(&self, mark: Mark) {
+impl Layer for Noted {
+    fn below(&self) -> &dyn Record {
+        &Nowhere
+    }
+    fn on_mark(&self, mark: Mark) {
         self.0.lock().unwrap().push(mark);
-    }
-    fn alert(&self, _: AlertRow) {}
-    fn log(&self, _: Vec<LogEntry>) {}
-    fn queue_len(&self) -> usize {
-        0
-    }
-    fn dropped(&self) -> u64 {
-        0
     }
 }
 
