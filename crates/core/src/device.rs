@@ -3,14 +3,16 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+/// Texts are empty and figures `None` where the system does not say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
 pub struct MachineInfo {
     pub hostname: String,
     pub os: String,
     pub kernel: String,
     pub cpu_model: String,
-    pub cores: u32,
-    pub memory_bytes: u64,
+    /// Logical ones: what the system calls a CPU.
+    pub cores: Option<u32>,
+    pub memory_bytes: Option<u64>,
     /// The container or virtual machine this runs in, where that shows.
     pub container: Option<String>,
 }

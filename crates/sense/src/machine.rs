@@ -19,7 +19,7 @@ pub fn machine_info(roots: &Roots) -> MachineInfo {
         kernel: proc("sys/kernel/osrelease").trim().to_owned(),
         cpu_model: cpu_model(&proc("cpuinfo")),
         cores: cores(proc("stat").as_bytes()),
-        memory_bytes: Meminfo::parse(proc("meminfo").as_bytes()).total.unwrap_or(0),
+        memory_bytes: Meminfo::parse(proc("meminfo").as_bytes()).total.filter(|&bytes| bytes > 0),
         container: container(roots).or_else(|| virtual_machine(roots)),
     }
 }
@@ -52,9 +52,10 @@ fn cpu_model(cpuinfo: &str) -> String {
         .unwrap_or_default()
 }
 
-fn cores(stat: &[u8]) -> u32 {
+fn cores(stat: &[u8]) -> Option<u32> {
     let lines = text::lines(stat).map_while(Times::parse);
-    u32::try_from(lines.filter(|(core, _)| core.is_some()).count()).unwrap_or(u32::MAX)
+    let cores = lines.filter(|(core, _)| core.is_some()).count();
+    u32::try_from(cores).ok().filter(|&cores| cores > 0)
 }
 
 fn container(roots: &Roots) -> Option<String> {
@@ -91,4 +92,25 @@ fn virtual_machine(roots: &Roots) -> Option<String> {
         .find(|line| line.starts_with("flags"))
         .is_some_and(|line| line.split_whitespace().any(|flag| flag == "hypervisor"));
     hypervisor.then(|| "virtual machine".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_unknown_and_not_zero() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = Roots::below(dir.path());
+        let machine = machine_info(&roots);
+        assert_eq!((machine.cores, machine.memory_bytes), (None, None));
+        assert_eq!((&*machine.hostname, &*machine.cpu_model), ("", ""));
+
+        fs::create_dir_all(&roots.proc).unwrap();
+        fs::write(roots.proc.join("stat"), "cpu  9 9 9 9\ncpu0 5 5 5 5\ncpu1 4 4 4 4\nintr 1\n")
+            .unwrap();
+        fs::write(roots.proc.join("meminfo"), "MemTotal: 1024 kB\n").unwrap();
+        let machine = machine_info(&roots);
+        assert_eq!((machine.cores, machine.memory_bytes), (Some(2), Some(1 << 20)));
+    }
 }

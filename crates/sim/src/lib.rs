@@ -6,6 +6,8 @@
 //! simulated moment give the same readings, at any speed.
 
 mod live;
+mod machine;
+mod marks;
 mod noise;
 mod past;
 mod readings;
@@ -14,6 +16,7 @@ mod simulation;
 mod table;
 mod world;
 
+pub use marks::LiveMarks;
 pub use past::Past;
 pub use scenario::{ScenarioError, names};
 pub use simulation::{MAX_SPEED, Simulation};

@@ -13,10 +13,12 @@ use tokio::sync::watch;
 
 use crate::{
     live::{GpuSource, ProcessSource, Seat, SpaceSource, SystemSource, gpu_info},
+    machine::Machine,
+    marks::{self, LiveMarks},
     noise::Noise,
     past::Past,
     readings::Subjects,
-    scenario::{DAY_S, Machine, Scenario, ScenarioError},
+    scenario::{DAY_S, Scenario, ScenarioError},
     table::{Board, SimulatedProcesses},
     world::{GIB, Plan, World},
 };
@@ -142,8 +144,8 @@ impl Simulation {
             os: machine.os.clone(),
             kernel: machine.kernel.clone(),
             cpu_model: machine.cpu_model.clone(),
-            cores: machine.threads,
-            memory_bytes,
+            cores: Some(machine.threads),
+            memory_bytes: Some(memory_bytes),
             container: None,
         }
     }
@@ -199,20 +201,12 @@ impl Simulation {
                 self.timeline.second_at(Instant3 { monotonic_ms, ..start })
             }
         };
-        let length = self.plan.scenario.length.0;
-        let (from, to) = (second_of(from_ms), second_of(to_ms));
-        let mut marks = Vec::new();
-        for planned in &self.plan.scenario.marks {
-            let mut second = from + (planned.at.0 - self.plan.scene(from)).rem_euclid(length);
-            while second < to {
-                let mut mark =
-                    Mark::new(self.timeline.shown_ms(second), planned.kind, &*planned.title);
-                mark.detail = "Simulated.".into();
-                marks.push(mark);
-                second += length;
-            }
-        }
-        marks.sort_by_key(|mark| mark.at_ms);
-        marks
+        marks::between(&self.plan, self.timeline, second_of(from_ms), second_of(to_ms))
+    }
+
+    /// What the scenario marks from its start on, as time passes. What lies before
+    /// the start is [`Simulation::marks`]'s.
+    pub fn live_marks(&self) -> LiveMarks {
+        LiveMarks::new(self.plan.clone(), self.timeline)
     }
 }

@@ -249,11 +249,49 @@ fn ending_a_process_frees_its_vram_in_the_simulation_and_says_so() {
 fn marks_of_the_scenario_stand_in_the_past_once_a_day() {
     let simulation = simulation("day", 7, 1.0);
     let marks = simulation.marks(NOW_MS - 48 * HOUR_MS, NOW_MS);
-    assert_eq!(marks.len(), 6);
+    assert_eq!(marks.len(), 10);
     assert!(marks.is_sorted_by_key(|m| m.at_ms));
     // The demo starts at 14:31 of its own day: the last restart was at 13:48:02.
-    assert_eq!(NOW_MS - marks[5].at_ms, (42 * 60 + 58) * 1000);
-    assert!(marks[5].title.contains("restarted"));
+    let last = marks.last().unwrap();
+    assert_eq!(NOW_MS - last.at_ms, (42 * 60 + 58) * 1000);
+    assert!(last.title.contains("restarted"));
+}
+
+#[test]
+fn marks_of_the_scenario_come_once_each_as_time_passes() {
+    for speed in [1.0, 60.0] {
+        let simulation = simulation("day", 7, speed);
+        let mut live = simulation.live_marks();
+        assert_eq!(live.until(after(0)), []);
+        let mut heard = Vec::new();
+        let (mut now_ms, step_ms) = (0, if speed > 1.0 { 700 } else { 1000 });
+        while (now_ms as f64) < 2.0 * 86_400_000.0 / speed {
+            let marks = live.until(after(now_ms));
+            // A mark stands where the tick of its moment does.
+            assert!(marks.iter().all(|m| (0..=step_ms).contains(&(NOW_MS + now_ms - m.at_ms))));
+            heard.extend(marks);
+            now_ms += step_ms;
+        }
+        assert_eq!(heard.len(), 10, "{speed}");
+        assert_eq!(heard, simulation.marks(NOW_MS, NOW_MS + now_ms));
+        assert!(heard[0].title.contains("batch of 32"));
+        #[expect(clippy::cast_possible_truncation, reason = "milliseconds")]
+        let batch_ms = (210_000.0 / speed) as i64;
+        assert_eq!(heard[0].at_ms - NOW_MS, batch_ms);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_moves_the_marks_that_come_and_repeats_none() {
+    let simulation = simulation("day", 7, 1.0);
+    let mut live = simulation.live_marks();
+    assert_eq!(live.until(after(209_000)), []);
+    let set = |ms: i64| Instant3 { wall_ms: after(ms).wall_ms - HOUR_MS, ..after(ms) };
+    let marks = live.until(set(211_000));
+    assert_eq!(marks.len(), 1);
+    assert_eq!(marks[0].at_ms, NOW_MS + 210_000 - HOUR_MS);
+    assert_eq!(live.until(set(211_000)), []);
+    assert_eq!(live.until(set(100_000)), []);
 }
 
 #[test]

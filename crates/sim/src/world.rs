@@ -8,8 +8,9 @@ use std::{
 };
 
 use crate::{
+    machine::{Machine, ProcessSpec},
     noise::Noise,
-    scenario::{ACTIVITIES, DAY_S, Levels, Machine, ProcessSpec, Scenario},
+    scenario::{ACTIVITIES, DAY_S, Levels, Scenario},
 };
 
 pub const GIB: f64 = 1_073_741_824.0;

@@ -321,7 +321,11 @@ before_ms: number | null,
  */
 limit: number, };
 
-export type MachineInfo = { hostname: string, os: string, kernel: string, cpu_model: string, cores: number, memory_bytes: number, 
+export type MachineInfo = { hostname: string, os: string, kernel: string, cpu_model: string, 
+/**
+ * Logical ones: what the system calls a CPU.
+ */
+cores: number | null, memory_bytes: number | null, 
 /**
  * The container or virtual machine this runs in, where that shows.
  */

@@ -51,6 +51,12 @@ it('says what is known of a card and leaves out what is not', () => {
   });
 });
 
+it('leaves out what the system does not say of the machine', () => {
+  const machine = { ...about.machine, cpu_model: '', cores: null, memory_bytes: null };
+  const list = found({ ...about, machine }, series, [], null);
+  expect(list[1]).toMatchObject({ name: 'This machine', what: '2 disks' });
+});
+
 it('VRAM of processes that is not known is said in words', () => {
   const last = found(about, [], [], table('no permission')).at(-1);
   expect(last).toMatchObject({ state: 'warn', more: 'VRAM of each is not known: no permission' });

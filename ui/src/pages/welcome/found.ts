@@ -72,10 +72,10 @@ export function found(
   const disks = subjects(series, 'disk');
   const network = subjects(series, 'interface');
   out.push({
-    name: shortCpu(machine.cpu_model),
+    name: shortCpu(machine.cpu_model) || 'This machine',
     what: [
-      plural(machine.cores, 'thread'),
-      text(machine.memory_bytes, 'bytes'),
+      ...(machine.cores === null ? [] : [plural(machine.cores, 'thread')]),
+      ...(machine.memory_bytes === null ? [] : [text(machine.memory_bytes, 'bytes')]),
       ...(disks > 0 ? [plural(disks, 'disk')] : []),
       ...(network > 0 ? [plural(network, 'network card')] : []),
     ].join(', '),
