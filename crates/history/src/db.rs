@@ -38,12 +38,20 @@ pub(crate) struct Schema {
 pub(crate) static HISTORY: Schema = Schema {
     file: "history.db",
     application_id: 0x504c_4831, // PLH1
-    steps: &[Step {
-        version: 1,
-        name: "first",
-        sql: include_str!("../../../migrations/history/0001_first.sql"),
-        destructive: false,
-    }],
+    steps: &[
+        Step {
+            version: 1,
+            name: "first",
+            sql: include_str!("../../../migrations/history/0001_first.sql"),
+            destructive: false,
+        },
+        Step {
+            version: 2,
+            name: "newest",
+            sql: include_str!("../../../migrations/history/0002_newest.sql"),
+            destructive: false,
+        },
+    ],
     synchronous: SqliteSynchronous::Normal,
     always_copy: false,
 };
@@ -141,7 +149,9 @@ impl Schema {
     }
 
     pub(crate) async fn reader(&self, path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-        self.options(path).read_only(true).pragma("cache_size", "-4096").connect().await
+        // Ticks of ten minutes come at once after a start: they are not handed over one by one.
+        let options = self.options(path).row_buffer_size(1024);
+        options.read_only(true).pragma("cache_size", "-4096").connect().await
     }
 
     /// One that only helps now and then: it remembers little.

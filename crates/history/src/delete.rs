@@ -99,6 +99,10 @@ impl Writer {
                 }
             }
         }
+        sqlx::query("UPDATE series SET last_ms = NULL, last = NULL WHERE last_ms < ?")
+            .bind(before_ms)
+            .execute(&mut *connection)
+            .await?;
         self.round = Some(Round::Rows);
         while self.purge_step().await? {}
         self.round = Some(Round::Vacuum { spare: 0 });

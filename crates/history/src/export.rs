@@ -12,8 +12,8 @@ use crate::{
     answers::{ExportRow, RawValue},
     codec::points::Columns,
     error::ReadError,
+    offload::off_the_runtime,
     reader::{Reader, ask_one},
-    seal::off_the_runtime,
     shown::point_numbers,
 };
 

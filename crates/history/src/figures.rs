@@ -17,17 +17,23 @@ use crate::{
 };
 
 pub(crate) async fn list(desk: &mut Desk) -> Result<Vec<SeriesInfo>, ReadError> {
-    desk.begin(&[]).await?;
-    let rows = sqlx::query("SELECT id, metric, subject, cadence_ms FROM series ORDER BY id")
-        .fetch_all(desk.connection()?)
-        .await?;
+    let moment = desk.begin(&[]).await?;
+    let rows = sqlx::query(
+        "SELECT id, metric, subject, cadence_ms, last_ms, last FROM series ORDER BY id",
+    )
+    .fetch_all(desk.connection()?)
+    .await?;
     desk.end().await?;
     let mut infos = Vec::with_capacity(rows.len());
     for row in &rows {
         let id: u32 = row.try_get(0)?;
         let Some(metric) = Metric::named(row.try_get(1)?) else { continue };
         let spec = metric.spec();
-        let latest = desk.tail.latest.get(&id);
+        let unsealed = desk.tail.latest(&moment.lanes, id);
+        let (last_ms, last) = match unsealed {
+            Some((at, sample)) => (Some(at), Some(number(&sample, metric))),
+            None => (row.try_get(4)?, row.try_get(5)?),
+        };
         infos.push((
             metric,
             SeriesInfo {
@@ -37,8 +43,8 @@ pub(crate) async fn list(desk: &mut Desk) -> Result<Vec<SeriesInfo>, ReadError> 
                 kind: spec.kind,
                 unit: spec.unit,
                 cadence_ms: row.try_get(3)?,
-                last_ms: latest.map(|(at, _)| *at),
-                last: latest.map(|(_, sample)| number(sample, metric)),
+                last_ms,
+                last,
             },
         ));
     }

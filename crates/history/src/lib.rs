@@ -24,6 +24,7 @@ mod filled;
 mod history;
 mod lane;
 mod moment;
+mod offload;
 mod options;
 mod pieces;
 mod query;

@@ -258,7 +258,7 @@ impl Desk {
                     Value::Counter(v) => Sample::Counter(*v),
                     _ => continue,
                 };
-                let more = crate::tail::one(at_ms, &sample);
+                let more = crate::tail::one(at_ms, sample);
                 match read.tail.entry(want.id) {
                     std::collections::hash_map::Entry::Occupied(mut e) => e.get_mut().append(more),
                     std::collections::hash_map::Entry::Vacant(e) => drop(e.insert(more)),

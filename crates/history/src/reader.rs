@@ -25,10 +25,10 @@ use crate::{
     events,
     figures::{extent, freed, list, stats, storage},
     history::Shared,
+    offload::off_the_runtime,
     pieces::HELPERS,
     query::{Material, Wanted, grown},
     recorder::Queue,
-    seal::off_the_runtime,
     shown::{answer_one, numbers},
 };
 

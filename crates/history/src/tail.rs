@@ -1,6 +1,8 @@
 //! The unfinished end of the history: ticks that are not sealed yet, decoded
 //! once and kept, so that a query reads only those that came since the last.
 
+use std::collections::hash_map::Entry;
+
 use plimsoll_core::series::Level;
 use rustc_hash::FxHashMap;
 
@@ -15,8 +17,6 @@ pub(crate) struct Tail {
     seq: i64,
     /// Unsealed values by lane and series.
     values: FxHashMap<(i64, u32), Values>,
-    /// Newest value of each series.
-    pub latest: FxHashMap<u32, (i64, Sample)>,
     newest_ms: FxHashMap<i64, i64>,
     trimmed: FxHashMap<i64, i64>,
 }
@@ -57,21 +57,24 @@ impl Tail {
 
     fn push(&mut self, lane: i64, series: u32, at_ms: i64, sample: Sample) {
         match self.values.entry((lane, series)) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(one(at_ms, &sample));
-            }
-            std::collections::hash_map::Entry::Occupied(mut entry) => {
-                match (entry.get_mut(), &sample) {
-                    (Values::Gauge(v), Sample::Gauge(value)) => v.push((at_ms, *value)),
-                    (Values::Counter(v), Sample::Counter(value)) => v.push((at_ms, *value)),
-                    (Values::Histogram(v), Sample::Histogram(hist)) => {
-                        v.push((at_ms, hist.clone()));
-                    }
-                    _ => {}
-                }
-            }
+            Entry::Vacant(entry) => drop(entry.insert(one(at_ms, sample))),
+            Entry::Occupied(mut entry) => match (entry.get_mut(), sample) {
+                (Values::Gauge(v), Sample::Gauge(value)) => v.push((at_ms, value)),
+                (Values::Counter(v), Sample::Counter(value)) => v.push((at_ms, value)),
+                (Values::Histogram(v), Sample::Histogram(hist)) => v.push((at_ms, hist)),
+                _ => {}
+            },
         }
-        self.latest.insert(series, (at_ms, sample));
+    }
+
+    /// The newest value of a series that is not sealed yet.
+    pub(crate) fn latest(&self, lanes: &[Lane], series: u32) -> Option<(i64, Sample)> {
+        let values = lanes.iter().rev().find_map(|lane| self.values.get(&(lane.id, series)))?;
+        match values {
+            Values::Gauge(v) => v.last().map(|&(at, v)| (at, Sample::Gauge(v))),
+            Values::Counter(v) => v.last().map(|&(at, v)| (at, Sample::Counter(v))),
+            Values::Histogram(v) => v.last().map(|(at, v)| (*at, Sample::Histogram(v.clone()))),
+        }
     }
 
     /// Unsealed values of a series within a range.
@@ -96,11 +99,11 @@ impl Tail {
     }
 }
 
-pub(crate) fn one(at_ms: i64, sample: &Sample) -> Values {
+pub(crate) fn one(at_ms: i64, sample: Sample) -> Values {
     match sample {
-        Sample::Gauge(v) => Values::Gauge(vec![(at_ms, *v)]),
-        Sample::Counter(v) => Values::Counter(vec![(at_ms, *v)]),
-        Sample::Histogram(v) => Values::Histogram(vec![(at_ms, v.clone())]),
+        Sample::Gauge(v) => Values::Gauge(vec![(at_ms, v)]),
+        Sample::Counter(v) => Values::Counter(vec![(at_ms, v)]),
+        Sample::Histogram(v) => Values::Histogram(vec![(at_ms, v)]),
     }
 }
 
