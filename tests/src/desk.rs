@@ -4,14 +4,17 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use thirtyfour::{Capabilities, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver};
+use tokio::time::sleep;
 
 use crate::{
     child::Group,
+    keyboard::Keyboard,
     page::Page,
     program::{Home, built, need},
     wait,
@@ -63,6 +66,9 @@ impl Desk {
             .env("LIBGL_ALWAYS_SOFTWARE", "1")
             // Nobody listens for accessibility events here; without it GTK waits for who would.
             .env("NO_AT_BRIDGE", "1")
+            // Nor does anybody keep volumes: a dialog for files would wait for who does.
+            .env("GIO_USE_VFS", "local")
+            .env("GIO_USE_VOLUME_MONITOR", "unix")
             .env_remove("WAYLAND_DISPLAY");
     }
 
@@ -87,6 +93,31 @@ impl Desk {
     /// As a window manager does when a person clicks the cross.
     pub fn ask_windows_to_close(&self, title: &str) -> Result<()> {
         Windows::of(&self.display)?.ask_to_close(title)
+    }
+
+    pub fn windows(&self) -> Result<Windows> {
+        Windows::of(&self.display)
+    }
+
+    /// Answers the desktop's own question for a folder or a file.
+    pub async fn choose(&self, title: &str, path: &Path) -> Result<()> {
+        let windows = self.windows()?;
+        let path = path.to_str().context("a path of letters")?;
+        let keyboard = Keyboard::of(&windows)?;
+        let dialog = wait::until(title, || async { windows.titled(title) }).await?;
+        keyboard.focus(dialog)?;
+        // Letters that come before its field has opened are lost: then it is answered again.
+        wait::until("the dialog to take the answer", || async {
+            if windows.titled(title)?.is_none() {
+                return Ok(Some(()));
+            }
+            keyboard.slash()?;
+            sleep(Duration::from_millis(400)).await;
+            keyboard.answer(path)?;
+            sleep(Duration::from_millis(400)).await;
+            Ok(windows.titled(title)?.is_none().then_some(()))
+        })
+        .await
     }
 
     /// Opens the real window and takes hold of its page.

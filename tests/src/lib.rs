@@ -5,6 +5,7 @@
 pub mod bus;
 pub mod child;
 pub mod desk;
+pub mod keyboard;
 pub mod page;
 pub mod program;
 pub mod wait;

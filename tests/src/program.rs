@@ -81,11 +81,19 @@ impl Home {
         self.plimsoll_with(&built("PLIMSOLL_BIN")?, args)
     }
 
+    /// The same, on another folder.
+    pub fn plimsoll_at(&self, folder: &Path, args: &[&str]) -> Result<Value> {
+        self.ask(&built("PLIMSOLL_BIN")?, folder, args)
+    }
+
     pub fn plimsoll_with(&self, program: &Path, args: &[&str]) -> Result<Value> {
+        self.ask(program, &self.data(), args)
+    }
+
+    fn ask(&self, program: &Path, folder: &Path, args: &[&str]) -> Result<Value> {
         let mut command = Command::new(program);
         self.dress(&mut command);
-        let output =
-            command.arg("--data-dir").arg(self.data()).arg("--json").args(args).output()?;
+        let output = command.arg("--data-dir").arg(folder).arg("--json").args(args).output()?;
         ensure!(
             output.status.success(),
             "plimsoll {args:?} ended with {}: {}",

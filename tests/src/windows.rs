@@ -5,7 +5,8 @@ use anyhow::{Context as _, Result, ensure};
 use x11rb::{
     connection::Connection as _,
     protocol::xproto::{
-        Atom, AtomEnum, ClientMessageEvent, ConnectionExt as _, EventMask, MapState, Window,
+        Atom, AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt as _, EventMask,
+        MapState, Window,
     },
     rust_connection::RustConnection,
 };
@@ -13,13 +14,13 @@ use x11rb::{
 /// A window somebody can see.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    id: Window,
+    pub id: Window,
     pub title: String,
 }
 
 pub struct Windows {
-    display: RustConnection,
-    root: Window,
+    pub(crate) display: RustConnection,
+    pub(crate) root: Window,
 }
 
 // === impl Windows ===
@@ -61,6 +62,23 @@ impl Windows {
             }
         }
         Ok(None)
+    }
+
+    /// The window with that title, where there is one.
+    pub fn titled(&self, title: &str) -> Result<Option<Window>> {
+        Ok(self.shown()?.into_iter().find(|window| window.title == title).map(|window| window.id))
+    }
+
+    pub fn size(&self, window: Window) -> Result<(u16, u16)> {
+        let geometry = self.display.get_geometry(window)?.reply()?;
+        Ok((geometry.width, geometry.height))
+    }
+
+    /// As a person does who drags its corner.
+    pub fn resize(&self, window: Window, (width, height): (u16, u16)) -> Result<()> {
+        let size = ConfigureWindowAux::new().width(u32::from(width)).height(u32::from(height));
+        self.display.configure_window(window, &size)?.check()?;
+        Ok(())
     }
 
     /// Asks every window with that title to close. The program may do otherwise.

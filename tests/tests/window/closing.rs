@@ -115,6 +115,37 @@ async fn closing_quits_where_the_settings_say_so() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_size_is_remembered_over_a_restart() -> Result<()> {
+    const CHOSEN: (u16, u16) = (1180, 777);
+    let home = Home::new()?;
+    std::fs::write(home.config_file(), "[window]\nclose = \"quit\"\n")?;
+    let desk = Desk::new(&home)?;
+    let windows = desk.windows()?;
+    let size_is = |wanted: (u16, u16)| {
+        let windows = &windows;
+        wait::until("the window in its size", move || async move {
+            let Some(window) = windows.titled("Plimsoll")? else { return Ok(None) };
+            Ok((windows.size(window)? == wanted).then_some(window))
+        })
+    };
+
+    let mut first = Started::new(&desk, &home, &[])?;
+    first.page_is(true).await?;
+    let window = size_is((1440, 900)).await?;
+    windows.resize(window, CHOSEN)?;
+    size_is(CHOSEN).await?;
+    recording(&home).await?;
+    close(&desk)?;
+    assert!(first.group.wait()?.success());
+
+    let mut second = Started::new(&desk, &home, &[])?;
+    second.page_is(true).await?;
+    size_is(CHOSEN).await?;
+    assert!(second.group.terminate()?.success());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_tray_closing_asks_and_the_program_stays_until_answered() -> Result<()> {
     let home = Home::new()?;
     let desk = Desk::new(&home)?;

@@ -13,3 +13,4 @@ mod pictures;
 mod processes;
 mod settings;
 mod steps;
+mod storage;

@@ -64,3 +64,27 @@ async fn a_broken_file_is_said_with_its_line_and_the_last_good_one_stays() -> Re
     page.text_when("#tab-panel", |text| !text.contains("Line 3, ")).await?;
     page.close().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warning_just_made_stands_in_the_log_and_a_bundle_for_a_report_is_written() -> Result<()>
+{
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let page = desk.window(&home, &[]).await?;
+    steps::settled(&page).await?;
+    steps::go(&page, "Settings").await?;
+    page.click("a[href$='settings/read-log']").await?;
+    page.find("section[aria-label=Log]").await?;
+    std::fs::write(home.config_file(), "[sampling]\ninterval_ms = \"fast\"\n")?;
+    page.press("warn").await?;
+    page.text_when("section[aria-label=Log]", |text| text.contains("plimsoll.toml")).await?;
+
+    page.click("a[href$='settings/doctor']").await?;
+    page.press("Bundle for a bug report…").await?;
+    let bundle = home.path().join("bundle.tar.gz");
+    desk.choose("File to write the bundle to", &bundle).await?;
+    page.says("without secrets").await?;
+    let bytes = std::fs::read(&bundle)?;
+    assert_eq!(bytes.get(..2), Some([0x1f, 0x8b].as_slice()), "it is no gzip file");
+    page.close().await
+}

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use plimsoll_tests::{page::Page, wait};
+use thirtyfour::By;
 
 /// Opens a page by its place in the rail.
 pub async fn go(page: &Page, name: &str) -> Result<()> {
@@ -32,4 +33,18 @@ pub async fn settled(page: &Page) -> Result<()> {
 /// The instrument of that title, e.g. `RAM`.
 pub fn meter(title: &str) -> String {
     format!("a.meter[data-testid='instrument-{title}']")
+}
+
+/// Types a value into the field of a setting.
+pub async fn set(page: &Page, key: &str, text: &str) -> Result<()> {
+    let field = format!("//*[@role='group'][.//*[@class][normalize-space(text())='{key}']]//input");
+    wait::until(key, || async {
+        let input = page.driver.find(By::XPath(&*field)).await?;
+        input.scroll_into_view().await?;
+        input.click().await?;
+        input.send_keys(thirtyfour::Key::Control + "a").await?;
+        input.send_keys(text).await?;
+        Ok(Some(()))
+    })
+    .await
 }
