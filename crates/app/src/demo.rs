@@ -15,7 +15,7 @@ use plimsoll_core::{
     reading::Tick,
     record::{Layer, Record},
 };
-use plimsoll_sim::Simulation;
+use plimsoll_sim::{LiveMarks, Simulation};
 
 use crate::{
     alerts::Rehearsal,
@@ -47,6 +47,12 @@ pub struct Unfinished(PathBuf);
 pub struct HoldBack {
     below: Arc<dyn Record>,
     held: Mutex<Option<VecDeque<Arc<Tick>>>>,
+}
+
+/// Records what the scenario marks, beside the ticks of the same moments.
+pub struct Scenes {
+    below: Arc<dyn Record>,
+    marks: Mutex<LiveMarks>,
 }
 
 // === impl Unfinished ===
@@ -123,6 +129,28 @@ impl Layer for HoldBack {
     }
 }
 
+// === impl Scenes ===
+
+impl Scenes {
+    pub fn new(below: Arc<dyn Record>, simulation: &Simulation) -> Self {
+        Self { below, marks: Mutex::new(simulation.live_marks()) }
+    }
+}
+
+impl Layer for Scenes {
+    fn below(&self) -> &dyn Record {
+        &*self.below
+    }
+
+    fn on_tick(&self, tick: Arc<Tick>) {
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner).until(tick.at);
+        for mark in marks {
+            self.below.mark(mark);
+        }
+        self.below.tick(tick);
+    }
+}
+
 /// Writes the day before `now`, as fast as the history takes it, with the alerts that its ticks
 /// would have raised. Answers those and a sentence.
 pub async fn fill(
@@ -182,7 +210,7 @@ pub async fn fill(
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_core::record::Nowhere;
+    use plimsoll_core::{mark::Mark, record::Nowhere};
 
     use super::*;
 
@@ -218,5 +246,32 @@ mod tests {
         assert_eq!(written.len(), 1 + HELD + 1);
         assert_eq!((written[0], written[1]), (1, far + 100));
         assert!(written.is_sorted());
+    }
+    #[derive(Default)]
+    struct Marks(Mutex<Vec<Mark>>);
+
+    impl Layer for Marks {
+        fn below(&self) -> &dyn Record {
+            &Nowhere
+        }
+        fn on_mark(&self, mark: Mark) {
+            self.0.lock().unwrap().push(mark);
+        }
+    }
+
+    #[test]
+    fn what_the_scenario_marks_while_it_runs_is_recorded_once() {
+        let start = tick(1_794_925_920_000).at;
+        let simulation = Simulation::new("day", 7, 1.0, start).unwrap();
+        let heard = Arc::new(Marks::default());
+        let scenes = Scenes::new(heard.clone(), &simulation);
+        for second in 0..600 {
+            scenes.tick(tick(start.wall_ms + second * 1000));
+        }
+        let heard = heard.0.lock().unwrap();
+        assert_eq!(heard.len(), 1, "{heard:?}");
+        assert!(heard[0].title.contains("label_images.py started"), "{heard:?}");
+        assert_eq!(heard[0].detail, "Simulated.");
+        assert_eq!(heard[0].at_ms, start.wall_ms + 210_000);
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     api::{Fault, Live},
     app::{App, Home, Minute, Parts},
     config_handle::{ConfigHandle, FileWatch},
-    demo::{self, HoldBack, Unfinished},
+    demo::{self, HoldBack, Scenes, Unfinished},
     dispatch::blocking,
     door::{
         page::{PageDoor, find_ui},
@@ -100,7 +100,10 @@ impl Engine {
         // A new demo gets a past first; its live ticks wait for that.
         let hold =
             (simulation.is_some() && first).then(|| Arc::new(HoldBack::new(announced.clone())));
-        let record = hold.clone().map_or(announced, |hold| hold as Arc<dyn Record>);
+        let mut record = hold.clone().map_or(announced, |hold| hold as Arc<dyn Record>);
+        if let Some(simulation) = &simulation {
+            record = Arc::new(Scenes::new(record, simulation));
+        }
         let sampler = Sampler::start(sources.list, sense, clock.clone(), record.clone());
         let alerts = Alerts::start(alerts::Parts {
             pulse: sampler.watch(),
