@@ -6,39 +6,32 @@
 //! `kill -9` is free at once and only its text is stale. The file itself is
 //! never removed, for a lock on a removed file guards nothing.
 
+mod lock;
+mod private;
+
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use plimsoll_core::{
     PROTOCOL, VERSION,
     clock::{Clock, SystemClock},
 };
-use rustix::{
-    fs::{FlockOperation, flock},
-    process::geteuid,
-};
-use serde::{Deserialize, Serialize};
+use rustix::process::geteuid;
 
+use self::lock::{LOCK, open_lock, take, write_owner};
+pub use self::{
+    lock::{OwnError, Owner},
+    private::{cannot, private_folder, write_private},
+};
 use crate::{
     api::{Fault, FaultCode},
     demo::Unfinished,
     places::{Places, Surroundings},
     storage::pending::{self, Applied},
 };
-
-/// Who owns a data folder: the text of `plimsoll.lock`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    pub pid: u32,
-    pub version: String,
-    pub protocol: u32,
-    pub socket: PathBuf,
-}
 
 /// A data folder that is ours until this is dropped.
 #[derive(Debug)]
@@ -54,15 +47,6 @@ pub struct DataFolder {
     _lock: File,
 }
 
-/// Why the folder is not ours.
-#[derive(Debug)]
-pub enum OwnError {
-    /// Somebody else's: attach to it. `None` where its text cannot be read (it is just starting).
-    Held(Option<Owner>),
-    Fault(Fault),
-}
-
-const LOCK: &str = "plimsoll.lock";
 /// Says that everything in the folder is simulated, so that it is never mixed with measured data.
 const SIMULATED: &str = "SIMULATED";
 
@@ -111,20 +95,7 @@ impl DataFolder {
 
     /// Who owns that folder now, without taking it. `Ok(None)`: nobody.
     pub fn owner(data: &Path) -> Result<Option<Owner>, OwnError> {
-        let lock = match File::open(data.join(LOCK)) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(cannot("open", &data.join(LOCK), &error).into()),
-        };
-        // A shared lock for a moment; an owner that starts just now tries again.
-        match flock(&lock, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(None),
-            Err(rustix::io::Errno::WOULDBLOCK) => match read_owner(&lock) {
-                Some(owner) => Ok(Some(owner)),
-                None => Err(OwnError::Held(None)),
-            },
-            Err(error) => Err(cannot("lock", &data.join(LOCK), &error.into()).into()),
-        }
+        lock::owner(data)
     }
 
     pub fn path(&self) -> &Path {
@@ -164,92 +135,6 @@ impl DataFolder {
     }
 }
 
-// === impl OwnError ===
-
-impl From<Fault> for OwnError {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl From<OwnError> for Fault {
-    fn from(error: OwnError) -> Self {
-        match error {
-            OwnError::Fault(fault) => fault,
-            OwnError::Held(Some(owner)) => Fault::new(
-                FaultCode::Conflict,
-                format!(
-                    "Another Plimsoll ({}, process {}) owns this data folder.",
-                    owner.version, owner.pid
-                ),
-            )
-            .hint(format!("Use it as it is, or end it first: kill {}.", owner.pid)),
-            OwnError::Held(None) => Fault::new(
-                FaultCode::Conflict,
-                "Another Plimsoll owns this data folder and is just starting or stopping.",
-            )
-            .hint("Try again in a second."),
-        }
-    }
-}
-
-/// Makes a folder that only its owner may enter, or tightens one of ours.
-/// Refuses one that belongs to somebody else: in /tmp anybody could have made it.
-pub fn private_folder(path: &Path) -> Result<(), Fault> {
-    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(path) {
-        return Err(cannot("make", path, &error));
-    }
-    let meta = fs::symlink_metadata(path).map_err(|error| cannot("look at", path, &error))?;
-    let meta = if meta.is_symlink() && !path.starts_with("/tmp") {
-        // A person may keep the folder on another disk; in /tmp a link is a trap.
-        fs::metadata(path).map_err(|error| cannot("look at", path, &error))?
-    } else {
-        meta
-    };
-    if !meta.is_dir() {
-        return Err(Fault::new(FaultCode::Denied, format!("{} is not a folder.", path.display()))
-            .hint("Move it away, or choose another folder with --data-dir."));
-    }
-    let uid = geteuid().as_raw();
-    if meta.uid() != uid {
-        return Err(Fault::new(
-            FaultCode::Denied,
-            format!("{} belongs to user {}, not to you ({uid}).", path.display(), meta.uid()),
-        )
-        .hint("Choose another folder with --data-dir, or start as that user."));
-    }
-    if meta.mode() & 0o077 != 0 {
-        fs::set_permissions(path, Permissions::from_mode(0o700))
-            .map_err(|error| cannot("close to others", path, &error))?;
-    }
-    Ok(())
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    match written.and_then(|()| fs::rename(&beside, path)) {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let _ = fs::remove_file(&beside);
-            Err(error)
-        }
-    }
-}
-
-/// "Cannot DO PATH: why", for a person.
-pub fn cannot(what: &str, path: &Path, error: &io::Error) -> Fault {
-    let code = match error.kind() {
-        io::ErrorKind::NotFound => FaultCode::NotFound,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => FaultCode::Denied,
-        _ => FaultCode::Unavailable,
-    };
-    Fault::new(code, format!("Cannot {what} {}: {error}.", path.display()))
-}
-
 fn prepare(path: &Path) -> Result<PathBuf, Fault> {
     if holds_other_things(path) {
         // Somebody's home, say: closing that to others is not ours to decide.
@@ -274,40 +159,6 @@ fn holds_other_things(path: &Path) -> bool {
         && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-fn open_lock(folder: &Path) -> Result<File, Fault> {
-    let path = folder.join(LOCK);
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| cannot("open", &path, &error))
-}
-
-fn take(lock: &File) -> Result<(), OwnError> {
-    // Someone who only looks holds the lock for microseconds: a few tries tell the two apart.
-    for attempt in 0..5 {
-        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::WOULDBLOCK) if attempt < 4 => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            Err(rustix::io::Errno::WOULDBLOCK) => break,
-            Err(error) => {
-                let fault = Fault::new(
-                    FaultCode::Unavailable,
-                    format!("The data folder cannot be locked: {error}."),
-                )
-                .hint("Its file system does not support locks; choose one on a local disk.");
-                return Err(fault.into());
-            }
-        }
-    }
-    Err(OwnError::Held(read_owner(lock)))
-}
-
 fn check_kind(folder: &Path, simulated: bool, first_start: bool) -> Result<(), Fault> {
     let marker = folder.join(SIMULATED);
     match (simulated, marker.exists()) {
@@ -329,24 +180,10 @@ fn check_kind(folder: &Path, simulated: bool, first_start: bool) -> Result<(), F
     }
 }
 
-fn read_owner(mut lock: &File) -> Option<Owner> {
-    let mut text = String::new();
-    lock.seek(io::SeekFrom::Start(0)).ok()?;
-    lock.take(4096).read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
-}
-
-fn write_owner(lock: &mut File, owner: &Owner) -> io::Result<()> {
-    let mut text = serde_json::to_vec(owner)?;
-    text.push(b'\n');
-    lock.set_len(0)?;
-    lock.seek(io::SeekFrom::Start(0))?;
-    lock.write_all(&text)?;
-    lock.sync_data()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
     use super::*;
 
     fn places(folder: &Path, simulated: bool) -> Places {
@@ -432,17 +269,6 @@ mod tests {
         let OwnError::Fault(fault) = own(dir.path(), false).unwrap_err() else { panic!() };
         assert!(fault.message.contains("simulated"), "{fault}");
         own(dir.path(), true).unwrap();
-    }
-
-    #[test]
-    fn a_private_file_is_replaced_whole_and_read_by_nobody_else() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("pending.json");
-        write_private(&path, b"one").unwrap();
-        write_private(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
