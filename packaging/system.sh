@@ -55,11 +55,14 @@ need_packages() {
 
 need_rust() {
   local have
-  command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
+  # rustup puts it there, and a shell that was open before does not know.
+  command -v cargo >/dev/null || PATH="${HOME:-/root}/.cargo/bin:$PATH"
   command -v cargo >/dev/null || fail "Rust is not installed." \
     "Install rustup (https://rustup.rs), then run this again. Rust $RUST_MIN or newer is needed;" \
     "the one in Debian's packages is older."
-  have=$(rustc --version | cut -d' ' -f2)
+  # rustup without a toolchain has commands that only say so.
+  have=$(rustc --version 2>/dev/null | cut -d' ' -f2) || have=''
+  [ -n "$have" ] || fail "Rust is not whole: rustc does not answer." "With rustup: rustup default stable"
   version_at_least "$have" "$RUST_MIN" || fail "Rust $have is too old: $RUST_MIN or newer is needed." \
     "With rustup: rustup update stable"
 }
@@ -72,7 +75,12 @@ need_node() {
   fi
   have=$(node --version)
   have=${have#v}
-  version_at_least "$have" 20.19 || fail "Node.js $have is too old: 20.19 or newer is needed (https://nodejs.org)."
+  version_at_least "$have" 20.19 ||
+    fail "Node.js $have is too old: 20.19 or newer is needed (https://nodejs.org)."
+  # What the window is built with leaves these out: they were never meant to last.
+  if version_at_least "$have" 21 && ! version_at_least "$have" 22.12; then
+    fail "Node.js $have does not do: 20.19 or newer, or 22.12 or newer is needed (https://nodejs.org)."
+  fi
 }
 
 # need_cargo_tool COMMAND CRATE [ARGS]: a tool of the tests, built by cargo where it is missing.
