@@ -161,6 +161,21 @@ describe('the reason of a gap', () => {
     expect(gapReason(gap, [], lost, gap.to + 3_600_000)).toBe('no data for 4 min');
   });
 
+  it('is the alert that told of the silence, in its first words', () => {
+    const lost = {
+      ...mark(1_030_000, 'alert', 'The GPU does not answer: NVML says that the GPU is lost.'),
+      reference: 'alert:gpu-lost:GPU-1',
+    };
+    expect(gapReason(gap, [lost], undefined, 9e9)).toBe('no data for 4 min: the GPU does not answer');
+    const full = { ...lost, reference: 'alert:vram-free:GPU-1' };
+    expect(gapReason(gap, [full], undefined, 9e9)).toBe('no data for 4 min');
+  });
+
+  it('is not what somebody else did in the middle of it', () => {
+    const batch = mark(1_120_000, 'restart', 'label_images.py started, batch of 32');
+    expect(gapReason(gap, [batch], undefined, 9e9)).toBe('no data for 4 min');
+  });
+
   it('is not a mark far away', () => {
     expect(gapReason(gap, [mark(400_000, 'restart', 'Plimsoll started')], undefined, 9e9)).toBe(
       'no data for 4 min',

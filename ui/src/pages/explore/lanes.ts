@@ -161,6 +161,9 @@ export function loadOf(lane: Lane, rules: readonly AlertRule[]): Line | null {
   return first && lines.every((l) => l?.value === first.value && l.floor === first.floor) ? first : null;
 }
 
+/** Alerts that say why a source gave nothing. */
+const SILENT = /^alert:(gpu-lost|source-silent|recording-paused)\b/;
+
 /** Why there is a gap: a mark at its edge says it, or the source that is silent. */
 export function gapReason(
   gap: Span,
@@ -168,20 +171,21 @@ export function gapReason(
   source: SourceStatus | undefined,
   now: number,
 ): string {
-  const long = `no data for ${span(gap.to - gap.from)}`;
-  const slack = Math.max(5000, (gap.to - gap.from) * 0.1);
-  const mark = marks.find(
-    (m) =>
-      (m.kind === 'clock' || m.kind === 'history' || m.kind === 'restart') &&
-      m.at_ms >= gap.from - slack &&
-      m.at_ms <= gap.to + slack,
-  );
+  const length = gap.to - gap.from;
+  const long = `no data for ${span(length)}`;
+  const slack = Math.max(5000, length * 0.05);
+  const atEdge = (ms: number) => Math.min(Math.abs(ms - gap.from), Math.abs(ms - gap.to)) <= slack;
+  // A start ends the gap; what caused it is that nothing ran before.
+  if (marks.some((m) => /^Plimsoll started/.test(m.title) && Math.abs(m.at_ms - gap.to) <= slack))
+    return `${long}: Plimsoll did not run`;
+  const mark =
+    marks.find((m) => (m.kind === 'clock' || m.kind === 'history') && atEdge(m.at_ms)) ??
+    // An alert comes once the silence has lasted, so within the gap.
+    marks.find((m) => SILENT.test(m.reference ?? '') && m.at_ms >= gap.from - slack && m.at_ms <= gap.to);
   if (mark) {
-    // A start ends the gap; what caused it is that nothing ran before.
-    const why = /^Plimsoll started/.test(mark.title)
-      ? 'Plimsoll did not run'
-      : mark.title.replace(/^The /, 'the ');
-    return `${long}: ${why}`;
+    // An alert's first words name it; its figures are in the mark's own sentence.
+    const title = mark.kind === 'alert' ? (mark.title.split(': ')[0] ?? '') : mark.title;
+    return `${long}: ${title.replace(/^The /, 'the ')}`;
   }
   if (source && source.state !== 'healthy' && source.reason && gap.to >= now - 60_000)
     return `${long}: ${source.reason}`;

@@ -270,3 +270,15 @@ export function activityKeys(series: readonly SeriesInfo[]): SeriesInfo[] {
   const first = (metric: string) => series.find((s) => s.key.metric === metric && s.key.subject !== 'lo');
   return ['disk.read', 'disk.written', 'net.received', 'net.sent'].flatMap((metric) => first(metric) ?? []);
 }
+
+/** The bank, from left to right. */
+export function facesOf(f: Facts, noGpu: boolean): Face[] {
+  const network = noGpu ? netFace(f) : null;
+  return [
+    ...(noGpu ? [] : [vramFace(f), gpuFace(f)]),
+    ramFace(f),
+    cpuFace(f),
+    diskFace(f),
+    ...(network ? [network] : []),
+  ];
+}

@@ -11,6 +11,12 @@ class Jobs {
   fault = $state<string | null>(null);
 
   start(): () => void {
+    // What began while another page was looked at, or from another window.
+    call('jobs', {}).then(
+      (list) => list.filter((job) => job.state === 'running').forEach((job) => this.#hear(job)),
+      // Nothing is lost: the live stream brings the next news.
+      () => undefined,
+    );
     return live.on((event) => {
       if (event.event === 'job') this.#hear(event.job);
     });

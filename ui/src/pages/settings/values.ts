@@ -107,7 +107,7 @@ export function rangeOf(spec: SettingSpec): string {
     case 'number': {
       const low = accepts.min <= -FAR;
       const high = accepts.max >= FAR;
-      if (low && high) return 'any';
+      if (low && high) return 'any number';
       if (high) return `${accepts.min} or more`;
       if (low) return `${accepts.max} or less`;
       return `${accepts.min}–${accepts.max}`;

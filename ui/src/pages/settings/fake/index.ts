@@ -36,7 +36,12 @@ export function settingsAnswers(now: number, search = ''): Handlers {
 /** Adds the answers to a fake door, with the events that follow from them. */
 export function furnish(fake: FakeHost, search = location.search): FakeHost {
   const variant = new URLSearchParams(search).get('fake');
-  if (variant === 'down') return fake;
+  if (variant === 'down') {
+    // Nothing answers, as for all that the machine is asked.
+    for (const name of Object.keys(settingsAnswers(0, search)) as (keyof Handlers)[])
+      fake.handlers[name] = fake.handlers.status as never;
+    return fake;
+  }
   const {
     'config.apply': apply,
     'config.rollback': rollback,
