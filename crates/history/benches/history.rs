@@ -324,7 +324,9 @@ async fn queries() -> Result<(), Failure> {
         std::fs::copy(kept, &path)?;
     } else {
         source = "filled";
-        let from = plimsoll_history::fill(folder.path(), now, series_filled()).await?;
+        let from =
+            plimsoll_history::fill(folder.path(), now, series_filled(), Options::default().keep)
+                .await?;
         record(folder.path(), from, now).await?;
         if let Some(kept) = kept {
             std::fs::copy(&path, kept)?;

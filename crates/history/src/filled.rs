@@ -29,8 +29,7 @@ pub fn metric_of(series: u32) -> Metric {
 /// Fills `folder` with what is older than raw values at `now_ms`, each level as
 /// long as it is kept; returns the moment at which ticks have to go on.
 #[doc(hidden)]
-pub async fn fill(folder: &Path, now_ms: i64, series: u32) -> Result<i64, ReadError> {
-    let keep = Keep::default();
+pub async fn fill(folder: &Path, now_ms: i64, series: u32, keep: Keep) -> Result<i64, ReadError> {
     let mut connection = HISTORY.open(folder).await?;
     for i in 0..series {
         sqlx::query("INSERT INTO series (id, metric, subject, cadence_ms) VALUES (?, ?, ?, 1000)")
@@ -40,11 +39,11 @@ pub async fn fill(folder: &Path, now_ms: i64, series: u32) -> Result<i64, ReadEr
             .execute(&mut connection)
             .await?;
     }
-    // Where each level begins: at the start of a chunk of the level made from it.
+    // Where each level begins: at the start of a chunk of the level made from it, if one is.
     let raw = slot_of(Level::S10, now_ms - keep.raw_ms);
     let s10 = slot_of(Level::M1, now_ms - keep.s10_ms);
     let m1 = slot_of(Level::M15, now_ms - keep.m1_ms);
-    let m15 = slot_of(Level::H1, now_ms - keep.m15_ms);
+    let m15 = slot_of(Level::M15, now_ms - keep.m15_ms);
     for (level, from, to) in [(Level::M15, m15, m1), (Level::M1, m1, s10), (Level::S10, s10, raw)] {
         let mut at = from;
         while at < to {
@@ -64,7 +63,7 @@ pub async fn fill(folder: &Path, now_ms: i64, series: u32) -> Result<i64, ReadEr
         .bind(m15)
         .execute(&mut connection)
         .await?;
-    let until = [raw, raw, s10, m1, m15];
+    let until = [raw, raw, s10, m1, slot_of(Level::H1, m15)];
     let lane = Lane { last_ms: raw - 1000, until, ..Lane::begin(1, m15, 0) };
     lane.save(&mut connection).await?;
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;

@@ -2,7 +2,7 @@
 //!
 //! A chunk is a page or two somewhere in the file. While the file is in the
 //! kernel's cache that is nothing; after a start each is a wait for the disk, and
-//! a disk answers four as quickly as one.
+//! a disk answers several as quickly as one.
 
 use std::{cmp::Reverse, ops::Range};
 
@@ -11,21 +11,21 @@ use plimsoll_core::{metric::Kind, series::Level};
 use sqlx::{Row as _, SqliteConnection};
 
 use crate::{
-    codec::{Sample, quantise, raw},
+    codec::{Sample, points::BLOCK_MS, quantise, raw},
     db::{self, HISTORY},
     desk::Desk,
     error::ReadError,
     history::Shared,
-    lane::Lane,
+    lane::{Lane, slot_of},
     moment::{Moment, purged_of},
-    query::{LanePieces, Material, Piece, Wanted, level_for},
+    query::{LanePieces, Material, Piece, Wanted, level_for, step_for},
     rollup::GAP_TENTHS,
 };
 
 /// Connections that help a chart's.
-pub(crate) const HELPERS: usize = 3;
+pub(crate) const HELPERS: usize = 5;
 /// Chunks worth a helper each.
-const WORTH: i64 = 48;
+const WORTH: i64 = 64;
 
 /// A further connection, opened when it is first of use.
 #[derive(Default)]
@@ -39,6 +39,20 @@ struct Span {
     lane: i64,
     after_ms: i64,
     end_ms: i64,
+    /// Of chunks with blocks no more than these are read.
+    blocks: bool,
+}
+
+/// What is asked, beside which series.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub width_px: u32,
+    /// That one, else the coarsest that fills the width.
+    pub level: Option<Level>,
+    /// Points are only drawn, joined to the chart's step.
+    pub drawn: bool,
 }
 
 /// What stands before each chunk of an answer.
@@ -47,6 +61,23 @@ struct Head {
     series: u32,
     from_ms: i64,
     data: Range<usize>,
+}
+
+// === impl Span ===
+
+impl Span {
+    /// The slots in which a range lies. Blocks count whole: slots that the range
+    /// cuts are read as they are.
+    fn of(level: Level, lane: i64, range: Range<i64>, blocks: bool) -> Vec<Self> {
+        let chunk = level.chunk_ms();
+        let span = |after_ms, end_ms, blocks| Self { level, lane, after_ms, end_ms, blocks };
+        let (first, end) = (range.start.saturating_sub(chunk), range.end);
+        let (from, to) = (slot_of(level, range.start + chunk - 1), slot_of(level, end));
+        if !blocks || from >= to {
+            return vec![span(first, end, false)];
+        }
+        vec![span(first, from, false), span(from - 1, to, true), span(to - 1, end, false)]
+    }
 }
 
 // === impl Head ===
@@ -109,27 +140,29 @@ impl Helper {
 
 impl Desk {
     /// Reads what a chart of these series needs, and ends the transaction.
-    /// `level`: that one, else the coarsest that fills the width.
     pub(crate) async fn material(
         &mut self,
         moment: Moment,
-        from_ms: i64,
-        to_ms: i64,
-        width_px: u32,
-        level: Option<Level>,
+        asked: Asked,
     ) -> Result<Material, ReadError> {
+        let Asked { from_ms, to_ms, width_px, .. } = asked;
         let Moment { lanes, purged, found } = moment;
         let wanted: Vec<Wanted> = found.into_iter().flatten().collect();
-        let level = level.unwrap_or_else(|| level_for(from_ms, to_ms, width_px, &purged));
-        // A point that begins within the range counts whole, sealed or not.
+        let level = asked.level.unwrap_or_else(|| level_for(from_ms, to_ms, width_px, &purged));
         let step = level.step_ms().unwrap_or(1);
+        // With more lanes each point is looked at.
+        let blocks = asked.drawn
+            && level == Level::H1
+            && lanes.len() == 1
+            && step_for(from_ms, to_ms, width_px, step) % BLOCK_MS == 0;
+        // A point that begins within the range counts whole, sealed or not.
         let to_ms = to_ms + (-to_ms).rem_euclid(step);
         let mut read = Vec::with_capacity(lanes.len());
         let mut spans = Vec::new();
         for lane in &lanes {
             let before = reach(&wanted) + step;
             let pieces = if lane.first_ms < to_ms && lane.last_ms >= from_ms - before {
-                self.plan(lane, &wanted, level, from_ms, to_ms, &mut spans)
+                self.plan(lane, &wanted, level, from_ms..to_ms, blocks, &mut spans)
             } else {
                 let start = from_ms - from_ms.rem_euclid(step);
                 LanePieces { starts: [start; 5], ..LanePieces::default() }
@@ -148,10 +181,11 @@ impl Desk {
         lane: &Lane,
         wanted: &[Wanted],
         level: Level,
-        from_ms: i64,
-        to_ms: i64,
+        range: Range<i64>,
+        blocks: bool,
         spans: &mut Vec<Span>,
     ) -> LanePieces {
+        let (from_ms, to_ms) = (range.start, range.end);
         let mut found = LanePieces::default();
         let step = level.step_ms().unwrap_or(1);
         let mut start = from_ms - from_ms.rem_euclid(step);
@@ -166,8 +200,8 @@ impl Desk {
                 (start, start < end)
             };
             if any {
-                let after_ms = from.saturating_sub(level.chunk_ms());
-                spans.push(Span { level, lane: lane.id, after_ms, end_ms: end });
+                let blocks = blocks && level == Level::H1;
+                spans.extend(Span::of(level, lane.id, from..end, blocks));
             }
             start = start.max(lane.until(level));
         }
@@ -193,7 +227,10 @@ impl Desk {
         }
         let words: Vec<String> = spans
             .iter()
-            .map(|s| format!("[{},{},{},{}]", s.level as u8, s.lane, s.after_ms, s.end_ms))
+            .map(|s| {
+                let blocks = u8::from(s.blocks);
+                format!("[{},{},{},{},{blocks}]", s.level as u8, s.lane, s.after_ms, s.end_ms)
+            })
             .collect();
         let words = format!("[{}]", words.join(","));
         let mut groups = share(spans, wanted, self.helpers.len() + 1);
@@ -317,7 +354,10 @@ macro_rules! chunks {
         concat!(
             $before,
             "SELECT 2, CAST(group_concat(
-                 r.key || ' ' || c.series || ' ' || s.from_ms || ' ' || length(c.data) || ' ' || c.data,
+                 r.key || ' ' || c.series || ' ' || s.from_ms || ' ' ||
+                 CASE WHEN r.value ->> 4 AND substr(c.data, 2, 1) IN (x'09', x'0a')
+                 THEN min(length(c.data), 1536) || ' ' || substr(c.data, 1, 1536)
+                 ELSE length(c.data) || ' ' || c.data END,
                  '') AS BLOB)
              FROM json_each(?1) r CROSS JOIN slot s
              ON s.level = r.value ->> 0 AND s.from_ms > r.value ->> 2 AND s.from_ms < r.value ->> 3
@@ -366,4 +406,41 @@ fn reach(wanted: &[Wanted]) -> i64 {
         .map(|w| i64::from(w.cadence_ms) * GAP_TENTHS / 10)
         .max()
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{
+        chunk::{KIND_COUNTER_BLOCKS, KIND_GAUGE_BLOCKS},
+        points::HEAD,
+    };
+
+    #[test]
+    fn the_statement_knows_the_kinds_with_blocks_and_their_length() {
+        let kinds = format!("(x'{KIND_GAUGE_BLOCKS:02x}', x'{KIND_COUNTER_BLOCKS:02x}')");
+        assert!(LAST.contains(&kinds), "{kinds}");
+        assert!(LAST.contains(&format!("substr(c.data, 1, {HEAD})")));
+    }
+
+    #[test]
+    fn only_slots_that_lie_whole_in_the_range_are_read_in_blocks() {
+        let chunk = Level::H1.chunk_ms();
+        let slots = |from: i64, to: i64| {
+            let spans = Span::of(Level::H1, 1, from..to, true);
+            let starts = (-1..6).map(|i| i * chunk);
+            starts
+                .filter_map(|start| {
+                    let mut of = spans.iter().filter(|s| start > s.after_ms && start < s.end_ms);
+                    let span = of.next()?;
+                    assert!(of.next().is_none(), "slot {start} is read twice");
+                    Some((start / chunk, span.blocks))
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(slots(0, 3 * chunk), [(0, true), (1, true), (2, true)]);
+        assert_eq!(slots(1, 3 * chunk + 1), [(0, false), (1, true), (2, true), (3, false)]);
+        assert_eq!(slots(1, 2), [(0, false)]);
+        assert_eq!(slots(1, chunk + 1), [(0, false), (1, false)]);
+    }
 }

@@ -19,14 +19,14 @@ use tokio::sync::Mutex;
 use crate::{
     answers::{ExportRow, Increase, RawPage, RawValue, Stats, Stored, StoredKind},
     codec::points::Columns,
-    db::{Found, HISTORY},
+    db::{self, HISTORY},
     desk::Desk,
     error::{OpenError, ReadError},
     events,
     figures::{extent, freed, list, stats, storage},
     history::Shared,
     offload::off_the_runtime,
-    pieces::HELPERS,
+    pieces::{Asked, HELPERS},
     query::{Material, Wanted, grown},
     recorder::Queue,
     shown::{answer_one, numbers},
@@ -63,7 +63,7 @@ impl Reader {
         let shared = Arc::new(Shared::new(folder));
         let path = shared.path.clone();
         match HISTORY.look_at(&path) {
-            Ok(Found::Nothing) => return Err(OpenError::Missing { path: folder.to_owned() }),
+            Ok(db::Found::Nothing) => return Err(OpenError::Missing { path: folder.to_owned() }),
             Ok(_) => {}
             Err(e) => return Err(OpenError::Unusable { path, reason: e.to_string() }),
         }
@@ -334,12 +334,14 @@ fn check(query: &Query) -> Result<(), ReadError> {
     Ok(())
 }
 
-type Asked = (Vec<Option<Wanted>>, Material);
+type Found = (Vec<Option<Wanted>>, Material);
 
-async fn ask(desk: &mut Desk, query: &Query) -> Result<Asked, ReadError> {
+async fn ask(desk: &mut Desk, query: &Query) -> Result<Found, ReadError> {
     let moment = desk.begin(&query.series).await?;
     let found = moment.found.clone();
-    let material = desk.material(moment, query.from_ms, query.to_ms, query.width_px, None).await?;
+    let Query { from_ms, to_ms, width_px, .. } = *query;
+    let asked = Asked { from_ms, to_ms, width_px, level: None, drawn: true };
+    let material = desk.material(moment, asked).await?;
     Ok((found, material))
 }
 
@@ -357,7 +359,9 @@ pub(crate) async fn ask_one(
         desk.end().await?;
         return Ok(None);
     };
-    let material = desk.material(moment, range.start, range.end, width_px, level).await?;
+    let (from_ms, to_ms) = (range.start, range.end);
+    let asked = Asked { from_ms, to_ms, width_px, level, drawn: false };
+    let material = desk.material(moment, asked).await?;
     let fits = kind.is_none_or(|kind| wanted.metric.spec().kind == kind);
     Ok(fits.then_some((wanted, material)))
 }

@@ -1,8 +1,9 @@
 //! Chunks of the coarse levels: points of one step, column by column.
 //!
 //! Years of hours are hundreds of chunks, and unpacking them would take longer
-//! than all the rest of an answer. So a chunk of hours has its points also
-//! joined to [`BLOCK_MS`], before its columns.
+//! than all the rest of an answer. So a chunk of hours begins with its points
+//! joined to [`BLOCK_MS`], and a checksum up to there: a chart of years reads no
+//! more than these first [`HEAD`] bytes.
 
 use std::ops::Range;
 
@@ -23,6 +24,8 @@ const HOUR_MS: i64 = 3_600_000;
 /// To so long spans hours are joined beforehand: a chart whose points are a
 /// multiple of it reads these.
 pub(crate) const BLOCK_MS: i64 = 4 * HOUR_MS;
+/// The blocks of a chunk take no more bytes, or it has none.
+pub(crate) const HEAD: usize = 1536;
 
 /// Which columns of a rollup are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,30 +43,44 @@ pub(crate) fn encode_points(
     step_ms: i64,
     cadence_ms: u32,
 ) -> Vec<u8> {
-    let blocks = step_ms == HOUR_MS && from_ms % BLOCK_MS == 0;
-    let kind = match points {
-        Points::Gauge(_) if blocks => KIND_GAUGE_BLOCKS,
-        Points::Counter(_) if blocks => KIND_COUNTER_BLOCKS,
-        Points::Gauge(_) => KIND_GAUGE,
-        Points::Counter(_) => KIND_COUNTER,
-        Points::Histogram(_) => KIND_HISTOGRAM,
-    };
-    let mut out = vec![VERSION, kind];
-    put(&mut out, u64::from(cadence_ms));
-    if blocks && kind != KIND_HISTOGRAM {
-        let mut joined = Vec::new();
-        let blocks = points.clone().coarser(BLOCK_MS);
-        put_places(&mut joined, &places_of(&blocks, from_ms, BLOCK_MS));
-        put_columns(&mut joined, &blocks, Columns::Chart);
-        put(&mut out, joined.len() as u64);
-        out.extend(joined);
-    }
+    let head = (step_ms == HOUR_MS && from_ms % BLOCK_MS == 0)
+        .then(|| with_blocks(points, from_ms, cadence_ms))
+        .flatten();
+    let mut out = head.unwrap_or_else(|| {
+        let kind = match points {
+            Points::Gauge(_) => KIND_GAUGE,
+            Points::Counter(_) => KIND_COUNTER,
+            Points::Histogram(_) => KIND_HISTOGRAM,
+        };
+        let mut out = vec![VERSION, kind];
+        put(&mut out, u64::from(cadence_ms));
+        out
+    });
     put_places(&mut out, &places_of(points, from_ms, step_ms));
     match points {
         Points::Histogram(v) => put_histograms(&mut out, v.iter().map(|(_, hist)| hist)),
         _ => put_columns(&mut out, points, Columns::All),
     }
     close(out)
+}
+
+/// The head of a chunk with blocks.
+fn with_blocks(points: &Points, from_ms: i64, cadence_ms: u32) -> Option<Vec<u8>> {
+    let kind = match points {
+        Points::Gauge(_) => KIND_GAUGE_BLOCKS,
+        Points::Counter(_) => KIND_COUNTER_BLOCKS,
+        Points::Histogram(_) => return None,
+    };
+    let mut joined = Vec::new();
+    let blocks = points.clone().coarser(BLOCK_MS);
+    put_places(&mut joined, &places_of(&blocks, from_ms, BLOCK_MS));
+    put_columns(&mut joined, &blocks, Columns::Chart);
+    let mut out = vec![VERSION, kind];
+    put(&mut out, u64::from(cadence_ms));
+    put(&mut out, joined.len() as u64);
+    out.extend(joined);
+    let out = close(out);
+    (out.len() <= HEAD).then_some(out)
 }
 
 fn places_of(points: &Points, from_ms: i64, step_ms: i64) -> Vec<u32> {
@@ -137,17 +154,19 @@ pub(crate) fn join_points(
     out: &mut Option<Points>,
     scratch: &mut Scratch,
 ) -> Option<u32> {
-    let body = verified(data)?;
-    let (&[version, kind], mut data) = body.split_first_chunk::<2>()?;
+    let whole = data;
+    let (&[version, mut kind], mut data) = whole.split_first_chunk::<2>()?;
     if version != VERSION {
         return None;
     }
-    let cadence_ms = u32::try_from(take(&mut data)?).ok()?;
     let Scratch { places, columns: room } = scratch;
-    let (mut step_ms, mut kind) = (step_ms, kind);
+    let mut step_ms = step_ms;
+    let mut cadence_ms = take(&mut data)?;
+    let mut taken = false;
     if matches!(kind, KIND_GAUGE_BLOCKS | KIND_COUNTER_BLOCKS) {
         let length = take_len(&mut data)?;
-        let (mut blocks, fine) = data.split_at_checked(length)?;
+        let (mut blocks, rest) = data.split_at_checked(length)?;
+        let head = whole.len().checked_sub(rest.len())? + 4;
         let joins = columns == Columns::Chart && part.join_ms % BLOCK_MS == 0;
         // A block counts whole: where the part ends within one, the hours are read.
         let within = |places: &[u32]| {
@@ -155,16 +174,24 @@ pub(crate) fn join_points(
             places.first().is_none_or(|first| time(first) >= part.from_ms)
                 && places.last().is_none_or(|last| time(last) + BLOCK_MS <= part.to_ms)
         };
-        if joins && take_places_into(&mut blocks, places).is_some() && within(places) {
-            (data, step_ms) = (blocks, BLOCK_MS);
+        if joins
+            && verified(whole.get(..head)?).is_some()
+            && take_places_into(&mut blocks, places).is_some()
+            && within(places)
+        {
+            (data, step_ms, taken) = (blocks, BLOCK_MS, true);
         } else {
-            data = fine;
-            take_places_into(&mut data, places)?;
+            data = verified(whole)?.get(head..)?;
         }
         kind = if kind == KIND_GAUGE_BLOCKS { KIND_GAUGE } else { KIND_COUNTER };
     } else {
+        data = verified(whole)?.get(2..)?;
+        cadence_ms = take(&mut data)?;
+    }
+    if !taken {
         take_places_into(&mut data, places)?;
     }
+    let cadence_ms = u32::try_from(cadence_ms).ok()?;
     let n = places.len();
     if kind == KIND_HISTOGRAM {
         let hists = take_histograms(&mut data, n)?;
@@ -342,7 +369,15 @@ mod tests {
                 join_points(&data, start, HOUR_MS, Columns::Chart, part, &mut out, &mut scratch).unwrap();
                 let mut single = decode_points(&data, start, HOUR_MS, Columns::Chart).unwrap().0;
                 single.retain(|at| at >= part.from_ms && at < part.to_ms);
-                prop_assert_eq!(out.unwrap(), single.coarser(part.join_ms));
+                let single = single.coarser(part.join_ms);
+                prop_assert_eq!(out.unwrap(), single.clone());
+                // The head alone says as much, where no block is cut.
+                let kind = data[1];
+                if part.from_ms == i64::MIN && (kind == KIND_GAUGE_BLOCKS || kind == KIND_COUNTER_BLOCKS) {
+                    let (head, mut out) = (&data[..data.len().min(HEAD)], None);
+                    join_points(head, start, HOUR_MS, Columns::Chart, part, &mut out, &mut scratch).unwrap();
+                    prop_assert_eq!(out.unwrap(), single);
+                }
             }
         }
 

@@ -1,15 +1,18 @@
 //! What is recorded is what is answered.
 
+use std::sync::Arc;
+
 use futures::StreamExt as _;
 use plimsoll_core::{
     alert::{AlertRow, Severity},
+    clock::ManualClock,
     log::{LogEntry, LogLevel},
     mark::{Mark, MarkKind},
     metric::Metric,
     record::Record as _,
     series::{Level, SeriesKey},
 };
-use plimsoll_history::{Options, Reader};
+use plimsoll_history::{Keep, Options, Reader};
 
 use crate::world::{DAY, HOUR, MINUTE, SECOND, START, World, counter, gauge};
 
@@ -243,5 +246,64 @@ async fn a_question_that_makes_no_sense_is_refused_in_words() {
     ask.width_px = 10;
     ask.from_ms = i64::MIN;
     assert!(world.reader.query(&ask).await.is_err());
+    world.history.stop().await;
+}
+
+#[tokio::test]
+async fn years_at_a_chart_s_width_keep_the_peaks_of_their_hours() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = START + 13 * DAY;
+    let keep =
+        Keep { raw_ms: HOUR, s10_ms: DAY, m1_ms: 8 * DAY, m15_ms: 400 * DAY, ..Keep::default() };
+    let from = plimsoll_history::fill(folder.path(), now, 10, keep).await.unwrap();
+    let clock = Arc::new(ManualClock::at(from));
+    let world = World::with(folder.path(), clock, Options { keep, ..Options::default() }).await;
+    world.seconds(10, |_| vec![gauge(Metric::CoreBusy, "3", 42.0)]).await;
+    world.settle().await;
+    for (metric, subject) in [(Metric::CoreBusy, "3"), (Metric::NetReceived, "9")] {
+        let (from, to) = (now - 380 * DAY + 5 * HOUR + MINUTE, now - 30 * DAY);
+        // Blocks of four hours, and hours one by one.
+        let years = world.query(metric, subject, from, to, 400).await.series.remove(0);
+        let fine = world.query(metric, subject, from, to, 4096).await.series.remove(0);
+        assert_eq!((years.level, fine.level), (Level::H1, Level::H1));
+        assert_eq!((years.step_ms % (4 * HOUR), fine.step_ms % (4 * HOUR) != 0), (0, true));
+        let peak = |points: &[Option<f64>]| points.iter().flatten().copied().fold(0.0, f64::max);
+        let low = |points: &[Option<f64>]| points.iter().flatten().copied().fold(1e300, f64::min);
+        assert_eq!(peak(&years.points.max), peak(&fine.points.max), "{metric:?}");
+        assert_eq!(low(&years.points.min), low(&fine.points.min), "{metric:?}");
+        assert!(years.points.mean.iter().all(Option::is_some), "a gap in {metric:?}");
+    }
+    world.history.stop().await;
+}
+
+#[tokio::test]
+async fn the_newest_value_of_a_series_is_known_after_a_start_however_long_it_is_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path()).await;
+    world
+        .seconds(700, |i| {
+            vec![
+                gauge(Metric::CpuBusy, "", i as f64 / 10.0),
+                counter(Metric::NetSent, "eth0", i as u64),
+            ]
+        })
+        .await;
+    world.seconds(9000, |_| vec![gauge(Metric::CpuBusy, "", 7.0)]).await;
+    world.settle().await;
+    let clock = world.clock.clone();
+    world.history.stop().await;
+    let world = World::with(folder.path(), clock, Options::default()).await;
+    let newest = |list: Vec<plimsoll_core::series::SeriesInfo>| {
+        list.into_iter().map(|info| (info.key.metric, info.last_ms, info.last)).collect::<Vec<_>>()
+    };
+    let (busy, sent) = (START + 9699 * SECOND, START + 699 * SECOND);
+    assert_eq!(
+        newest(world.reader.series().await.unwrap()),
+        [("cpu.busy".into(), Some(busy), Some(7.0)), ("net.sent".into(), Some(sent), Some(699.0))]
+    );
+    // What was deleted is not shown either.
+    world.history.delete_before(Some(START + HOUR)).await.unwrap();
+    let list = newest(world.reader.series().await.unwrap());
+    assert_eq!(list[1], ("net.sent".into(), None, None));
     world.history.stop().await;
 }
