@@ -96,6 +96,16 @@ export function rules(gpu: boolean, alarm: boolean): AlertRule[] {
       ]),
     ),
     rule('self-lag', 'Runtime lag is above 100 ms', 'milliseconds', 100, [['self.lag', '', 100]]),
+    rule('self-memory', 'Plimsoll takes more than 512 MiB for 60 s', 'bytes', 0.5 * GIB, []),
+    rule('self-cpu', 'Plimsoll takes more than 90 % of a core for 60 s', 'percent', 90, []),
+    rule('self-tasks', 'Plimsoll runs more than 1000 tasks for 30 s', 'count', 1000, []),
+    rule('memory-pressure', 'Every task waits for memory more than 10 % of the time', 'percent', 10, []),
+    rule('gpu-throttle-thermal', 'The GPU slows down because it is hot', null, null, []),
+    rule('gpu-throttle-power', 'The GPU slows down at its power limit', null, null, [], { severity: 'info' }),
+    rule('gpu-lost', 'The GPU does not answer any more', null, null, [], { severity: 'critical' }),
+    rule('recording-paused', 'Readings are not being recorded', null, null, [], { severity: 'critical' }),
+    rule('source-silent', 'A source has been silent for 30 s', 'count', 30, []),
+    rule('series-limit', 'There are more series than are recorded', null, null, []),
   ].filter((r) => gpu || !/gpu|vram/.test(r.id));
 }
 
