@@ -3,7 +3,6 @@
 
 import type { JobProgress } from '../bindings';
 import type { Trace } from '../chart/columns';
-import { percent } from '../format';
 import { call } from '../host';
 import type { Span } from '../range';
 import { live } from './live.svelte';
@@ -41,11 +40,9 @@ class Filling {
     this.#job = job.state === 'running' ? job : null;
   }
 
-  /** What to write where nothing is yet; `null` once it is. */
+  /** What to write where nothing is yet; `null` once it is. How far it is stands in the strip above. */
   get words(): string | null {
-    if (!session.simulated || this.#job === null) return null;
-    const share = this.#job.share;
-    return `being simulated${share === null ? '' : `, ${percent(share * 100)} %`}`;
+    return session.simulated && this.#job !== null ? 'being simulated' : null;
   }
 
   /** Before the first point of all traces: what is still being filled. */
