@@ -19,6 +19,7 @@ const about = {
     vram_total_bytes: 24 * GIB,
     driver_version: '560.35',
     power_limit_watts: null,
+    missing: [],
     others: [],
   },
 } as unknown as About;

@@ -29,9 +29,7 @@ const subjects = (series: readonly SeriesInfo[], kind: SeriesInfo['subject_kind'
   new Set(series.filter((s) => s.subject_kind === kind).map((s) => s.key.subject)).size;
 
 export function headline(about: About): string {
-  return about.gpu
-    ? 'This machine and its GPU can be read'
-    : 'This machine can be read; it has no GPU that can';
+  return about.gpu ? 'This machine and its GPU can be read' : 'This machine can be read; no GPU answers';
 }
 
 /** "It looked at the GPU, 212 processes and 3 disks": only what it did look at. */
