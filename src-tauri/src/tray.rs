@@ -3,6 +3,11 @@
 //! Whether there is a tray is asked on the session bus: a desktop with one has
 //! somebody who owns `org.kde.StatusNotifierWatcher`. It may come later than we
 //! do at login, and go.
+//!
+//! There is no Pause here. What can be paused is what a page shows, and its own
+//! switch stands beside the charts that it holds; behind a closed window nothing
+//! is shown. A word in the tray would promise that recording stops, which it
+//! must not do by a slip of the hand.
 
 use std::{
     panic::AssertUnwindSafe,

@@ -36,6 +36,37 @@ macro_rules! advice {
     };
 }
 
+/// A rule about one metric: its value is over the threshold, for each subject on its own.
+macro_rules! over {
+    ($id:literal, $unit:expr, $metric:ident, |$value:ident| $title:expr, $sentence:expr, $advice:literal $(,)?) => {
+        Watch {
+            id: $id,
+            unit: Some($unit),
+            below: false,
+            metrics: &[Metric::$metric],
+            chart: Some(Metric::$metric),
+            measure: |r, f, out| compare(r, f, Metric::$metric, out, |_, $value| $title),
+            sentence: $sentence,
+            advice: advice!($advice),
+        }
+    };
+}
+
+/// A rule about a state rather than a value: it has no unit, and no line on a chart.
+const STATE: Watch = Watch {
+    id: "",
+    unit: None,
+    below: false,
+    metrics: &[],
+    chart: None,
+    measure: |_, _, _| {},
+    sentence: |_| String::new(),
+    advice: |_| String::new(),
+};
+
+const MEMORY: &[Metric] =
+    &[Metric::MemoryUsed, Metric::MemoryTotal, Metric::CgroupMemoryUsed, Metric::CgroupMemoryLimit];
+
 /// Every built-in rule.
 pub static WATCHES: &[Watch] = &[
     // Preallocation is no alarm: a server may hold the whole card by design.
@@ -120,27 +151,19 @@ pub static WATCHES: &[Watch] = &[
     // At once: whatever ran on it has failed already.
     Watch {
         id: "gpu-lost",
-        unit: None,
-        below: false,
-        metrics: &[],
-        chart: None,
         measure: gpu_lost,
         sentence: |r| format!("A GPU that was there does not answer{}.", for_at_least(r)),
         advice: advice!(
             "`sudo dmesg | grep -i -e nvrm -e xid` shows why; after an update of the driver, restart the machine. Plimsoll goes on trying."
         ),
+        ..STATE
     },
     // MA6: by what is available, for caches are no use of memory that anybody misses.
     Watch {
         id: "memory-warn",
         unit: Some(Unit::Percent),
         below: false,
-        metrics: &[
-            Metric::MemoryUsed,
-            Metric::MemoryTotal,
-            Metric::CgroupMemoryUsed,
-            Metric::CgroupMemoryLimit,
-        ],
+        metrics: MEMORY,
         chart: None,
         measure: memory,
         sentence: |r| {
@@ -154,12 +177,7 @@ pub static WATCHES: &[Watch] = &[
         id: "memory-act",
         unit: Some(Unit::Percent),
         below: false,
-        metrics: &[
-            Metric::MemoryUsed,
-            Metric::MemoryTotal,
-            Metric::CgroupMemoryUsed,
-            Metric::CgroupMemoryLimit,
-        ],
+        metrics: MEMORY,
         chart: None,
         measure: memory,
         sentence: |r| {
@@ -174,27 +192,17 @@ pub static WATCHES: &[Watch] = &[
         ),
     },
     // Pressure is the truth behind the share: everything waits, whatever the figures say.
-    Watch {
-        id: "memory-pressure",
-        unit: Some(Unit::Percent),
-        below: false,
-        metrics: &[Metric::PressureMemoryFull],
-        chart: Some(Metric::PressureMemoryFull),
-        measure: |r, f, out| {
-            compare(r, f, Metric::PressureMemoryFull, out, |_, v| {
-                format!("All tasks wait for memory {} of the time.", percent(v))
-            });
-        },
-        sentence: |r| {
+    over! {
+        "memory-pressure", Unit::Percent, PressureMemoryFull,
+        |v| format!("All tasks wait for memory {} of the time.", percent(v)),
+        |r| {
             format!(
                 "All tasks together wait for memory more than {} of the time, for {}.",
                 percent(limit(r)),
                 held(r)
             )
         },
-        advice: advice!(
-            "End what takes most memory: the machine spends its time on moving pages, and the kernel may soon kill something."
-        ),
+        "End what takes most memory: the machine spends its time on moving pages, and the kernel may soon kill something.",
     },
     // A share for large disks and a floor for what a model download takes.
     Watch {
@@ -226,23 +234,16 @@ pub static WATCHES: &[Watch] = &[
     },
     Watch {
         id: "recording-paused",
-        unit: None,
-        below: false,
-        metrics: &[],
-        chart: None,
         measure: recording_paused,
         sentence: |r| format!("The history cannot be written{}.", for_at_least(r)),
         advice: advice!(
             "Free some space or make the data folder writable; recording then goes on by itself, and the newest ten minutes are kept until then."
         ),
+        ..STATE
     },
     // A source may skip a reading; half a minute of nothing is a fault of its own.
     Watch {
         id: "source-silent",
-        unit: None,
-        below: false,
-        metrics: &[],
-        chart: None,
         measure: source_silent,
         sentence: |r| format!("A source of readings has been silent for {}.", span(limit(r))),
         advice: |source| {
@@ -250,97 +251,57 @@ pub static WATCHES: &[Watch] = &[
                 "Its charts show a gap. The log says more about `{source}`; so does `plimsoll doctor`."
             )
         },
+        ..STATE
     },
     Watch {
         id: "series-limit",
-        unit: None,
-        below: false,
-        metrics: &[],
-        chart: None,
         measure: series_limit,
         sentence: |_| "There are more series than sampling.max_series.".into(),
         advice: advice!(
             "Raise sampling.max_series; until then new series are added up under `other`."
         ),
+        ..STATE
     },
     // AR7: Plimsoll stays an instrument: what it costs has limits like everything else.
-    Watch {
-        id: "self-memory",
-        unit: Some(Unit::Bytes),
-        below: false,
-        metrics: &[Metric::SelfRss],
-        chart: Some(Metric::SelfRss),
-        measure: |r, f, out| {
-            compare(r, f, Metric::SelfRss, out, |_, v| {
-                format!("Plimsoll itself takes {} of RAM.", bytes(v))
-            });
-        },
-        sentence: |r| {
+    over! {
+        "self-memory", Unit::Bytes, SelfRss,
+        |v| format!("Plimsoll itself takes {} of RAM.", bytes(v)),
+        |r| {
             format!("Plimsoll itself takes more than {} of RAM, for {}.", bytes(limit(r)), held(r))
         },
-        advice: advice!(
-            "Restart Plimsoll; the bundle of `plimsoll doctor --bundle` helps to find out why."
-        ),
+        "Restart Plimsoll; the bundle of `plimsoll doctor --bundle` helps to find out why.",
     },
-    Watch {
-        id: "self-cpu",
-        unit: Some(Unit::Percent),
-        below: false,
-        metrics: &[Metric::SelfCpu],
-        chart: Some(Metric::SelfCpu),
-        measure: |r, f, out| {
-            compare(r, f, Metric::SelfCpu, out, |_, v| {
-                format!("Plimsoll itself takes {} of a core.", percent(v))
-            });
-        },
-        sentence: |r| {
+    over! {
+        "self-cpu", Unit::Percent, SelfCpu,
+        |v| format!("Plimsoll itself takes {} of a core.", percent(v)),
+        |r| {
             format!(
                 "Plimsoll itself takes more than {} of a core, for {}.",
                 percent(limit(r)),
                 held(r)
             )
         },
-        advice: advice!(
-            "A slower sampling.interval_ms costs less; the log says what it is busy with."
-        ),
+        "A slower sampling.interval_ms costs less; the log says what it is busy with.",
     },
-    Watch {
-        id: "self-lag",
-        unit: Some(Unit::Milliseconds),
-        below: false,
-        metrics: &[Metric::SelfLag],
-        chart: Some(Metric::SelfLag),
-        measure: |r, f, out| {
-            compare(r, f, Metric::SelfLag, out, |_, v| {
-                format!("Timers inside Plimsoll fire {} ms late.", number(v))
-            });
-        },
-        sentence: |r| {
+    over! {
+        "self-lag", Unit::Milliseconds, SelfLag,
+        |v| format!("Timers inside Plimsoll fire {} ms late.", number(v)),
+        |r| {
             format!(
                 "Timers inside Plimsoll fire more than {} ms late, for {}.",
                 number(limit(r)),
                 held(r)
             )
         },
-        advice: advice!(
-            "The machine is too busy, or Plimsoll is: compare CPU pressure with Plimsoll's own CPU."
-        ),
+        "The machine is too busy, or Plimsoll is: compare CPU pressure with Plimsoll's own CPU.",
     },
-    Watch {
-        id: "self-tasks",
-        unit: Some(Unit::Count),
-        below: false,
-        metrics: &[Metric::SelfTasks],
-        chart: Some(Metric::SelfTasks),
-        measure: |r, f, out| {
-            compare(r, f, Metric::SelfTasks, out, |_, v| {
-                format!("Plimsoll runs {} tasks at once.", number(v))
-            });
-        },
-        sentence: |r| {
+    over! {
+        "self-tasks", Unit::Count, SelfTasks,
+        |v| format!("Plimsoll runs {} tasks at once.", number(v)),
+        |r| {
             format!("Plimsoll runs more than {} tasks at once, for {}.", number(limit(r)), held(r))
         },
-        advice: advice!("Something is not coming to its end; the log says what."),
+        "Something is not coming to its end; the log says what.",
     },
 ];
 

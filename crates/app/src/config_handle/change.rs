@@ -99,7 +99,7 @@ impl ConfigHandle {
     }
 
     /// Reading and comparing a large text takes a while: not on the runtime.
-    async fn preview_on(
+    pub(super) async fn preview_on(
         &self,
         good: Loaded,
         disk: Loaded,
@@ -177,7 +177,7 @@ impl ConfigHandle {
                 self.inner.path.display()
             ),
         )
-        .hint("Look at the file as it is now, and make the change again.")
+        .hint("Look at the file as it is now, then apply again what you meant: your change is still yours.")
     }
 
     /// Keeps a broken text that a rollback is about to replace.

@@ -10,7 +10,7 @@ use super::{
     ConfigHandle, KeptRevision,
     words::{refused, who},
 };
-use crate::api::{Fault, FaultCode, RollbackRequest};
+use crate::api::{ConfigEdit, Fault, FaultCode, RollbackRequest};
 
 // === impl ConfigHandle ===
 
@@ -40,7 +40,9 @@ impl ConfigHandle {
             return self.put_back(&mut standing, kept.text, by, before).await;
         }
         let changes = taken_back(&revision, &standing.good.settings)?;
-        let preview = standing.disk.preview_changes(&changes, &self.inner.environment);
+        let edit = ConfigEdit { changes, ..ConfigEdit::default() };
+        let (good, disk) = (standing.good.clone(), standing.disk.clone());
+        let preview = self.preview_on(good, disk, &edit).await?;
         if !preview.problems.is_empty() {
             return Err(refused(&preview.problems));
         }
