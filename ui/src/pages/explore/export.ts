@@ -52,10 +52,12 @@ export interface Picture {
   legend: { name: string; color: string }[];
 }
 
-/** The lanes under one another, with their heads, as one PNG at the screen's sharpness. */
+/** The lanes under one another, with their heads and the times, as one PNG at the screen's sharpness. */
 export async function toPng(
   lanes: readonly Picture[],
   caption: string,
+  /** Times under the last lane; `x` counts from the canvas' left edge. */
+  times: readonly { x: number; label: string }[],
   colors: { back: string; text: string; dim: string; font: string },
 ): Promise<Blob> {
   const first = lanes[0]?.canvas;
@@ -63,8 +65,9 @@ export async function toPng(
   const dpr = window.devicePixelRatio || 1;
   const head = 28;
   const pad = 16;
+  const foot = 30;
   const width = Math.max(...lanes.map((l) => l.canvas.width / dpr)) + 2 * pad;
-  const height = head + lanes.reduce((sum, l) => sum + head + l.canvas.height / dpr, 0) + pad;
+  const height = head + lanes.reduce((sum, l) => sum + head + l.canvas.height / dpr, 0) + foot;
   const sheet = document.createElement('canvas');
   sheet.width = Math.round(width * dpr);
   sheet.height = Math.round(height * dpr);
@@ -95,6 +98,10 @@ export async function toPng(
     ctx.drawImage(lane.canvas, pad, y, lane.canvas.width / dpr, lane.canvas.height / dpr);
     y += lane.canvas.height / dpr;
   }
+  ctx.font = `11px ${colors.font}`;
+  ctx.fillStyle = colors.dim;
+  ctx.textAlign = 'center';
+  for (const { x, label } of times) ctx.fillText(label, pad + x, y + 10);
   return new Promise((resolve, reject) =>
     sheet.toBlob(
       (blob) => (blob ? resolve(blob) : reject(new Error('The picture could not be made.'))),

@@ -124,6 +124,12 @@ describe('the list', () => {
   });
 });
 
+it('the list counts: core 2 stands before core 10', () => {
+  const cores = [...series].sort((a, b) => (a.key.subject < b.key.subject ? -1 : 1));
+  const rows = sectionsOf(cores, 'core')[0]?.rows.map((r) => Number(r.key.subject));
+  expect(rows).toEqual(Array.from({ length: 12 }, (_, i) => i));
+});
+
 describe('the reason of a gap', () => {
   const gap = { from: 1_000_000, to: 1_240_000 };
   const mark = (at_ms: number, kind: Mark['kind'], title: string): Mark => ({
@@ -169,6 +175,12 @@ describe('the reason of a gap', () => {
     expect(gapReason(gap, [lost], undefined, 9e9)).toBe('no data for 4 min: the GPU does not answer');
     const full = { ...lost, reference: 'alert:vram-free:GPU-1' };
     expect(gapReason(gap, [full], undefined, 9e9)).toBe('no data for 4 min');
+  });
+
+  it('is found at an edge that is only as exact as a point is long', () => {
+    const started = mark(1_280_000, 'restart', 'Plimsoll started');
+    expect(gapReason(gap, [started], undefined, 9e9)).toBe('no data for 4 min');
+    expect(gapReason(gap, [started], undefined, 9e9, 30_000)).toBe('no data for 4 min: Plimsoll did not run');
   });
 
   it('is not what somebody else did in the middle of it', () => {

@@ -111,6 +111,8 @@ const SECTIONS: [SubjectKind, string][] = [
   ['plimsoll', 'Plimsoll itself'],
 ];
 
+const NATURAL = new Intl.Collator('en', { numeric: true });
+
 /** The searchable list, by subject. Every word of the search must be found somewhere in the row. */
 export function sectionsOf(series: readonly SeriesInfo[], search: string): Section[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
@@ -122,7 +124,10 @@ export function sectionsOf(series: readonly SeriesInfo[], search: string): Secti
   return SECTIONS.map(([id, title]) => ({
     id,
     title,
-    rows: series.filter((s) => s.subject_kind === id && fits(s, title)),
+    rows: series
+      .filter((s) => s.subject_kind === id && fits(s, title))
+      // Core 2 before core 10; what belongs to one subject stays in the order it comes in.
+      .sort((a, b) => NATURAL.compare(a.key.subject, b.key.subject)),
   })).filter((section) => section.rows.length > 0);
 }
 
@@ -170,10 +175,12 @@ export function gapReason(
   marks: readonly Mark[],
   source: SourceStatus | undefined,
   now: number,
+  /** Of a point: so far off may the edges be. */
+  step = 0,
 ): string {
   const length = gap.to - gap.from;
   const long = `no data for ${span(length)}`;
-  const slack = Math.max(5000, length * 0.05);
+  const slack = Math.max(5000, length * 0.05, step * 1.5);
   const atEdge = (ms: number) => Math.min(Math.abs(ms - gap.from), Math.abs(ms - gap.to)) <= slack;
   // A start ends the gap; what caused it is that nothing ran before.
   if (marks.some((m) => /^Plimsoll started/.test(m.title) && Math.abs(m.at_ms - gap.to) <= slack))
