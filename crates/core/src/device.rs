@@ -37,6 +37,9 @@ pub struct GpuInfo {
     pub pcie_width_max: Option<u32>,
     /// Names of the reasons that hold the clocks down now, e.g. `SW power cap`.
     pub throttle_reasons: Vec<String>,
+    /// Metrics that this card or its driver does not give, e.g. `gpu.fan`; in the order
+    /// of the catalogue.
+    pub missing: Vec<String>,
     /// Cards beyond the first, which are not watched.
     pub others: Vec<String>,
 }

@@ -182,6 +182,7 @@ pub fn gpu_info(world: &World) -> GpuInfo {
         } else {
             Vec::new()
         },
+        missing: Vec::new(),
         others: Vec::new(),
     }
 }

@@ -223,6 +223,11 @@ cuda_version: string | null, nvml_version: string | null, vram_total_bytes: numb
  */
 throttle_reasons: Array<string>, 
 /**
+ * Metrics that this card or its driver does not give, e.g. `gpu.fan`; in the order
+ * of the catalogue.
+ */
+missing: Array<string>, 
+/**
  * Cards beyond the first, which are not watched.
  */
 others: Array<string>, };

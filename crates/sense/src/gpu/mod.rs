@@ -10,12 +10,13 @@ mod link;
 mod readings;
 mod trouble;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use nvml_wrapper::Nvml;
 use plimsoll_core::{
     clock::Instant3,
     device::GpuInfo,
+    metric::Metric,
     reading::Reading,
     source::{Source, SourceError},
 };
@@ -49,6 +50,8 @@ struct Open {
     nvml: Arc<Nvml>,
     info: GpuInfo,
     subject: Arc<str>,
+    /// What the card did not give when it was last asked.
+    missing: BTreeSet<Metric>,
     /// When the readings that block were last made.
     slow_ms: Option<i64>,
 }
@@ -80,7 +83,7 @@ impl Gpu {
         let nvml = Arc::new(library::open(&self.roots, &path)?);
         let info = readings::info(&nvml, &self.roots)?;
         let subject = info.uuid.as_str().into();
-        Ok(Open { nvml, info, subject, slow_ms: None })
+        Ok(Open { nvml, info, subject, missing: BTreeSet::new(), slow_ms: None })
     }
 
     /// Closes the library, and says when it is opened again.

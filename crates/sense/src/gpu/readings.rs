@@ -1,6 +1,6 @@
 //! One tick of the card, reading by reading. What a card does not have is left out.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use nvml_wrapper::{
     Device, Nvml,
@@ -58,6 +58,7 @@ pub fn info(nvml: &Nvml, roots: &Roots) -> Result<GpuInfo, Trouble> {
         pcie_generation_max: card.max_pcie_link_gen().ok(),
         pcie_width_max: card.max_pcie_link_width().ok(),
         throttle_reasons: Vec::new(),
+        missing: Vec::new(),
         others: (1..cards)
             .filter_map(|index| nvml.device_by_index(index).ok())
             .map(|other| name_of(&other))
@@ -71,18 +72,27 @@ struct Tick<'a> {
     out: &'a mut Vec<Reading>,
     made: usize,
     last_error: Option<NvmlError>,
+    /// What the card does not give; readings of other ticks stay as they were.
+    missing: &'a mut BTreeSet<Metric>,
 }
 
 impl Tick<'_> {
-    fn take<T>(&mut self, result: Result<T, NvmlError>) -> Result<Option<T>, Trouble> {
+    /// One answer, which makes the readings of `metrics`.
+    fn take<T>(
+        &mut self,
+        metrics: &[Metric],
+        result: Result<T, NvmlError>,
+    ) -> Result<Option<T>, Trouble> {
         match result {
             Ok(value) => {
                 self.made += 1;
+                self.missing.retain(|metric| !metrics.contains(metric));
                 Ok(Some(value))
             }
             Err(error) => match Meaning::of(&error) {
                 Meaning::Over(trouble) => Err(trouble),
                 Meaning::LeftOut => {
+                    self.missing.extend(metrics);
                     self.last_error = Some(error);
                     Ok(None)
                 }
@@ -99,7 +109,7 @@ impl Tick<'_> {
         metric: Metric,
         result: Result<impl Into<f64>, NvmlError>,
     ) -> Result<(), Trouble> {
-        if let Some(value) = self.take(result)? {
+        if let Some(value) = self.take(&[metric], result)? {
             self.gauge(metric, value.into());
         }
         Ok(())
@@ -115,25 +125,30 @@ pub fn read(open: &mut Open, slow: bool, out: &mut Vec<Reading>) -> Result<(), T
         NvmlError::InvalidArg => over(NvmlError::NotFound),
         other => over(other),
     })?;
-    let mut tick = Tick { subject: &open.subject, out, made: 0, last_error: None };
+    let missing = &mut open.missing;
+    let mut tick = Tick { subject: &open.subject, out, made: 0, last_error: None, missing };
 
     #[expect(clippy::cast_precision_loss, reason = "bytes of memory stay below 2^53")]
-    if let Some(memory) = tick.take(card.memory_info())? {
+    if let Some(memory) =
+        tick.take(&[Metric::VramUsed, Metric::VramFree, Metric::VramTotal], card.memory_info())?
+    {
         tick.gauge(Metric::VramUsed, memory.used as f64);
         tick.gauge(Metric::VramFree, memory.free as f64);
         tick.gauge(Metric::VramTotal, memory.total as f64);
         open.info.vram_total_bytes = Some(memory.total);
     }
-    if let Some(busy) = tick.take(card.utilization_rates())? {
+    if let Some(busy) =
+        tick.take(&[Metric::GpuBusy, Metric::GpuMemoryBusy], card.utilization_rates())?
+    {
         tick.gauge(Metric::GpuBusy, f64::from(busy.gpu));
         tick.gauge(Metric::GpuMemoryBusy, f64::from(busy.memory));
     }
     tick.plain(Metric::GpuPower, card.power_usage().map(watts))?;
-    if let Some(limit) = tick.take(card.enforced_power_limit())? {
+    if let Some(limit) = tick.take(&[Metric::GpuPowerLimit], card.enforced_power_limit())? {
         tick.gauge(Metric::GpuPowerLimit, watts(limit));
         open.info.power_limit_watts = Some(watts(limit));
     }
-    if let Some(millijoules) = tick.take(card.total_energy_consumption())? {
+    if let Some(millijoules) = tick.take(&[Metric::GpuEnergy], card.total_energy_consumption())? {
         tick.out.push(Reading::counter(Metric::GpuEnergy, tick.subject, millijoules));
     }
     tick.plain(Metric::GpuTemperature, card.temperature(TemperatureSensor::Gpu))?;
@@ -141,7 +156,8 @@ pub fn read(open: &mut Open, slow: bool, out: &mut Vec<Reading>) -> Result<(), T
     tick.plain(Metric::GpuClockGraphics, card.clock_info(Clock::Graphics))?;
     tick.plain(Metric::GpuClockSm, card.clock_info(Clock::SM))?;
     tick.plain(Metric::GpuClockMemory, card.clock_info(Clock::Memory))?;
-    if let Some(reasons) = tick.take(card.current_throttle_reasons())? {
+    let throttle = [Metric::GpuThrottleThermal, Metric::GpuThrottlePower];
+    if let Some(reasons) = tick.take(&throttle, card.current_throttle_reasons())? {
         let held = |which: ThrottleReasons| f64::from(u8::from(reasons.intersects(which)));
         tick.gauge(Metric::GpuThrottleThermal, held(THERMAL));
         tick.gauge(Metric::GpuThrottlePower, held(POWER));
@@ -163,8 +179,10 @@ pub fn read(open: &mut Open, slow: bool, out: &mut Vec<Reading>) -> Result<(), T
         )?;
         tick.plain(Metric::GpuPcieSent, card.pcie_throughput(PcieUtilCounter::Send).map(bytes))?;
     }
-    match tick.last_error {
-        Some(error) if tick.made == 0 => Err(over(error)),
+    let (made, last_error) = (tick.made, tick.last_error);
+    open.info.missing = open.missing.iter().map(|metric| metric.name().to_owned()).collect();
+    match last_error {
+        Some(error) if made == 0 => Err(over(error)),
         _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 //! The sampler brings this source along: it runs on the runtime whose lag it
 //! measures, and it knows the queue into the history.
 
+mod files;
 mod limit;
 mod measures;
 mod summary;
@@ -17,13 +18,13 @@ use plimsoll_core::{
 };
 use tokio::sync::watch;
 
-use self::summary::Summary;
+use self::{files::OpenFiles, summary::Summary};
 pub use self::{limit::raise_open_files_limit, measures::OwnMeasures};
 use crate::{kept::Kept, roots::Roots, sources::Options, system::Meminfo, text};
 
 /// The source `self`.
 pub struct Own {
-    roots: Roots,
+    files: OpenFiles,
     options: watch::Receiver<Options>,
     measures: Arc<OwnMeasures>,
     itself: Arc<str>,
@@ -44,7 +45,7 @@ impl Own {
     ) -> Self {
         let meminfo = fs::read(roots.proc.join("meminfo")).unwrap_or_default();
         Self {
-            roots: roots.clone(),
+            files: OpenFiles::new(roots),
             options,
             measures,
             itself: "".into(),
@@ -59,20 +60,6 @@ impl Own {
     fn rss(&mut self) -> Option<u64> {
         let pages = text::number(text::words(self.statm.read().ok()?).nth(1)?)?;
         pages.checked_mul(rustix::param::page_size() as u64)
-    }
-
-    /// Open files, and how many of them are connections.
-    fn files(&self) -> Option<(u64, u64)> {
-        let (mut files, mut sockets) = (0u64, 0u64);
-        for entry in fs::read_dir(self.roots.proc.join("self/fd")).ok()?.flatten() {
-            files += 1;
-            let target = fs::read_link(entry.path());
-            sockets += u64::from(
-                target.is_ok_and(|t| t.as_os_str().as_encoded_bytes().starts_with(b"socket:")),
-            );
-        }
-        // Reading the list takes one itself.
-        Some((files.saturating_sub(1), sockets))
     }
 }
 
@@ -90,7 +77,7 @@ impl Source for Own {
         let measured = self.measures.take();
         let cpu_ns = cpu_time_ns();
         let rss = self.rss();
-        let files = self.files();
+        let files = self.files.count();
         let mut gauge = |metric, value: Option<f64>| {
             if let Some(value) = value {
                 out.push(Reading::gauge(metric, &self.itself, value));
@@ -105,8 +92,9 @@ impl Source for Own {
         gauge(Metric::SelfRss, rss.map(|bytes| bytes as f64));
         let share = rss.zip(self.memory_bytes).map(|(rss, all)| 100.0 * rss as f64 / all as f64);
         gauge(Metric::SelfMemoryShare, share);
-        gauge(Metric::SelfFiles, files.map(|(files, _)| files as f64));
-        gauge(Metric::SelfConnections, files.map(|(_, sockets)| sockets as f64));
+        gauge(Metric::SelfFiles, files.map(|counts| counts.files as f64));
+        let connections = files.and_then(|counts| counts.connections);
+        gauge(Metric::SelfConnections, connections.map(|count| count as f64));
         gauge(Metric::SelfLag, measured.lag_ms);
         gauge(Metric::SelfTasks, Some(measured.tasks as f64));
         gauge(Metric::SelfQueue, Some(measured.queue as f64));
@@ -166,6 +154,7 @@ pub(super) mod tests {
         let files = value(&out, Metric::SelfFiles).unwrap();
         let connections = value(&out, Metric::SelfConnections).unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let started = std::time::Instant::now();
         while started.elapsed() < Duration::from_millis(20) {
             std::hint::spin_loop();
@@ -176,6 +165,6 @@ pub(super) mod tests {
         assert!(value(&out, Metric::SelfConnections).unwrap() >= connections + 1.0);
         assert!(value(&out, Metric::SelfCpu).unwrap() > 0.0);
         assert_eq!(value(&out, Metric::SelfLag), None, "no timer was due since");
-        drop(listener);
+        drop((listener, client));
     }
 }

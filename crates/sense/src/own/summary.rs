@@ -2,7 +2,7 @@
 
 use plimsoll_core::clock::Instant3;
 
-use super::measures::Measured;
+use super::{files::Counts, measures::Measured};
 
 /// How often a line goes to the log.
 const EVERY_MS: i64 = 60_000;
@@ -25,7 +25,7 @@ impl Summary {
         now: Instant3,
         cpu_ns: u64,
         rss: Option<u64>,
-        files: Option<(u64, u64)>,
+        files: Option<Counts>,
         measured: &Measured,
     ) {
         let since_ms = *self.since_ms.get_or_insert(now.monotonic_ms);
@@ -48,8 +48,8 @@ impl Summary {
             rss_peak_mib = %mib(self.rss_peak),
             lag_peak_ms = %known(self.lag_peak_ms),
             tasks = measured.tasks,
-            files = files.map(|(files, _)| files),
-            connections = files.map(|(_, connections)| connections),
+            files = files.map(|counts| counts.files),
+            connections = files.and_then(|counts| counts.connections),
             queue = measured.queue,
             dropped = measured.dropped,
             "the last minute of Plimsoll itself"

@@ -100,7 +100,9 @@ impl Limits {
         let cpu = v1_group(&membership, "cpu")
             .and_then(|path| v1_folder(&mount, &["cpu", "cpu,cpuacct", "cpuacct,cpu"], &path));
         let mut limits = if memory.is_some() || cpu.is_some() {
-            Self::v1(memory, cpu)
+            let cpuset = v1_group(&membership, "cpuset")
+                .and_then(|path| v1_folder(&mount, &["cpuset"], &path));
+            Self::v1(memory, cpu, cpuset)
         } else {
             Self::v2(&membership, &mount)
         };
@@ -111,6 +113,10 @@ impl Limits {
             limits.memory_bytes = None;
             limits.memory_group = None;
         }
+        let online = fs::read(roots.sys.join("devices/system/cpu/online")).unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "a number of cores")]
+        let all = cores_of(&online).map_or(f64::INFINITY, |cores| cores as f64);
+        limits.cpu_cores = limits.cpu_cores.filter(|&cores| cores < all);
         limits
     }
 
@@ -125,6 +131,7 @@ impl Limits {
             if let Some(bytes) = text::only_number(&read("memory.max")) {
                 limits.tighten_memory(bytes, &group);
             }
+            limits.tighten_cores(&read("cpuset.cpus.effective"));
             let cpu = read("cpu.max");
             let mut words = text::words(cpu.trim_ascii());
             if let (Some(quota), Some(period)) =
@@ -136,7 +143,11 @@ impl Limits {
         limits
     }
 
-    fn v1(memory: Option<Vec<PathBuf>>, cpu: Option<Vec<PathBuf>>) -> Self {
+    fn v1(
+        memory: Option<Vec<PathBuf>>,
+        cpu: Option<Vec<PathBuf>>,
+        cpuset: Option<Vec<PathBuf>>,
+    ) -> Self {
         let mut limits = Self { v1: true, ..Self::default() };
         let number = |group: &Path, name: &str| {
             text::only_number(&fs::read(group.join(name)).unwrap_or_default())
@@ -153,6 +164,10 @@ impl Limits {
             {
                 limits.tighten_cpu(quota, period);
             }
+        }
+        for group in cpuset.into_iter().flatten() {
+            let cores = fs::read(group.join("cpuset.effective_cpus")).unwrap_or_default();
+            limits.tighten_cores(&cores);
         }
         limits
     }
@@ -178,6 +193,13 @@ impl Limits {
         }
     }
 
+    /// A container may be kept to some of the cores, without a quota.
+    fn tighten_cores(&mut self, list: &[u8]) {
+        if let Some(cores) = cores_of(list) {
+            self.tighten_cpu(cores, 1);
+        }
+    }
+
     fn tighten_cpu(&mut self, quota: u64, period: u64) {
         if period > 0 {
             #[expect(clippy::cast_precision_loss, reason = "microseconds")]
@@ -185,6 +207,20 @@ impl Limits {
             self.cpu_cores = Some(self.cpu_cores.map_or(cores, |tightest| tightest.min(cores)));
         }
     }
+}
+
+/// How many cores a list such as `0-3,8` names; nothing for an empty one.
+fn cores_of(list: &[u8]) -> Option<u64> {
+    let list = list.trim_ascii();
+    if list.is_empty() {
+        return None;
+    }
+    list.split(|&b| b == b',').try_fold(0u64, |sum, part| {
+        let mut ends = part.splitn(2, |&b| b == b'-');
+        let first = text::number(ends.next()?)?;
+        let last = ends.next().map_or(Some(first), text::number)?;
+        sum.checked_add(last.checked_sub(first)?)?.checked_add(1)
+    })
 }
 
 /// The path of our group under one controller of version 1: `4:memory:/docker/abc`.
@@ -305,6 +341,32 @@ mod tests {
         );
     }
 
+    // AR9
+    #[test]
+    fn a_container_that_is_kept_to_some_cores_is_limited_to_them() {
+        let online = |machine: &Machine| {
+            machine.write(&machine.roots.sys.join("devices/system/cpu/online"), "0-15\n");
+        };
+        let v2 = Machine::new("0::/\n", &[("cpuset.cpus.effective", "0-3,8\n")]);
+        online(&v2);
+        assert_eq!(v2.read(), [(Metric::CgroupCpuLimit, 5.0)]);
+        v2.write(&v2.roots.sys.join("fs/cgroup/cpu.max"), "250000 100000\n");
+        assert_eq!(v2.read(), [(Metric::CgroupCpuLimit, 2.5)], "the tighter of the two");
+
+        let v1 = Machine::new(
+            "4:memory:/docker/abc\n2:cpuset:/docker/abc\n",
+            &[("memory/x", ""), ("cpuset/docker/abc/cpuset.effective_cpus", "2,4\n")],
+        );
+        online(&v1);
+        assert_eq!(v1.read(), [(Metric::CgroupCpuLimit, 2.0)]);
+
+        // All cores, or a quota above them, limit nothing.
+        let files = [("cpuset.cpus.effective", "0-15\n"), ("cpu.max", "3200000 100000\n")];
+        let whole = Machine::new("0::/\n", &files);
+        online(&whole);
+        assert_eq!(whole.read(), []);
+    }
+
     #[test]
     fn without_its_cache_what_a_group_holds_is_unknown() {
         let files = [
@@ -355,7 +417,8 @@ mod tests {
         fn garbage_is_no_limit_and_no_panic(membership: Vec<u8>, content: Vec<u8>) {
             let machine = Machine::new("", &[("cpu.max", ""), ("memory.max", "")]);
             fs::write(machine.roots.proc.join("self/cgroup"), &membership).unwrap();
-            for name in ["cpu.max", "memory.max"] {
+            cores_of(&content);
+            for name in ["cpu.max", "memory.max", "cpuset.cpus.effective"] {
                 fs::write(machine.roots.sys.join("fs/cgroup").join(name), &content).unwrap();
             }
             machine.read();

@@ -81,7 +81,7 @@ fn every_reading_of_the_card_arrives_in_its_unit() {
     assert_eq!((info.pcie_generation_max, info.pcie_width_max), (Some(4), Some(16)));
     assert_eq!(info.vram_total_bytes, Some(25_757_220_864));
     assert_eq!(info.throttle_reasons, ["SW power cap"]);
-    assert!(info.others.is_empty());
+    assert!(info.missing.is_empty() && info.others.is_empty());
 }
 
 #[test]
@@ -107,12 +107,15 @@ fn a_reading_that_the_card_does_not_have_is_left_out_and_is_not_zero() {
     let readings = read(&mut gpu, 0).unwrap();
     assert_eq!(value(&readings, Metric::GpuFan, UUID), None);
     assert_eq!(value(&readings, Metric::GpuBusy, UUID), Some(87.0));
+    let missing = || sources.gpu.borrow().as_ref().unwrap().missing.clone();
+    assert_eq!(missing(), ["gpu.fan"], "the window can name it");
 
     // The driver's own "unknown error" of one reading leaves the others alone.
     driver.set(&with("power", Some("error 999")));
     let readings = read(&mut gpu, 1000).unwrap();
     assert_eq!(value(&readings, Metric::GpuPower, UUID), None);
     assert_eq!(value(&readings, Metric::GpuFan, UUID), Some(62.0));
+    assert_eq!(missing(), ["gpu.power"]);
 
     driver.set("uuid = GPU-5a3f\n");
     let SourceError::Failed(reason) = read(&mut gpu, 2000).unwrap_err() else {

@@ -40,6 +40,7 @@ export const about = (gpu: boolean, start: number, first: boolean): About => ({
         pcie_generation_max: 4,
         pcie_width_max: 16,
         throttle_reasons: [],
+        missing: [],
         others: [],
       }
     : null,
