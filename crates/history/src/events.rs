@@ -6,7 +6,11 @@ use plimsoll_core::{
     mark::{Mark, MarkKind},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{
+    Decode, Row as _, Sqlite, SqliteConnection, Type,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 
 /// An enum of plain words as the text that stands for it.
 fn word<T: Serialize>(value: T) -> String {
@@ -100,28 +104,23 @@ pub(crate) async fn marks(
     from_ms: i64,
     to_ms: i64,
 ) -> Result<Vec<Mark>, sqlx::Error> {
-    let rows = sqlx::query(
+    let query = sqlx::query(
         "SELECT id, at_ms, end_ms, kind, subject, title, detail, ref FROM mark
          WHERE at_ms < ?2 AND (at_ms >= ?1 OR end_ms >= ?1) ORDER BY at_ms, id LIMIT 10000",
-    )
-    .bind(from_ms)
-    .bind(to_ms)
-    .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Mark {
-                id: row.try_get(0)?,
-                at_ms: row.try_get(1)?,
-                end_ms: row.try_get(2)?,
-                kind: from_word(row.try_get(3)?).unwrap_or(MarkKind::History),
-                subject: row.try_get(4)?,
-                title: row.try_get(5)?,
-                detail: row.try_get(6)?,
-                reference: row.try_get(7)?,
-            })
+    );
+    all(connection, query.bind(from_ms).bind(to_ms), |cells| {
+        Ok(Mark {
+            id: cells.next()?,
+            at_ms: cells.next()?,
+            end_ms: cells.next()?,
+            kind: from_word(cells.next()?).unwrap_or(MarkKind::History),
+            subject: cells.next()?,
+            title: cells.next()?,
+            detail: cells.next()?,
+            reference: cells.next()?,
         })
-        .collect()
+    })
+    .await
 }
 
 /// Alerts that held at some moment of the range.
@@ -130,30 +129,25 @@ pub(crate) async fn alerts(
     from_ms: i64,
     to_ms: i64,
 ) -> Result<Vec<AlertRow>, sqlx::Error> {
-    let rows = sqlx::query(
+    let query = sqlx::query(
         "SELECT id, rule, subject, severity, title, start_ms, end_ms, peak, threshold FROM alert
          WHERE start_ms < ?2 AND (end_ms IS NULL OR end_ms >= ?1)
          ORDER BY start_ms, id LIMIT 10000",
-    )
-    .bind(from_ms)
-    .bind(to_ms)
-    .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(AlertRow {
-                id: row.try_get(0)?,
-                rule: row.try_get(1)?,
-                subject: row.try_get(2)?,
-                severity: from_word(row.try_get(3)?).unwrap_or(Severity::Info),
-                title: row.try_get(4)?,
-                start_ms: row.try_get(5)?,
-                end_ms: row.try_get(6)?,
-                peak: row.try_get(7)?,
-                threshold: row.try_get(8)?,
-            })
+    );
+    all(connection, query.bind(from_ms).bind(to_ms), |cells| {
+        Ok(AlertRow {
+            id: cells.next()?,
+            rule: cells.next()?,
+            subject: cells.next()?,
+            severity: from_word(cells.next()?).unwrap_or(Severity::Info),
+            title: cells.next()?,
+            start_ms: cells.next()?,
+            end_ms: cells.next()?,
+            peak: cells.next()?,
+            threshold: cells.next()?,
         })
-        .collect()
+    })
+    .await
 }
 
 /// Newest first: entries of that level and more severe ones.
@@ -164,30 +158,49 @@ pub(crate) async fn log(
     before_ms: Option<i64>,
     limit: u32,
 ) -> Result<Vec<LogEntry>, sqlx::Error> {
-    let rows = sqlx::query(
+    const LEVELS: [LogLevel; 5] =
+        [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+    let query = sqlx::query(
         "SELECT at_ms, level, module, message, fields FROM log
          WHERE at_ms < ?1 AND level <= ?2
            AND (?3 = '' OR instr(lower(module || ' ' || message || ' ' || fields), lower(?3)) > 0)
          ORDER BY at_ms DESC, id DESC LIMIT ?4",
-    )
-    .bind(before_ms.unwrap_or(i64::MAX))
-    .bind(level as u8)
-    .bind(contains)
-    .bind(limit)
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(log_entry).collect()
+    );
+    let query =
+        query.bind(before_ms.unwrap_or(i64::MAX)).bind(level as u8).bind(contains).bind(limit);
+    all(connection, query, |cells| {
+        Ok(LogEntry {
+            at_ms: cells.next()?,
+            level: LEVELS.get(cells.next::<u8>()? as usize).copied().unwrap_or(LogLevel::Info),
+            module: cells.next()?,
+            message: cells.next()?,
+            fields: cells.next()?,
+        })
+    })
+    .await
 }
 
-fn log_entry(row: &SqliteRow) -> Result<LogEntry, sqlx::Error> {
-    const LEVELS: [LogLevel; 5] =
-        [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
-    let level: u8 = row.try_get(1)?;
-    Ok(LogEntry {
-        at_ms: row.try_get(0)?,
-        level: LEVELS.get(usize::from(level)).copied().unwrap_or(LogLevel::Info),
-        module: row.try_get(2)?,
-        message: row.try_get(3)?,
-        fields: row.try_get(4)?,
-    })
+/// The cells of a row, one after the other: in the order in which they were asked for.
+struct Cells<'r> {
+    row: &'r SqliteRow,
+    at: usize,
+}
+
+// === impl Cells ===
+
+impl<'r> Cells<'r> {
+    fn next<T: Decode<'r, Sqlite> + Type<Sqlite>>(&mut self) -> Result<T, sqlx::Error> {
+        self.at += 1;
+        self.row.try_get(self.at - 1)
+    }
+}
+
+/// Every row of an answer, read by `one`.
+async fn all<T>(
+    connection: &mut SqliteConnection,
+    query: Query<'_, Sqlite, SqliteArguments>,
+    one: impl Fn(&mut Cells<'_>) -> Result<T, sqlx::Error>,
+) -> Result<Vec<T>, sqlx::Error> {
+    let rows = query.fetch_all(connection).await?;
+    rows.iter().map(|row| one(&mut Cells { row, at: 0 })).collect()
 }

@@ -8,13 +8,13 @@
 
 mod answers;
 mod backup;
-mod carve;
 mod catalog;
 mod checkpoint;
 mod codec;
 mod db;
 mod delete;
 mod desk;
+mod distribution;
 mod error;
 mod events;
 mod export;

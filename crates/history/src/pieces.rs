@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Connections that help a chart's.
-pub(crate) const HELPERS: usize = 5;
+pub(crate) const HELPERS: usize = 3;
 /// Chunks worth a helper each.
 const WORTH: i64 = 64;
 

@@ -9,6 +9,7 @@ use std::{
 use futures::stream::BoxStream;
 use plimsoll_core::{
     alert::AlertRow,
+    histogram::Histogram,
     log::{LogEntry, LogLevel},
     mark::Mark,
     metric::Kind,
@@ -21,6 +22,7 @@ use crate::{
     codec::points::Columns,
     db::{self, HISTORY},
     desk::Desk,
+    distribution::merged,
     error::{OpenError, ReadError},
     events,
     figures::{extent, freed, list, stats, storage},
@@ -255,6 +257,21 @@ impl Reader {
             increase,
             covered: (covered as f64 / (to_ms - from_ms) as f64).min(1.0),
         }))
+    }
+
+    /// All observations of a range in one histogram, from which percentiles are
+    /// read; `None` for a series that holds none.
+    pub async fn distribution(
+        &self,
+        key: &SeriesKey,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Option<Histogram>, ReadError> {
+        let asked = Self::at(&self.desk, async |desk| {
+            ask_one(desk, key, None, from_ms..to_ms, INCREASE_PX, None).await
+        });
+        let Some((wanted, material)) = asked.await? else { return Ok(None) };
+        Ok(off_the_runtime(move || merged(&material, &wanted)).await)
     }
 
     /// Copies the history into `folder` as `history.db` while recording goes on,

@@ -1,5 +1,8 @@
 //! Opening a database: what it is, how old it is, bringing it up to date.
 
+mod aside;
+mod steps;
+
 use std::{
     fs::File,
     io::Read as _,
@@ -8,21 +11,16 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, SqlSafeStr as _, SqliteConnection,
-    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    ConnectOptions as _, Connection as _, SqliteConnection,
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
+use self::steps::{Step, copy_before_migration};
+pub(crate) use self::{
+    aside::{set_aside, set_aside_in},
+    steps::{HISTORY, STATE},
+};
 use crate::error::{Fault, OpenError, fault_of, reason_of};
-
-/// One step of a schema, numbered and never changed once it was released.
-pub(crate) struct Step {
-    pub version: u32,
-    pub name: &'static str,
-    pub sql: &'static str,
-    /// It throws data away: the file is copied first where the disk has room.
-    pub destructive: bool,
-}
 
 /// A database by its file name and its steps.
 pub(crate) struct Schema {
@@ -34,40 +32,6 @@ pub(crate) struct Schema {
     /// Copied before every migration, destructive or not.
     pub always_copy: bool,
 }
-
-pub(crate) static HISTORY: Schema = Schema {
-    file: "history.db",
-    application_id: 0x504c_4831, // PLH1
-    steps: &[
-        Step {
-            version: 1,
-            name: "first",
-            sql: include_str!("../../../migrations/history/0001_first.sql"),
-            destructive: false,
-        },
-        Step {
-            version: 2,
-            name: "newest",
-            sql: include_str!("../../../migrations/history/0002_newest.sql"),
-            destructive: false,
-        },
-    ],
-    synchronous: SqliteSynchronous::Normal,
-    always_copy: false,
-};
-
-pub(crate) static STATE: Schema = Schema {
-    file: "state.db",
-    application_id: 0x504c_5331, // PLS1
-    steps: &[Step {
-        version: 1,
-        name: "first",
-        sql: include_str!("../../../migrations/state/0001_first.sql"),
-        destructive: false,
-    }],
-    synchronous: SqliteSynchronous::Full,
-    always_copy: true,
-};
 
 /// What the first hundred bytes of a file say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,70 +179,6 @@ impl Schema {
         close(connection).await;
         others.is_ok_and(|n| n > 0)
     }
-
-    async fn migrate(
-        &self,
-        connection: &mut SqliteConnection,
-        path: &Path,
-    ) -> Result<(), OpenError> {
-        let steps = self.steps.iter().map(|step| {
-            Migration::new(
-                step.version.into(),
-                step.name.into(),
-                MigrationType::Simple,
-                step.sql.into_sql_str(),
-                false,
-            )
-        });
-        let migrator = Migrator::with_migrations(steps.collect());
-        let failed = |reason: String| OpenError::Migration { path: path.to_owned(), reason };
-        // Not `run`: its future is not seen to be `Send` (sqlx knows, and offers this way).
-        migrator.run_direct(None, &mut *connection, false).await.map_err(|e| match e {
-            MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _)
-                if fault_of(&e) == Fault::Damaged =>
-            {
-                OpenError::Damaged { path: path.to_owned(), reason: e.to_string() }
-            }
-            e => failed(e.to_string()),
-        })?;
-        // The header says what the file is, for programs that must not open it.
-        let head = format!(
-            "PRAGMA application_id = {}; PRAGMA user_version = {}; PRAGMA wal_checkpoint(TRUNCATE);",
-            self.application_id,
-            self.version()
-        );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(head))
-            .execute(&mut *connection)
-            .await
-            .map_err(|e| failed(e.to_string()))?;
-        Ok(())
-    }
-}
-
-/// Copies the database beside itself. Where the disk has no room for that, a
-/// destructive step would leave no way back: it is refused.
-async fn copy_before_migration(
-    connection: &mut SqliteConnection,
-    path: &Path,
-    version: u32,
-) -> Result<(), OpenError> {
-    let failed = |reason: String| OpenError::Migration { path: path.to_owned(), reason };
-    let copy = path.with_extension(format!("before-v{}.db", version + 1));
-    let bytes = std::fs::metadata(path).map_or(0, |m| m.len());
-    let room = path.parent().and_then(available_bytes);
-    if room.is_some_and(|room| room < bytes + bytes / 10) {
-        return Err(failed(format!(
-            "the disk has no room for the copy that is made first ({} MiB). Free some space and start again",
-            bytes >> 20
-        )));
-    }
-    let _ = std::fs::remove_file(&copy);
-    sqlx::query("VACUUM INTO ?1")
-        .bind(copy.to_string_lossy().into_owned())
-        .execute(&mut *connection)
-        .await
-        .map_err(|e| failed(format!("copying it first failed: {e}")))?;
-    Ok(())
 }
 
 /// What an ordinary user may still write on the file system of `folder`.
@@ -300,66 +200,6 @@ pub(crate) fn sidecar(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-/// Moves a damaged database away, with its `-wal` and `-shm`, under a dated name.
-pub(crate) fn set_aside(path: &Path, now_ms: i64) -> std::io::Result<PathBuf> {
-    let stem =
-        path.file_stem().map_or_else(|| "history".into(), |s| s.to_string_lossy().into_owned());
-    let stamp = stamp(now_ms);
-    let mut aside = path.with_file_name(format!("{stem}-damaged-{stamp}.db"));
-    let mut n = 2;
-    while aside.exists() {
-        aside = path.with_file_name(format!("{stem}-damaged-{stamp}-{n}.db"));
-        n += 1;
-    }
-    // The log first: a crash between the steps must not leave it beside a new file.
-    for suffix in ["-wal", "-shm"] {
-        match std::fs::rename(sidecar(path, suffix), sidecar(&aside, suffix)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-    }
-    std::fs::rename(path, &aside)?;
-    Ok(aside)
-}
-
-/// Databases that were set aside in that folder, newest last.
-pub(crate) fn set_aside_in(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with("history-damaged-") && name.ends_with(".db")
-        })
-        .collect();
-    found.sort();
-    found
-}
-
-/// `20261121-143005`, in UTC. Days to a date after Howard Hinnant,
-/// "chrono-Compatible Low-Level Date Algorithms".
-fn stamp(now_ms: i64) -> String {
-    let seconds = now_ms.div_euclid(1000);
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let mp = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!(
-        "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
 }
 
 pub(crate) async fn begin(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
@@ -448,12 +288,5 @@ mod tests {
         let vacuum: i64 =
             sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&mut connection).await.unwrap();
         assert_eq!(vacuum, 2, "not incremental");
-    }
-
-    #[test]
-    fn a_stamp_is_the_date_in_utc() {
-        assert_eq!(stamp(0), "19700101-000000");
-        assert_eq!(stamp(1_795_271_405_123), "20261121-143005");
-        assert_eq!(stamp(951_782_400_000), "20000229-000000");
     }
 }

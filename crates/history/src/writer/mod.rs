@@ -2,27 +2,24 @@
 //! between ticks, in small steps, driven by the time of the ticks: an idle
 //! history has no timer of its own.
 
+mod faults;
+mod write;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use plimsoll_core::{
-    clock::Clock,
-    mark::{Mark, MarkKind},
-    reading::Tick,
-};
+use plimsoll_core::clock::Clock;
 use sqlx::{Row as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     catalog::Catalog,
-    codec::{Sample, tick},
+    codec::Sample,
     db::{self, HISTORY},
-    error::{Fault, OpenError, ReadError, fault_of, is_full, reason_of},
-    events,
-    faults::may_be_killed,
+    error::{Fault, OpenError, ReadError, fault_of, reason_of},
     history::Shared,
     lane::Lane,
     options::Options,
@@ -30,18 +27,12 @@ use crate::{
     retention::Round,
     seal::Job,
     status::{Recording, RecordingStatus},
-    timeline::{Cause, Place, Timeline},
+    timeline::Timeline,
 };
 
-/// While paused, writing is tried again so often.
-const RETRY_MS: i64 = 2000;
 /// Log entries wait this long for company.
 const LOG_MS: u64 = 5000;
 const LOG_BATCH: usize = 100;
-/// A clock that leaps further than this is not trusted to make data old...
-const LEAP_MS: i64 = 86_400_000;
-/// ...until it has stood for so long.
-const HOLD_MS: i64 = 86_400_000;
 /// A write-ahead log longer than that is checkpointed before its time: it only
 /// grows so fast while much is written at once.
 const LONG_LOG: u64 = 16 << 20;
@@ -205,27 +196,6 @@ impl Writer {
         Ok(())
     }
 
-    fn put_aside(&mut self, reason: &str) -> Result<(), OpenError> {
-        let now_ms = self.clock.now().wall_ms;
-        let path = &self.shared.path;
-        let aside = db::set_aside(path, now_ms).map_err(|e| OpenError::Unusable {
-            path: path.clone(),
-            reason: format!("it is damaged ({reason}) and could not be set aside: {e}"),
-        })?;
-        self.shared.replaced();
-        tracing::error!(reason, aside = %aside.display(), "the history is damaged and was set aside");
-        let mut mark =
-            Mark::new(now_ms, MarkKind::History, "The history was damaged; a new one was begun");
-        mark.detail = format!(
-            "The damaged database is kept as {}. `plimsoll history recover` brings back what can be read.",
-            aside.display()
-        );
-        self.shared.tell(mark.clone());
-        self.queue.lock().marks.push_back(mark);
-        self.set_aside.push(aside);
-        Ok(())
-    }
-
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
         let queue = self.queue.clone();
         let mut log_since: Option<tokio::time::Instant> = None;
@@ -378,213 +348,6 @@ impl Writer {
         }
     }
 
-    async fn write_events(&mut self, flush: bool) -> Result<(), sqlx::Error> {
-        let (marks, alerts, log) = {
-            let waiting = self.queue.lock();
-            let log = if flush || waiting.log.len() >= LOG_BATCH {
-                waiting.log.iter().cloned().collect()
-            } else {
-                Vec::new()
-            };
-            if waiting.marks.is_empty() && waiting.alerts.is_empty() && log.is_empty() {
-                return Ok(());
-            }
-            let marks: Vec<_> = waiting.marks.iter().cloned().collect();
-            let alerts: Vec<_> = waiting.alerts.iter().cloned().collect();
-            (marks, alerts, log)
-        };
-        let Some(connection) = self.connection.as_mut() else { return Ok(()) };
-        let outcome = async {
-            db::begin(connection).await?;
-            for mark in &marks {
-                events::insert_mark(connection, mark).await?;
-            }
-            for alert in &alerts {
-                events::put_alert(connection, alert).await?;
-            }
-            for entry in &log {
-                events::insert_log(connection, entry).await?;
-            }
-            db::commit(connection).await
-        };
-        db::or_rollback(outcome.await, connection).await?;
-        // Only now do they leave the queue: a fault above loses nothing.
-        let mut waiting = self.queue.lock();
-        for mark in &marks {
-            if waiting.marks.front() == Some(mark) {
-                waiting.marks.pop_front();
-            }
-        }
-        waiting.alerts.retain(|a| !alerts.contains(a));
-        waiting.log.drain(..log.len());
-        drop(waiting);
-        self.committed();
-        Ok(())
-    }
-
-    async fn write_tick(&mut self, tick: &Tick) -> Result<(), sqlx::Error> {
-        let place = self.timeline.place(tick.at);
-        self.catalog.samples(&tick.readings, place.at_ms, &self.options, &mut self.samples);
-        let payload = tick::encode(&self.samples);
-        if place.epoch.is_none() && self.catalog.unsaved.is_empty() {
-            let Some(connection) = self.connection.as_mut() else { return Ok(()) };
-            may_be_killed!("commit");
-            insert_tick(connection, self.seq + 1, self.epoch, place.at_ms, payload).await?;
-            may_be_killed!("committed");
-        } else {
-            let outcome = self.write_first_of_its_kind(place, payload).await;
-            let Some(connection) = self.connection.as_mut() else { return Ok(()) };
-            db::or_rollback(outcome, connection).await?;
-        }
-        if let Some(Cause::Forward { ms }) = place.epoch
-            && ms > LEAP_MS
-        {
-            self.hold_purge_until_ms = tick.at.monotonic_ms + HOLD_MS;
-        }
-        self.seq += 1;
-        self.timeline.accept(tick.at, place);
-        if let Some(lane) = self.lanes.last_mut() {
-            lane.last_ms = place.at_ms;
-        }
-        Ok(())
-    }
-
-    /// A tick that brings new series, or begins an epoch: all in one transaction.
-    async fn write_first_of_its_kind(
-        &mut self,
-        place: Place,
-        payload: Vec<u8>,
-    ) -> Result<(), sqlx::Error> {
-        let Some(connection) = self.connection.as_mut() else { return Ok(()) };
-        let mut lanes = self.lanes.clone();
-        let mut epoch = self.epoch;
-        let mut made = None;
-        db::begin(connection).await?;
-        if place.lane {
-            if let Some(last) = lanes.last_mut() {
-                last.closed = true;
-                last.save(connection).await?;
-            }
-            let id = lanes.last().map_or(1, |lane| lane.id + 1);
-            let lane = Lane::begin(id, place.at_ms, self.seq);
-            lane.save(connection).await?;
-            lanes.push(lane);
-        }
-        if let Some(cause) = place.epoch {
-            epoch += 1;
-            sqlx::query("INSERT INTO epoch (id, lane, started_ms, cause) VALUES (?, ?, ?, ?)")
-                .bind(epoch)
-                .bind(lanes.last().map_or(1, |lane| lane.id))
-                .bind(place.at_ms)
-                .bind(cause.name())
-                .execute(&mut *connection)
-                .await?;
-            if let Some(title) = cause.title() {
-                let mut mark = Mark::new(place.at_ms, MarkKind::Clock, title);
-                mark.id = events::insert_mark(connection, &mark).await?;
-                made = Some(mark);
-            }
-        }
-        self.catalog.save(connection).await?;
-        insert_tick(connection, self.seq + 1, epoch, place.at_ms, payload).await?;
-        may_be_killed!("commit");
-        db::commit(connection).await?;
-        may_be_killed!("committed");
-        if let Some(mark) = made {
-            self.shared.tell(mark);
-        }
-        self.catalog.saved();
-        self.lanes = lanes;
-        self.epoch = epoch;
-        Ok(())
-    }
-
-    // --- faults ---
-
-    async fn fail(&mut self, error: sqlx::Error) {
-        match fault_of(&error) {
-            Fault::Damaged => self.replace(&error.to_string()).await,
-            Fault::Pause => {
-                self.pause(reason_of(&error));
-                // A full disk passes; whatever else it is, a fresh connection tells.
-                if !is_full(&error)
-                    && let Some(connection) = self.connection.take()
-                {
-                    db::close(connection).await;
-                }
-            }
-        }
-    }
-
-    /// Sets the damaged database aside and goes on in a new one.
-    async fn replace(&mut self, reason: &str) {
-        if let Some(connection) = self.connection.take() {
-            db::close(connection).await;
-        }
-        let outcome = match self.put_aside(reason) {
-            Ok(()) => self.attach().await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = outcome {
-            self.pause(error.to_string());
-        }
-    }
-
-    fn pause(&mut self, reason: String) {
-        let now = self.clock.now();
-        if self.paused.is_none() {
-            tracing::error!(reason, "recording is paused");
-        }
-        let since = self.paused.take().map_or(now.wall_ms, |(_, since)| since);
-        self.paused = Some((reason, since));
-        self.retry_at_ms = now.monotonic_ms + RETRY_MS;
-        self.queue.lock().paused = true;
-        self.publish();
-    }
-
-    async fn try_again(&mut self) -> bool {
-        let now = self.clock.now();
-        if now.monotonic_ms < self.retry_at_ms {
-            return false;
-        }
-        self.retry_at_ms = now.monotonic_ms + RETRY_MS;
-        if self.connection.is_none()
-            && let Err(error) = self.attach().await
-        {
-            self.pause(match error {
-                OpenError::Unusable { reason, .. } => reason,
-                error => error.to_string(),
-            });
-            return false;
-        }
-        // The proof is a write that succeeds: a mark over the span without recording.
-        let Some((reason, since)) = self.paused.clone() else { return true };
-        let Some(connection) = self.connection.as_mut() else { return false };
-        let mut mark = Mark::new(since, MarkKind::History, "Recording was paused");
-        mark.end_ms = Some(now.wall_ms);
-        mark.detail = reason;
-        match events::insert_mark(connection, &mark).await {
-            Ok(id) => mark.id = id,
-            Err(error) => {
-                self.fail(error).await;
-                return false;
-            }
-        }
-        self.shared.tell(mark);
-        // What was being sealed is made again.
-        let unfinished = sqlx::query("UPDATE slot SET state = 2 WHERE state = 0");
-        if let Err(error) = unfinished.execute(connection).await {
-            self.fail(error).await;
-            return false;
-        }
-        tracing::info!("recording goes on");
-        self.job = None;
-        self.round = Some(Round::Rows);
-        self.paused = None;
-        self.queue.lock().paused = false;
-        true
-    }
-
     fn publish(&mut self) {
         let state = match &self.paused {
             _ if !self.options.enabled => Recording::Off,
@@ -623,21 +386,4 @@ impl Writer {
         }
         db::close(connection).await;
     }
-}
-
-async fn insert_tick(
-    connection: &mut SqliteConnection,
-    seq: i64,
-    epoch: i64,
-    at_ms: i64,
-    payload: Vec<u8>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO tick (seq, epoch, at_ms, payload) VALUES (?, ?, ?, ?)")
-        .bind(seq)
-        .bind(epoch)
-        .bind(at_ms)
-        .bind(payload)
-        .execute(connection)
-        .await?;
-    Ok(())
 }
