@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -98,21 +99,35 @@ impl System {
 
     fn output(&self, args: &[&str]) -> Output {
         let mut command = Command::new(self.path("checkout/run.sh"));
+        self.dress(command.args(args).stdin(Stdio::null()));
+        let _ = fs::remove_file(self.path("calls"));
+        command.output().unwrap()
+    }
+
+    /// What a person sees who types `answer` where they are asked.
+    fn asked(&self, args: &str, answer: &str) -> String {
+        let run = format!("{} {args}", self.path("checkout/run.sh").display());
+        // A terminal of its own, as a person has one.
+        let mut command = Command::new("/usr/bin/script");
+        self.dress(command.args(["-q", "-e", "-c", &run, "/dev/null"]).stdin(Stdio::piped()));
+        let _ = fs::remove_file(self.path("calls"));
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{answer}").unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    fn dress(&self, command: &mut Command) {
         command
-            .args(args)
             .env_clear()
             .env("PATH", self.path("bin"))
             .env("HOME", self.path("home"))
-            .env("CARGO_TARGET_DIR", self.path("target"))
-            .stdin(Stdio::null());
+            .env("CARGO_TARGET_DIR", self.path("target"));
         if self.display {
             command.env("DISPLAY", ":0");
         }
         if self.skip_packages {
             command.env("PLIMSOLL_SKIP_PACKAGES", "1");
         }
-        let _ = fs::remove_file(self.path("calls"));
-        command.output().unwrap()
     }
 
     /// What was called by a run that succeeds, a line each.
@@ -271,6 +286,21 @@ fn without_a_display_it_says_so_and_offers_to_record_without_a_window() {
         assert!(words.contains(part), "{part} is missing in {words}");
     }
     assert!(system.calls().is_empty(), "nothing is installed unasked: {:?}", system.calls());
+}
+
+#[test]
+fn without_a_display_a_person_is_asked_and_yes_records_without_a_window() {
+    let mut system = System::new();
+    system.display = false;
+    let words = system.asked("--demo -- --ui 127.0.0.1:0", "y");
+    assert!(words.contains("run 'plimsoll up' now?"), "{words}");
+    let calls = system.calls();
+    assert_eq!(calls.last().unwrap(), "plimsoll up --demo --ui 127.0.0.1:0");
+    assert!(calls.contains(&"cargo build --release --locked -p plimsoll".to_owned()), "{calls:?}");
+    assert!(!calls.iter().any(|call| call.contains("webkit")), "what no window needs: {calls:?}");
+
+    system.asked("", "n");
+    assert_eq!(system.calls(), Vec::<String>::new());
 }
 
 #[test]
