@@ -9,7 +9,11 @@
 )]
 
 mod basics;
-mod faults;
+mod clocks;
+mod damage;
+mod disk;
 mod kill;
 mod model;
+mod retention;
+mod versions;
 mod world;
