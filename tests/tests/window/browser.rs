@@ -13,6 +13,7 @@ async fn a_browser_shows_the_same_pages_behind_a_token_that_serves_once() -> Res
     let mut desk = Desk::new(&home)?;
     let page = desk.browser(&home, &link).await?;
     steps::settled(&page).await?;
+    steps::shot(&page, "overview-browser").await?;
     let address = page.script("return location.href").await?;
     assert!(!address.as_str().unwrap_or_default().contains("token"), "{address}");
 

@@ -82,5 +82,6 @@ async fn a_card_named_in_the_settings_shows_its_vram() -> Result<()> {
     steps::settled(&page).await?;
     assert_eq!(reading(&page, "VRAM").await?.0, 12.0);
     page.says("RTX 4090").await?;
+    steps::shot(&page, "overview-card").await?;
     page.close().await
 }

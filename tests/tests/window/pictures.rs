@@ -47,8 +47,8 @@ async fn every_page_is_shown_with_this_machines_numbers() -> Result<()> {
     let page = desk.window(&home, &[]).await?;
     page.find("main .btn.primary").await?;
     if let Some(folder) = shots() {
-        page.live_for(Duration::from_secs(1)).await;
-        page.picture(&folder.join("welcome-real-dark.png")).await?;
+        page.live_for(Duration::from_secs(4)).await;
+        page.picture(&folder.join("welcome-real.png")).await?;
     }
     steps::settled(&page).await?;
     page.live_for(Duration::from_secs(if shots().is_some() { 20 } else { 1 })).await;

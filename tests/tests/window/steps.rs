@@ -1,7 +1,9 @@
 //! What a person does on every page.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use plimsoll_tests::{page::Page, wait};
+use plimsoll_tests::{desk::shots, page::Page, wait};
 use thirtyfour::By;
 
 /// Opens a page by its place in the rail.
@@ -47,4 +49,11 @@ pub async fn set(page: &Page, key: &str, text: &str) -> Result<()> {
         Ok(Some(()))
     })
     .await
+}
+
+/// A picture of what the test has before it, where pictures were asked for.
+pub async fn shot(page: &Page, name: &str) -> Result<()> {
+    let Some(folder) = shots() else { return Ok(()) };
+    page.live_for(Duration::from_secs(5)).await;
+    page.picture(&folder.join(format!("{name}.png"))).await
 }
