@@ -1,7 +1,7 @@
 // The editor of the file: CodeMirror with TOML's colours, and what is wrong
 // with a line written under it, with the mend as a link.
 
-import { defaultKeymap, history, historyField, historyKeymap, indentWithTab } from '@codemirror/commands';
+import { defaultKeymap, history, historyField, historyKeymap } from '@codemirror/commands';
 import { HighlightStyle, StreamLanguage, syntaxHighlighting } from '@codemirror/language';
 import { toml } from '@codemirror/legacy-modes/mode/toml';
 import { EditorState, StateEffect, StateField, type Extension, type Text } from '@codemirror/state';
@@ -182,8 +182,8 @@ export function extensions(onchange: (text: string) => void, oncursor: () => voi
     problemField,
     EditorState.tabSize.of(2),
     EditorView.contentAttributes.of({ 'aria-label': 'plimsoll.toml', spellcheck: 'false' }),
-    // Tab leaves the editor after Escape: it must not be a trap for the keyboard.
-    keymap.of([...defaultKeymap, ...historyKeymap, indentWithTab]),
+    // Tab goes on to what comes next: the editor must not be a trap for the keyboard.
+    keymap.of([...defaultKeymap, ...historyKeymap]),
     EditorView.updateListener.of((update) => {
       if (
         update.docChanged &&

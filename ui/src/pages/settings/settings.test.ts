@@ -51,6 +51,26 @@ it('a change is staged, shown as a diff, applied, and undone', async () => {
   );
 });
 
+it('of several values one is chosen with the arrows, and Tab stops once', async () => {
+  router.go('settings', 'window');
+  await fireEvent(window, new HashChangeEvent('hashchange'));
+  const group = await screen.findByRole('radiogroup', { name: 'Theme' });
+  const stops = () =>
+    within(group)
+      .getAllByRole<HTMLElement>('radio')
+      .map((r) => [r.textContent, r.tabIndex]);
+  expect(stops()).toEqual([
+    ['system', 0],
+    ['dark', -1],
+    ['light', -1],
+  ]);
+  within(group).getByRole('radio', { name: 'system' }).focus();
+  await fireEvent.keyDown(document.activeElement!, { key: 'ArrowLeft' });
+  expect(draft.staged.get('window.theme')).toBe('light');
+  await waitFor(() => expect(stops()[2]).toEqual(['light', 0]));
+  expect(document.activeElement?.textContent).toBe('light');
+});
+
 it('what cannot be read is refused in words and never staged', async () => {
   await fireEvent.input(field('Most disk space'), { target: { value: 'lots' } });
   expect(within(row('Most disk space')).getByRole('alert').textContent).toBe(
@@ -75,7 +95,7 @@ it('a search finds settings of every section, and says so when it finds none', a
 });
 
 it('"keep less" stages the shorter span and says what it frees', async () => {
-  const table = await screen.findByRole('table', { name: '' });
+  const table = await screen.findByRole('table', { name: 'What each kind holds' });
   const raw = within(table).getByText('Every second').closest('tr')!;
   await fireEvent.click(within(raw).getByRole('button', { name: 'Stage' }));
   expect(draft.staged.get('history.keep.raw_hours')).toBe(12);
