@@ -5,10 +5,10 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 
 use crate::{
+    chunks::Helper,
     db::{self, Found, HISTORY},
     error::{Fault, OpenError, ReadError, fault_of},
     history::Shared,
-    pieces::Helper,
     recorder::Queue,
     tail::Tail,
 };

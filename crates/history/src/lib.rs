@@ -10,6 +10,7 @@ mod answers;
 mod backup;
 mod catalog;
 mod checkpoint;
+mod chunks;
 mod codec;
 mod db;
 mod delete;

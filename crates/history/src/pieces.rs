@@ -1,37 +1,23 @@
-//! Reading the chunks of a question, by several connections where they are many.
-//!
-//! A chunk is a page or two somewhere in the file. While the file is in the
-//! kernel's cache that is nothing; after a start each is a wait for the disk, and
-//! a disk answers several as quickly as one.
+//! Which chunks a question needs, and reading them.
 
 use std::{cmp::Reverse, ops::Range};
 
 use futures::future::join_all;
 use plimsoll_core::{metric::Kind, series::Level};
-use sqlx::{Row as _, SqliteConnection};
 
 use crate::{
+    chunks::{LAST, MORE, read_chunks},
     codec::{Sample, points::BLOCK_MS, quantise, raw},
-    db::{self, HISTORY},
     desk::Desk,
     error::ReadError,
-    history::Shared,
     lane::{Lane, slot_of},
-    moment::{Moment, purged_of},
+    moment::Moment,
     query::{LanePieces, Material, Piece, Wanted, level_for, step_for},
     rollup::GAP_TENTHS,
 };
 
-/// Connections that help a chart's.
-pub(crate) const HELPERS: usize = 3;
 /// Chunks worth a helper each.
 const WORTH: i64 = 64;
-
-/// A further connection, opened when it is first of use.
-#[derive(Default)]
-pub(crate) struct Helper {
-    link: Option<(u64, SqliteConnection)>,
-}
 
 /// Slots of one level of a lane that begin after one moment and before another.
 struct Span {
@@ -97,42 +83,6 @@ impl Head {
         let data = *at..at.checked_add(length).filter(|end| *end <= all.len())?;
         *at = data.end;
         Some(Self { span, series, from_ms, data })
-    }
-}
-
-// === impl Helper ===
-
-impl Helper {
-    pub(crate) async fn close(&mut self) {
-        if let Some((_, connection)) = self.link.take() {
-            db::close(connection).await;
-        }
-    }
-
-    /// Chunks as [`Desk::begin`]'s connection would read them; `None` where this
-    /// one may see another state. What is sealed never changes until it is purged.
-    async fn chunks(
-        &mut self,
-        shared: &Shared,
-        purged: &[i64; 5],
-        spans: &str,
-        ids: &[u32],
-    ) -> Option<Vec<u8>> {
-        let generation = shared.generation();
-        if self.link.as_ref().is_none_or(|(g, _)| *g != generation) {
-            self.close().await;
-            self.link = Some((generation, HISTORY.helper_reader(&shared.path).await.ok()?));
-        }
-        let (_, connection) = self.link.as_mut()?;
-        match read_chunks(connection, BESIDE, spans, ids).await {
-            Ok((seen, data)) => (seen == *purged).then_some(data),
-            Err(error) => {
-                // The question is answered without it; damage is met again there.
-                tracing::debug!(%error, "a helping connection failed");
-                self.close().await;
-                None
-            }
-        }
     }
 }
 
@@ -346,58 +296,6 @@ fn share(spans: &[Span], wanted: &[Wanted], most: usize) -> Vec<Vec<u32>> {
     ids.chunks(each).map(<[u32]>::to_vec).collect()
 }
 
-/// All chunks in one row: a row costs two switches of threads, and years of a
-/// few series are hundreds of chunks. Each stands in it as span, series, start
-/// and length in digits, then its bytes.
-macro_rules! chunks {
-    ($before:literal, $after:literal) => {
-        concat!(
-            $before,
-            "SELECT 2, CAST(group_concat(
-                 r.key || ' ' || c.series || ' ' || s.from_ms || ' ' ||
-                 CASE WHEN r.value ->> 4 AND substr(c.data, 2, 1) IN (x'09', x'0a')
-                 THEN min(length(c.data), 1536) || ' ' || substr(c.data, 1, 1536)
-                 ELSE length(c.data) || ' ' || c.data END,
-                 '') AS BLOB)
-             FROM json_each(?1) r CROSS JOIN slot s
-             ON s.level = r.value ->> 0 AND s.from_ms > r.value ->> 2 AND s.from_ms < r.value ->> 3
-             CROSS JOIN json_each(?2) j CROSS JOIN chunk c
-             ON c.slot = s.id AND c.series = j.value
-             WHERE s.lane = r.value ->> 1 AND s.state = 1",
-            $after
-        )
-    };
-}
-/// The last of a question.
-const LAST: &str = chunks!("", "; COMMIT");
-/// With more to come.
-const MORE: &str = chunks!("", "");
-/// In a transaction of its own, with what was purged in its view.
-const BESIDE: &str = chunks!("BEGIN; SELECT 1, level, until_ms FROM purged; ", "; COMMIT");
-
-async fn read_chunks(
-    connection: &mut SqliteConnection,
-    text: &'static str,
-    spans: &str,
-    ids: &[u32],
-) -> Result<([i64; 5], Vec<u8>), sqlx::Error> {
-    let rows = sqlx::query(text).bind(spans).bind(list(ids)).fetch_all(connection).await?;
-    let (mut purged, mut data) = ([i64::MIN; 5], Vec::new());
-    for row in &rows {
-        match row.try_get::<i64, _>(0)? {
-            1 => purged_of(row, &mut purged)?,
-            _ => data = row.try_get::<Option<Vec<u8>>, _>(1)?.unwrap_or_default(),
-        }
-    }
-    Ok((purged, data))
-}
-
-/// As JSON.
-fn list(ids: &[u32]) -> String {
-    let words: Vec<String> = ids.iter().map(u32::to_string).collect();
-    format!("[{}]", words.join(","))
-}
-
 /// How far before a range its first pair of totals may begin.
 fn reach(wanted: &[Wanted]) -> i64 {
     wanted
@@ -411,17 +309,6 @@ fn reach(wanted: &[Wanted]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{
-        chunk::{KIND_COUNTER_BLOCKS, KIND_GAUGE_BLOCKS},
-        points::HEAD,
-    };
-
-    #[test]
-    fn the_statement_knows_the_kinds_with_blocks_and_their_length() {
-        let kinds = format!("(x'{KIND_GAUGE_BLOCKS:02x}', x'{KIND_COUNTER_BLOCKS:02x}')");
-        assert!(LAST.contains(&kinds), "{kinds}");
-        assert!(LAST.contains(&format!("substr(c.data, 1, {HEAD})")));
-    }
 
     #[test]
     fn only_slots_that_lie_whole_in_the_range_are_read_in_blocks() {

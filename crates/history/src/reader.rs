@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     answers::{ExportRow, Increase, RawPage, RawValue, Stats, Stored, StoredKind},
+    chunks::HELPERS,
     codec::points::Columns,
     db::{self, HISTORY},
     desk::Desk,
@@ -28,7 +29,7 @@ use crate::{
     figures::{extent, freed, list, stats, storage},
     history::Shared,
     offload::off_the_runtime,
-    pieces::{Asked, HELPERS},
+    pieces::Asked,
     query::{Material, Wanted, grown},
     recorder::Queue,
     shown::{answer_one, numbers},

@@ -244,6 +244,15 @@ impl Points {
         }
     }
 
+    /// No points, of the same kind.
+    pub(crate) fn none(&self) -> Points {
+        match self {
+            Points::Gauge(_) => Points::Gauge(Vec::new()),
+            Points::Counter(_) => Points::Counter(Vec::new()),
+            Points::Histogram(_) => Points::Histogram(Vec::new()),
+        }
+    }
+
     /// All of them as one point at `at_ms`.
     pub(crate) fn together(self, at_ms: i64) -> Points {
         fn one<T: Roll>(points: Vec<At<T>>, at_ms: i64) -> Vec<At<T>> {

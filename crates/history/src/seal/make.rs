@@ -113,6 +113,11 @@ pub(super) fn make_coarse(
         };
         let Some((mut points, cadence_ms)) = rolled else { continue };
         points.retain(|at| (from_ms..to_ms).contains(&at));
+        if !points.times().is_sorted_by(|a, b| a < b) {
+            // Slots that overlap are damage: what they hold is put in order.
+            points.interleave(points.none());
+            points = points.coarser(step);
+        }
         let times = points.times();
         let (Some(&first_ms), Some(&last_ms)) = (times.first(), times.last()) else { continue };
         let data = points::encode_points(&points, from_ms, step, cadence_ms);

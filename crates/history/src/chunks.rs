@@ -1,0 +1,125 @@
+//! Reading chunks by one statement, and by several connections where they are many.
+//!
+//! A chunk is a page or two somewhere in the file. While the file is in the
+//! kernel's cache that is nothing; after a start each is a wait for the disk, and
+//! a disk answers several as quickly as one.
+
+use sqlx::{Row as _, SqliteConnection};
+
+use crate::{
+    db::{self, HISTORY},
+    history::Shared,
+    moment::purged_of,
+};
+
+/// Connections that help a chart's.
+pub(crate) const HELPERS: usize = 3;
+/// A further connection, opened when it is first of use.
+#[derive(Default)]
+pub(crate) struct Helper {
+    link: Option<(u64, SqliteConnection)>,
+}
+
+// === impl Helper ===
+
+impl Helper {
+    pub(crate) async fn close(&mut self) {
+        if let Some((_, connection)) = self.link.take() {
+            db::close(connection).await;
+        }
+    }
+
+    /// Chunks as [`Desk::begin`]'s connection would read them; `None` where this
+    /// one may see another state. What is sealed never changes until it is purged.
+    pub(crate) async fn chunks(
+        &mut self,
+        shared: &Shared,
+        purged: &[i64; 5],
+        spans: &str,
+        ids: &[u32],
+    ) -> Option<Vec<u8>> {
+        let generation = shared.generation();
+        if self.link.as_ref().is_none_or(|(g, _)| *g != generation) {
+            self.close().await;
+            self.link = Some((generation, HISTORY.helper_reader(&shared.path).await.ok()?));
+        }
+        let (_, connection) = self.link.as_mut()?;
+        match read_chunks(connection, BESIDE, spans, ids).await {
+            Ok((seen, data)) => (seen == *purged).then_some(data),
+            Err(error) => {
+                // The question is answered without it; damage is met again there.
+                tracing::debug!(%error, "a helping connection failed");
+                self.close().await;
+                None
+            }
+        }
+    }
+}
+
+/// All chunks in one row: a row costs two switches of threads, and years of a
+/// few series are hundreds of chunks. Each stands in it as span, series, start
+/// and length in digits, then its bytes.
+macro_rules! chunks {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "SELECT 2, CAST(group_concat(
+                 r.key || ' ' || c.series || ' ' || s.from_ms || ' ' ||
+                 CASE WHEN r.value ->> 4 AND substr(c.data, 2, 1) IN (x'09', x'0a')
+                 THEN min(length(c.data), 1536) || ' ' || substr(c.data, 1, 1536)
+                 ELSE length(c.data) || ' ' || c.data END,
+                 '') AS BLOB)
+             FROM json_each(?1) r CROSS JOIN slot s
+             ON s.level = r.value ->> 0 AND s.from_ms > r.value ->> 2 AND s.from_ms < r.value ->> 3
+             CROSS JOIN json_each(?2) j CROSS JOIN chunk c
+             ON c.slot = s.id AND c.series = j.value
+             WHERE s.lane = r.value ->> 1 AND s.state = 1",
+            $after
+        )
+    };
+}
+/// The last of a question.
+pub(crate) const LAST: &str = chunks!("", "; COMMIT");
+/// With more to come.
+pub(crate) const MORE: &str = chunks!("", "");
+/// In a transaction of its own, with what was purged in its view.
+const BESIDE: &str = chunks!("BEGIN; SELECT 1, level, until_ms FROM purged; ", "; COMMIT");
+
+pub(crate) async fn read_chunks(
+    connection: &mut SqliteConnection,
+    text: &'static str,
+    spans: &str,
+    ids: &[u32],
+) -> Result<([i64; 5], Vec<u8>), sqlx::Error> {
+    let rows = sqlx::query(text).bind(spans).bind(list(ids)).fetch_all(connection).await?;
+    let (mut purged, mut data) = ([i64::MIN; 5], Vec::new());
+    for row in &rows {
+        match row.try_get::<i64, _>(0)? {
+            1 => purged_of(row, &mut purged)?,
+            _ => data = row.try_get::<Option<Vec<u8>>, _>(1)?.unwrap_or_default(),
+        }
+    }
+    Ok((purged, data))
+}
+
+/// As JSON.
+fn list(ids: &[u32]) -> String {
+    let words: Vec<String> = ids.iter().map(u32::to_string).collect();
+    format!("[{}]", words.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{
+        chunk::{KIND_COUNTER_BLOCKS, KIND_GAUGE_BLOCKS},
+        points::HEAD,
+    };
+
+    #[test]
+    fn the_statement_knows_the_kinds_with_blocks_and_their_length() {
+        let kinds = format!("(x'{KIND_GAUGE_BLOCKS:02x}', x'{KIND_COUNTER_BLOCKS:02x}')");
+        assert!(LAST.contains(&kinds), "{kinds}");
+        assert!(LAST.contains(&format!("substr(c.data, 1, {HEAD})")));
+    }
+}
