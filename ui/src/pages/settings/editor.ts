@@ -183,7 +183,8 @@ export function extensions(onchange: (text: string) => void, oncursor: () => voi
     EditorState.tabSize.of(2),
     EditorView.contentAttributes.of({ 'aria-label': 'plimsoll.toml', spellcheck: 'false' }),
     // Tab goes on to what comes next: the editor must not be a trap for the keyboard.
-    keymap.of([...defaultKeymap, ...historyKeymap]),
+    // Ctrl-Enter applies, here as everywhere.
+    keymap.of([...defaultKeymap.filter((binding) => binding.key !== 'Mod-Enter'), ...historyKeymap]),
     EditorView.updateListener.of((update) => {
       if (
         update.docChanged &&
