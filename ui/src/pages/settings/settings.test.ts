@@ -49,6 +49,8 @@ it('a change is staged, shown as a diff, applied, and undone', async () => {
   await waitFor(() =>
     expect(session.config?.settings.find((s) => s.key === 'history.max_mib')?.value).toBe(4096),
   );
+  // The field was never left: it shows what is in force all the same.
+  await waitFor(() => expect(field('Most disk space').value).toBe('4096'));
 });
 
 it('of several values one is chosen with the arrows, and Tab stops once', async () => {
