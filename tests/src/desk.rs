@@ -154,7 +154,13 @@ impl Desk {
         command.arg(format!("--port={port}")).stdout(Stdio::null());
         self.driver = Some(Group::start(&mut command)?);
         let mut capabilities = DesiredCapabilities::chrome();
-        for arg in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] {
+        for arg in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--window-size=1440,1000",
+        ] {
             capabilities.add_arg(arg)?;
         }
         let driver = connect(port, capabilities.into()).await?;
