@@ -267,7 +267,11 @@ impl Writer {
     }
 
     fn apply_options(&mut self) {
-        self.options = *self.options_rx.borrow_and_update();
+        let before = std::mem::replace(&mut self.options, *self.options_rx.borrow_and_update());
+        if (before.keep, before.max_bytes) != (self.options.keep, self.options.max_bytes) {
+            // Who keeps less is told what it frees: it is freed now, not with the next round.
+            self.purge_at_ms = i64::MIN;
+        }
         self.queue.lock().off = !self.options.enabled;
     }
 
