@@ -91,6 +91,9 @@ impl Engine {
         )
         .await?;
         let own_marks = history.marks();
+        let reader = history.reader();
+        // A first chart then waits for its own chunks alone; a fault is met again by who asks.
+        tokio::spawn(async move { reader.warm().await.ok() });
         // Never blocks; ticks and marks are never displaced by records.
         let recorder: Arc<dyn Record> = Arc::new(history.recorder());
         let announced: Arc<dyn Record> = Arc::new(Announce::new(recorder.clone(), hub.clone()));

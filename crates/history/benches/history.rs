@@ -5,10 +5,10 @@
 //! `PLIMSOLL_BENCH_FILLED=file.db` keeps the years that `query` is asked about
 //! from run to run.
 //!
-//! The recording is lines of `t,<milliseconds>` for a tick, each followed by
-//! its readings as `metric,subject,value`.
+//! The recording is what `plimsoll history export --last 1h` writes.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -166,27 +166,26 @@ async fn naive(path: &Path) -> Result<SqliteConnection, Failure> {
     Ok(connection)
 }
 
+/// Ticks from what `plimsoll history export --format csv` wrote.
 fn recording(path: &str) -> Result<Vec<Tick>, Failure> {
-    let mut ticks: Vec<Tick> = Vec::new();
-    for line in std::fs::read_to_string(path)?.lines() {
-        let mut cells = line.split(',');
-        let (Some(metric), Some(subject)) = (cells.next(), cells.next()) else { continue };
-        if metric == "t" {
-            let wall_ms = subject.parse()?;
-            let at = Instant3 { wall_ms, monotonic_ms: wall_ms, boottime_ms: wall_ms };
-            ticks.push(Tick { at, readings: Vec::new() });
-            continue;
-        }
-        let (Some(tick), Some(value)) = (ticks.last_mut(), cells.next()) else { continue };
+    let mut ticks: BTreeMap<i64, Vec<Reading>> = BTreeMap::new();
+    for line in std::fs::read_to_string(path)?.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        // Quoted subjects (with commas in them) are rare, and left out.
+        let [at_ms, _time, metric, subject, _unit, value] = cells[..] else { continue };
         let Some(metric) = Metric::named(metric) else { continue };
-        let subject: Arc<str> = subject.into();
-        tick.readings.push(if metric.spec().kind == Kind::Counter {
-            Reading::counter(metric, &subject, value.parse()?)
+        let (subject, value): (Arc<str>, f64) = (subject.into(), value.parse()?);
+        ticks.entry(at_ms.parse()?).or_default().push(if metric.spec().kind == Kind::Counter {
+            Reading::counter(metric, &subject, (value / metric.spec().resolution).round() as u64)
         } else {
-            Reading::gauge(metric, &subject, value.parse()?)
+            Reading::gauge(metric, &subject, value)
         });
     }
-    Ok(ticks)
+    let tick = |(wall_ms, readings)| {
+        let at = Instant3 { wall_ms, monotonic_ms: wall_ms, boottime_ms: wall_ms };
+        Tick { at, readings }
+    };
+    Ok(ticks.into_iter().map(tick).collect())
 }
 
 async fn size() -> Result<(), Failure> {
@@ -250,6 +249,13 @@ async fn size() -> Result<(), Failure> {
 /// 200, unless `PLIMSOLL_BENCH_SERIES` asks for fewer (at least 48), for a quick look.
 fn series_filled() -> u32 {
     std::env::var("PLIMSOLL_BENCH_SERIES").ok().and_then(|n| n.parse().ok()).unwrap_or(SERIES)
+}
+
+/// Reads that this process has asked the kernel for; a page of SQLite is one.
+fn read_calls() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let calls = text.lines().find_map(|line| line.strip_prefix("syscr: "));
+    calls.and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
 /// Of the whole process: what a busy machine does not blur.
@@ -391,22 +397,30 @@ async fn queries() -> Result<(), Failure> {
             (cpu_time() - cpu) / 20
         );
     }
-    // Cold: a new reader, and not a page of the file in the kernel's cache (only
-    // clean pages leave it, so the log is folded in first). The file system's own
-    // metadata stay, as does what the disk itself may cache.
+    // Cold: an open reader that was not asked yet, and not a page of the file in the
+    // kernel's cache (only clean pages leave it, so the log is folded in first). The
+    // file system's own metadata stay, as does what the disk itself may cache.
     history.stop().await;
-    let (mut times, mut cpus) = (Vec::new(), Vec::new());
+    let (mut times, mut cpus, mut reads) = (Vec::new(), Vec::new(), Vec::new());
     for ask in questions.iter().take(200) {
+        let cold = Reader::open_readonly(folder.path()).await?;
+        cold.warm().await?;
         let file = std::fs::File::open(&path)?;
         file.sync_all()?;
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
-        let cold = Reader::open_readonly(folder.path()).await?;
-        let (began, cpu) = (Instant::now(), cpu_time());
+        let (began, cpu, before) = (Instant::now(), cpu_time(), read_calls());
         std::hint::black_box(cold.query(ask).await?);
         times.push(began.elapsed());
         cpus.push(cpu_time() - cpu);
+        reads.push(read_calls() - before);
     }
     report("cold", &mut times, &mut cpus);
+    reads.sort_unstable();
+    println!(
+        "  cold: pages read p50 {} p99 {}",
+        reads[reads.len() / 2],
+        reads[reads.len() * 99 / 100]
+    );
     let (history, _clock, _options) = open(folder.path(), now).await?;
     let reader = history.reader();
     let (mut times, mut cpus) = (Vec::new(), Vec::new());

@@ -29,6 +29,24 @@ impl Helper {
         }
     }
 
+    /// The connection, made anew where the database was replaced.
+    pub(crate) async fn open(
+        &mut self,
+        shared: &Shared,
+    ) -> Result<&mut SqliteConnection, sqlx::Error> {
+        let generation = shared.generation();
+        let link = match self.link.take() {
+            Some(link) if link.0 == generation => link,
+            old => {
+                if let Some((_, connection)) = old {
+                    db::close(connection).await;
+                }
+                (generation, HISTORY.helper_reader(&shared.path).await?)
+            }
+        };
+        Ok(&mut self.link.insert(link).1)
+    }
+
     /// Chunks as [`Desk::begin`]'s connection would read them; `None` where this
     /// one may see another state. What is sealed never changes until it is purged.
     pub(crate) async fn chunks(
@@ -38,12 +56,7 @@ impl Helper {
         spans: &str,
         ids: &[u32],
     ) -> Option<Vec<u8>> {
-        let generation = shared.generation();
-        if self.link.as_ref().is_none_or(|(g, _)| *g != generation) {
-            self.close().await;
-            self.link = Some((generation, HISTORY.helper_reader(&shared.path).await.ok()?));
-        }
-        let (_, connection) = self.link.as_mut()?;
+        let connection = self.open(shared).await.ok()?;
         match read_chunks(connection, BESIDE, spans, ids).await {
             Ok((seen, data)) => (seen == *purged).then_some(data),
             Err(error) => {

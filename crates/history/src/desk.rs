@@ -89,6 +89,18 @@ impl Desk {
         Ok(())
     }
 
+    /// Opens what a question would open, and reads the ticks that wait: after that
+    /// the first question waits for its own chunks alone.
+    pub(crate) async fn warm(&mut self) -> Result<(), ReadError> {
+        self.begin(&[]).await?;
+        self.end().await?;
+        for helper in &mut self.helpers {
+            // Without one a question is answered by fewer.
+            let _ = helper.open(&self.shared).await;
+        }
+        Ok(())
+    }
+
     pub(crate) fn connection(&mut self) -> Result<&mut SqliteConnection, ReadError> {
         self.link.as_mut().map(|(_, connection)| connection).ok_or(ReadError::Closed)
     }
