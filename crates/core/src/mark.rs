@@ -18,6 +18,8 @@ pub enum MarkKind {
     Clock,
     /// The history itself: recording paused, a database set aside.
     History,
+    /// A service changed its state: came up, went down, serves badly.
+    Service,
 }
 
 /// Something that happened at a moment or over a span.

@@ -44,6 +44,11 @@ pub enum SubjectKind {
     Process,
     /// Plimsoll itself; its name is the empty string.
     Plimsoll,
+    /// A service, named by its id, e.g. `llama`.
+    Service,
+    /// A model of a service, e.g. `ollama/qwen3:8b`: the id of the service, a slash,
+    /// and the model by the name that its server uses.
+    Model,
 }
 
 /// How often a metric is sampled; the interval of each class is configured.
@@ -187,6 +192,59 @@ catalogue! {
     SelfQueue = "self.queue", "Waiting to be written", Plimsoll, Gauge, Count, 1.0, Tick;
     /// Records dropped because a bound was reached; never ticks or marks.
     SelfDropped = "self.dropped", "Dropped records", Plimsoll, Counter, Count, 1.0, Tick;
+
+    // Services: one set of figures, whatever a server calls them. A server that does not
+    // tell one has no such series.
+    /// 1 while it serves, degraded included, 0 while it does not.
+    ServiceUp = "service.up", "Up", Service, Gauge, Flag, 1.0, Tick;
+    /// How long the last look at it took.
+    ServiceScrapeTime = "service.scrape.time", "Scrape time", Service, Gauge, Milliseconds, 0.1, Tick;
+    RequestsRunning = "service.requests.running", "Requests running", Service, Gauge, Count, 1.0, Tick;
+    /// Those that wait inside the server, not in Plimsoll's queue.
+    RequestsWaiting = "service.requests.waiting", "Requests waiting", Service, Gauge, Count, 1.0, Tick;
+    RequestsFinished = "service.requests.finished", "Requests finished", Service, Counter, Count, 1.0, Tick;
+    SlotsTotal = "service.slots.total", "Slots", Service, Gauge, Count, 1.0, Tick;
+    SlotsBusy = "service.slots.busy", "Slots busy", Service, Gauge, Count, 1.0, Tick;
+    TokensPrompt = "service.tokens.prompt", "Prompt tokens", Service, Counter, Count, 1.0, Tick;
+    TokensGenerated = "service.tokens.generated", "Generated tokens", Service, Counter, Count, 1.0, Tick;
+    KvUsed = "service.kv.used", "KV cache used", Service, Gauge, Percent, 0.1, Tick;
+    /// Requests that were set aside because the KV cache was full.
+    Preemptions = "service.preemptions", "Preemptions", Service, Counter, Count, 1.0, Tick;
+    PrefixQueries = "service.prefix.queries", "Prefix tokens looked up", Service, Counter, Count, 1.0, Tick;
+    PrefixHits = "service.prefix.hits", "Prefix tokens found", Service, Counter, Count, 1.0, Tick;
+    LatencyTtft = "service.latency.ttft", "Time to first token", Service, Histogram, Milliseconds, 0.001, Tick;
+    LatencyItl = "service.latency.itl", "Time between tokens", Service, Histogram, Milliseconds, 0.001, Tick;
+    LatencyQueue = "service.latency.queue", "Time in its queue", Service, Histogram, Milliseconds, 0.001, Tick;
+    LatencyE2e = "service.latency.e2e", "Time of a request", Service, Histogram, Milliseconds, 0.001, Tick;
+    /// Of the process behind it and of all that it started.
+    ServiceCpu = "service.cpu", "CPU", Service, Gauge, Percent, 0.1, Processes;
+    ServiceRss = "service.rss", "RSS", Service, Gauge, Bytes, 65536.0, Processes;
+    ServiceVram = "service.vram", "VRAM", Service, Gauge, Bytes, 65536.0, Processes;
+
+    // Models that are loaded
+    /// All of it, wherever it lies.
+    ModelSize = "model.size", "Size", Model, Gauge, Bytes, 65536.0, Processes;
+    /// The part of it that lies on the GPU: less than its size is a fall to the CPU.
+    ModelVram = "model.vram", "VRAM", Model, Gauge, Bytes, 65536.0, Processes;
+
+    // Redis
+    RedisMemoryUsed = "redis.memory.used", "Redis memory used", Service, Gauge, Bytes, 4096.0, Processes;
+    /// Absent where Redis has no limit.
+    RedisMemoryLimit = "redis.memory.limit", "Redis memory limit", Service, Gauge, Bytes, 4096.0, Processes;
+    RedisMemoryRss = "redis.memory.rss", "Redis memory held", Service, Gauge, Bytes, 4096.0, Processes;
+    /// Held and not used; below zero where a part of it was swapped out.
+    RedisFragmentation = "redis.fragmentation.bytes", "Redis fragmentation", Service, Gauge, Bytes, 4096.0, Processes;
+    RedisHits = "redis.hits", "Redis hits", Service, Counter, Count, 1.0, Processes;
+    RedisMisses = "redis.misses", "Redis misses", Service, Counter, Count, 1.0, Processes;
+    RedisEvicted = "redis.evicted", "Redis evictions", Service, Counter, Count, 1.0, Processes;
+    RedisOps = "redis.ops", "Redis commands", Service, Counter, Count, 1.0, Processes;
+    RedisClients = "redis.clients", "Redis clients", Service, Gauge, Count, 1.0, Processes;
+    RedisBlocked = "redis.blocked", "Redis clients blocked", Service, Gauge, Count, 1.0, Processes;
+
+    // Vector stores
+    StoreCollections = "store.collections", "Collections", Service, Gauge, Count, 1.0, Processes;
+    StorePoints = "store.points", "Points stored", Service, Gauge, Count, 1.0, Processes;
+    StoreRequests = "store.requests", "Store requests", Service, Counter, Count, 1.0, Processes;
 }
 
 // === impl Metric ===

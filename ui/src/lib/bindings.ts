@@ -358,7 +358,7 @@ detail: string,
  */
 reference: string | null, };
 
-export type MarkKind = "change" | "alert" | "restart" | "load_test" | "clock" | "history";
+export type MarkKind = "change" | "alert" | "restart" | "load_test" | "clock" | "history" | "service";
 
 export type MetricSpec = { 
 /**
@@ -647,7 +647,7 @@ disk_available_bytes: number | null, kinds: Array<StorageKind>,
  */
 set_aside: Array<string>, };
 
-export type SubjectKind = "machine" | "core" | "disk" | "mount" | "interface" | "sensor" | "gpu" | "process" | "plimsoll";
+export type SubjectKind = "machine" | "core" | "disk" | "mount" | "interface" | "sensor" | "gpu" | "process" | "plimsoll" | "service" | "model";
 
 export type Subscription = { 
 /**

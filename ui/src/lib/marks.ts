@@ -9,6 +9,7 @@ export const MARK_NAMES: Record<MarkKind, string> = {
   load_test: 'load test',
   clock: 'clock or sleep',
   history: 'history',
+  service: 'service',
 };
 
 export const MARK_COLORS: Record<MarkKind, string> = {
@@ -18,6 +19,7 @@ export const MARK_COLORS: Record<MarkKind, string> = {
   load_test: 'var(--info)',
   clock: 'var(--text-2)',
   history: 'var(--info)',
+  service: 'var(--text-2)',
 };
 
 export interface Cluster {

@@ -56,6 +56,11 @@ fn key_of(variable: &str) -> Option<String> {
     {
         *id = id.replace('_', "-");
     }
+    if let [services, id, _] = parts.as_mut_slice()
+        && services == "services"
+    {
+        *id = id.replace('_', "-");
+    }
     Some(parts.join("."))
 }
 

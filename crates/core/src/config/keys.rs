@@ -8,7 +8,7 @@ use super::{
     renamed::new_name,
     rules::{BUILT_IN, built_in},
     table::{SETTINGS, setting_of},
-    values::rule_key,
+    values::{rule_key, service_key},
     wire::Problem,
 };
 
@@ -35,8 +35,16 @@ fn settings_beside(path: &[String]) -> Vec<String> {
         [a, r, id, ..] if a == "alerts" && r == "rules" && ids::is_id(id) => Some(id.as_str()),
         _ => None,
     };
+    let service = match path {
+        [s, id, _, ..] if s == "services" && is_service_id(id) => Some(id.as_str()),
+        _ => None,
+    };
     let mut known = Vec::new();
     for setting in SETTINGS {
+        if setting.is_pattern() && service_key(setting.key).is_some() {
+            known.extend(service.map(|id| setting.key.replace('*', id)));
+            continue;
+        }
         let Some((_, field)) = rule_key(setting.key) else {
             known.push(setting.key.to_string());
             continue;
@@ -46,6 +54,29 @@ fn settings_beside(path: &[String]) -> Vec<String> {
         known.extend(ids.filter(|id| has(id)).map(|id| setting.key.replace('*', id)));
     }
     known
+}
+
+/// Whether a service may have this id. A general setting of the services keeps its
+/// name for itself: `services.accept` cannot be a table, too.
+pub(super) fn is_service_id(id: &str) -> bool {
+    ids::is_id(id) && setting_of(&format!("services.{id}")).is_none()
+}
+
+/// Words for an id that no service may have, and the nearest that one may.
+pub(super) fn bad_service_id(id: &str) -> (String, Option<String>) {
+    let good = ids::mend(id).filter(|good| is_service_id(good));
+    if ids::is_id(id) {
+        let message = format!("{id} is a setting of all services, and no id of one.");
+        return (message, good);
+    }
+    (
+        format!(
+            "The id of a service is 1 to {} of a-z, 0-9 and -. Found {}.",
+            ids::LONGEST,
+            shortened(id)
+        ),
+        good,
+    )
 }
 
 /// What is wrong with a key given by itself, e.g. on the command line; `None`
@@ -60,6 +91,13 @@ pub fn judge_key(key: &str) -> Option<Problem> {
         })
     };
     if setting_of(key).is_some() {
+        if let Some((id, _)) = service_key(key) {
+            if is_service_id(id) {
+                return None;
+            }
+            let (message, good) = bad_service_id(id);
+            return problem(message, good.map(|good| format!("Write {good}.")));
+        }
         let (id, field) = rule_key(key)?;
         if !ids::is_id(id) {
             return problem(
@@ -88,7 +126,14 @@ pub fn judge_key(key: &str) -> Option<Problem> {
     if let Some(new) = new_name(key) {
         return problem(format!("{shown} is called {new} now."), Some(format!("Use {new}.")));
     }
-    let hint = if is_group(&path) {
+    // Any word may be a service; one that is nearly a setting was most likely meant as it.
+    let meant = match path.as_slice() {
+        [services, _] if services == "services" => nearest_setting(&path),
+        _ => None,
+    };
+    let hint = if let Some(near) = meant {
+        format!("Did you mean {near}?")
+    } else if is_group(&path) {
         "It is a group of settings; name one of them.".into()
     } else {
         match nearest_setting(&path) {
@@ -132,13 +177,32 @@ mod tests {
 
     #[test]
     fn what_is_offered_is_a_setting_that_exists() {
-        for path in ["alerts.rules.mine.x", "alerts.rules.gpu-lost.x", "alerts.x", "history.x", ""]
-        {
+        for path in [
+            "alerts.rules.mine.x",
+            "alerts.rules.gpu-lost.x",
+            "alerts.x",
+            "history.x",
+            "services.llama.x",
+            "services.x",
+            "",
+        ] {
             let path: Vec<String> = path.split('.').map(Into::into).collect();
             for key in settings_beside(&path) {
                 assert_eq!(judge_key(&key), None, "{key}");
             }
         }
+    }
+
+    #[test]
+    fn a_key_of_a_service_is_judged_by_its_id_and_its_field() {
+        let hint = |key| judge_key(key).unwrap().hint.unwrap();
+        assert_eq!(judge_key("services.llama.url"), None);
+        assert_eq!(hint("services.llama.urll"), "Did you mean services.llama.url?");
+        assert_eq!(hint("services.discovr"), "Did you mean services.discover?");
+        assert!(hint("services.my-llama").contains("group"));
+        assert_eq!(hint("services.My_llama.url"), "Write my-llama.");
+        let taken = judge_key("services.discover.url").unwrap();
+        assert!(taken.message.contains("no id of one"), "{}", taken.message);
     }
 
     #[test]

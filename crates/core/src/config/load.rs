@@ -11,9 +11,10 @@ use super::{
     keys::judge_key,
     parse::parse,
     rule_checks::judge_rules,
+    service_checks::judge_services,
     table::setting_of,
     typed::Config,
-    values::{Values, rule_key},
+    values::{Values, rule_key, service_key},
     wire::{Change, Changed, Origin, Preview, Problem, SettingState, SettingValue},
 };
 
@@ -65,6 +66,7 @@ impl Loaded {
             values.set(entry.key.clone(), entry.value.clone());
         }
         problems.extend(judge_rules(&values, &parsed.entries));
+        problems.extend(judge_services(&values, &parsed.entries));
         problems.sort_by_key(|p| (p.line, p.column));
         let sound = problems.is_empty();
         if sound {
@@ -76,12 +78,13 @@ impl Loaded {
         }
         let (overrides, wrong) = environment.read();
         problems.extend(wrong);
-        for group in by_rule(overrides) {
+        for group in by_table(overrides) {
             let mut with = values.clone();
             for o in &group {
                 with.set(o.key.clone(), o.value.clone());
             }
-            let refused = judge_rules(&with, &[]);
+            let mut refused = judge_rules(&with, &[]);
+            refused.extend(judge_services(&with, &[]));
             if refused.is_empty() {
                 values = with;
                 for o in group {
@@ -191,11 +194,15 @@ pub fn needs_restart(changed: &[Changed]) -> Vec<String> {
     changed.iter().filter(waits).map(|c| c.key.clone()).collect()
 }
 
-/// Variables of one rule belong together: each alone would be half a rule.
-fn by_rule(overrides: Vec<Override>) -> Vec<Vec<Override>> {
+/// Variables of one rule or service belong together: each alone would be half of it.
+fn by_table(overrides: Vec<Override>) -> Vec<Vec<Override>> {
     let mut groups: BTreeMap<String, Vec<Override>> = BTreeMap::new();
     for o in overrides {
-        let name = rule_key(&o.key).map_or_else(|| o.key.clone(), |(id, _)| format!("rule {id}"));
+        let name = match (rule_key(&o.key), service_key(&o.key)) {
+            (Some((id, _)), _) => format!("rule {id}"),
+            (None, Some((id, _))) => format!("service {id}"),
+            (None, None) => o.key.clone(),
+        };
         groups.entry(name).or_default().push(o);
     }
     groups.into_values().collect()
@@ -263,6 +270,22 @@ mod tests {
         let half = Loaded::of(String::new(), &Environment::from_variables(pair[1..].to_vec()));
         assert!(half.sound && half.problems.len() == 1);
         assert!(!half.config.alerts.rules.contains_key("mine"));
+    }
+
+    #[test]
+    fn a_service_may_come_from_variables_alone_and_its_id_may_hold_a_hyphen() {
+        let pair = [
+            ("PLIMSOLL_SERVICES__MY_LLAMA__URL", "http://127.0.0.1:8080"),
+            ("PLIMSOLL_SERVICES__MY_LLAMA__KIND", "llama-cpp"),
+            ("PLIMSOLL_SERVICES__SCRAPE_MS", "2000"),
+        ];
+        let loaded = Loaded::of(String::new(), &Environment::from_variables(pair));
+        assert_eq!(loaded.problems, []);
+        assert_eq!(loaded.config.services.entries["my-llama"].kind, "llama-cpp");
+        assert_eq!(loaded.config.services.scrape_ms, 2000);
+        let half = Loaded::of(String::new(), &Environment::from_variables(pair[1..2].to_vec()));
+        assert!(half.sound && half.problems.len() == 1);
+        assert!(half.config.services.entries.is_empty());
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod renamed;
 pub mod render;
 mod rule_checks;
 pub mod rules;
+mod service_checks;
 pub mod setting;
 pub mod table;
 pub mod typed;
@@ -29,7 +30,8 @@ pub use load::{Loaded, changed_between, load};
 pub use rules::{BUILT_IN, BuiltIn, built_in};
 pub use table::{SETTINGS, schema};
 pub use typed::{
-    Alerts, Config, Gpu, History, Keep, Log, OnClose, Power, Rule, Sampling, Theme, Window,
+    Accept, Alerts, Config, Gpu, History, Keep, Log, OnClose, Power, Rule, Sampling, ServiceEntry,
+    Services, Theme, Window,
 };
 pub use values::Values;
 

@@ -12,7 +12,7 @@ use super::{
     setting::{Accepts, Constant, Setting},
     table::SETTINGS,
     toml_value,
-    values::Values,
+    values::{Values, rule_key, rule_settings},
 };
 
 /// The commented file of all defaults, as it is committed and embedded.
@@ -42,6 +42,13 @@ pub fn defaults_toml() -> String {
         comment(&mut text, &facts(s));
         let _ = writeln!(text, "{name} = {}", toml_value(&s.default.value()));
     }
+    text.push_str(
+        "\n\n# === Services of your own ===\n\
+         # What is not found by itself, and what other machines serve, has a table here, e.g.\n\
+         #   [services.llama]\n\
+         #   url = \"http://192.168.1.20:8080\"\n\
+         # and, where they help, kind, name, key_file, enabled, scrape_ms and max_connections.\n",
+    );
     text.push_str("\n\n# === Alert rules ===\n");
     text.push_str(
         "# A rule of your own has an id of its own, a metric and a threshold, e.g.\n\
@@ -54,7 +61,7 @@ pub fn defaults_toml() -> String {
     for rule in BUILT_IN {
         let _ = write!(text, "\n[alerts.rules.{}]\n", rule.id);
         comment(&mut text, rule.meaning);
-        for s in SETTINGS.iter().filter(|s| s.is_pattern()) {
+        for s in rule_settings() {
             let key = s.key.replace('*', rule.id);
             if let Some(value) = values.default_of(&key) {
                 let name = key.rsplit('.').next().unwrap_or_default();
@@ -128,8 +135,11 @@ pub fn settings_md() -> String {
             (Some(c), Some(a)) => format!("{} / {}", shown(c), shown(a)),
             _ => String::new(),
         };
-        let default =
-            if s.is_pattern() { "by rule".into() } else { format!("`{}`", shown(s.default)) };
+        let default = if s.is_pattern() && rule_key(s.key).is_some() {
+            "by rule".into()
+        } else {
+            format!("`{}`", shown(s.default))
+        };
         let _ = writeln!(
             text,
             "| `{}`{} | {default} | {} | {alternatives} | {} |",
@@ -184,11 +194,12 @@ pub fn json_schema() -> Value {
         let mut at = &mut root;
         let parts: Vec<&str> = s.key.split('.').collect();
         let Some((last, groups)) = parts.split_last() else { continue };
-        for group in groups {
+        for (depth, group) in groups.iter().enumerate() {
             let (place, name) = match *group {
-                "*" => ("patternProperties", "^[a-z0-9-]{1,32}$"),
-                name => ("properties", name),
+                "*" => ("patternProperties", id_pattern(&groups[..depth])),
+                name => ("properties", name.to_string()),
             };
+            let name = name.as_str();
             if at[place][name].is_null() {
                 at[place][name] = object();
             }
@@ -199,6 +210,21 @@ pub fn json_schema() -> Value {
     root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     root["title"] = json!("Plimsoll");
     root
+}
+
+/// What an id below these groups looks like. In a schema a name that is both a
+/// setting and an id would have to be right as both, so settings are no ids.
+fn id_pattern(groups: &[&str]) -> String {
+    let prefix = format!("{}.", groups.join("."));
+    let taken: Vec<&str> = SETTINGS
+        .iter()
+        .filter_map(|s| s.key.strip_prefix(&prefix))
+        .filter(|name| super::ids::is_id(name))
+        .collect();
+    if taken.is_empty() {
+        return "^[a-z0-9-]{1,32}$".into();
+    }
+    format!("^(?!({})$)[a-z0-9-]{{1,32}}$", taken.join("|"))
 }
 
 fn object() -> Value {
@@ -223,7 +249,7 @@ fn property(s: &Setting) -> Value {
     };
     p["title"] = json!(s.label);
     p["description"] = json!(s.meaning);
-    if !s.is_pattern() {
+    if rule_key(s.key).is_none() {
         p["default"] = json!(s.default.value());
     }
     if let Some(unit) = s.unit {
@@ -287,17 +313,18 @@ mod tests {
     fn the_schema_has_every_setting_and_nothing_else() {
         let schema = json_schema();
         for s in SETTINGS {
-            let pointer = s
-                .key
-                .split('.')
-                .map(|part| match part {
-                    "*" => "/patternProperties/^[a-z0-9-]{1,32}$".to_string(),
+            let parts: Vec<&str> = s.key.split('.').collect();
+            let pointer = (0..parts.len())
+                .map(|depth| match parts[depth] {
+                    "*" => format!("/patternProperties/{}", id_pattern(&parts[..depth])),
                     part => format!("/properties/{part}"),
                 })
                 .collect::<String>();
             let found = schema.pointer(&pointer).unwrap_or_else(|| panic!("{pointer}"));
             assert_eq!(found["title"], s.label);
         }
+        assert_eq!(id_pattern(&["alerts", "rules"]), "^[a-z0-9-]{1,32}$");
+        assert_eq!(id_pattern(&["services"]), "^(?!(discover|accept)$)[a-z0-9-]{1,32}$");
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(schema["properties"]["history"]["properties"]["max_mib"]["maximum"], 1_048_576);
     }

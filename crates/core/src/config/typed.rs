@@ -19,6 +19,7 @@ pub struct Config {
     pub history: History,
     pub log: Log,
     pub alerts: Alerts,
+    pub services: Services,
     pub window: Window,
 }
 
@@ -115,6 +116,45 @@ pub struct Rule {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Services {
+    pub discover: bool,
+    pub accept: Accept,
+    pub scrape_ms: u32,
+    pub timeout_ms: u32,
+    pub max_body_kib: u32,
+    /// By id: the tables `[services.ID]`.
+    pub entries: BTreeMap<String, ServiceEntry>,
+}
+
+/// What is done with a service that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accept {
+    Ask,
+    Always,
+}
+
+/// One service that stands in the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceEntry {
+    /// Never empty.
+    pub url: String,
+    /// One of [`super::table::SERVICE_KINDS`]; `auto`: found out.
+    pub kind: String,
+    /// Empty: the id.
+    pub name: String,
+    /// Empty: it wants none.
+    pub key_file: String,
+    pub enabled: bool,
+    /// 0: what fits its kind.
+    pub scrape_ms: u32,
+    /// 0: what fits this machine.
+    pub max_connections: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Window {
     pub theme: Theme,
     pub close: OnClose,
@@ -183,6 +223,10 @@ mod tests {
         match value {
             serde_json::Value::Object(map) => {
                 for (name, child) in map {
+                    if at == "services" && name == "entries" {
+                        leaves("services.*", &child["x"], found);
+                        continue;
+                    }
                     let name = if at == "alerts.rules" { "*" } else { name };
                     let key = if at.is_empty() { name.into() } else { format!("{at}.{name}") };
                     leaves(&key, child, found);
@@ -197,7 +241,9 @@ mod tests {
     #[test]
     fn the_table_and_the_structs_have_the_same_settings() {
         let mut fields = BTreeSet::new();
-        leaves("", &serde_json::to_value(Config::default()).unwrap(), &mut fields);
+        let mut values = Values::default();
+        values.set("services.x.url", crate::config::wire::SettingValue::Text("http://x".into()));
+        leaves("", &serde_json::to_value(values.config()).unwrap(), &mut fields);
         let table: BTreeSet<String> = SETTINGS.iter().map(|s| s.key.to_string()).collect();
         assert_eq!(fields, table);
     }

@@ -24,6 +24,11 @@ pub(super) fn rule_key(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix("alerts.rules.")?.split_once('.')
 }
 
+/// `services.<id>.<field>` taken apart.
+pub(super) fn service_key(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix("services.")?.split_once('.')
+}
+
 // === impl Values ===
 
 impl Values {
@@ -52,6 +57,13 @@ impl Values {
         BUILT_IN.iter().map(|b| b.id).chain(own).map(Into::into).collect()
     }
 
+    /// Ids of the services that something is said of.
+    pub fn service_ids(&self) -> Vec<String> {
+        let ids: BTreeSet<&str> =
+            self.set.keys().filter_map(|key| service_key(key)).map(|(id, _)| id).collect();
+        ids.into_iter().map(Into::into).collect()
+    }
+
     /// Every concrete key that has a meaning now, with its setting, in the table's order.
     pub fn keys(&self) -> Vec<(String, &'static Setting)> {
         let mut keys = Vec::new();
@@ -59,12 +71,15 @@ impl Values {
             keys.push((s.key.to_string(), s));
         }
         for id in self.rule_ids() {
-            for s in SETTINGS.iter().filter(|s| s.is_pattern()) {
+            for s in rule_settings() {
                 let key = s.key.replace('*', &id);
                 if self.default_of(&key).is_some() {
                     keys.push((key, s));
                 }
             }
+        }
+        for id in self.service_ids() {
+            keys.extend(service_settings().map(|s| (s.key.replace('*', &id), s)));
         }
         keys
     }
@@ -117,7 +132,7 @@ impl Values {
         }
         for id in self.rule_ids() {
             let mut rule = Map::new();
-            for s in SETTINGS.iter().filter(|s| s.is_pattern()) {
+            for s in rule_settings() {
                 let field = s.key.rsplit('.').next().unwrap_or_default();
                 let value = self.get(&s.key.replace('*', &id)).map_or(Value::Null, to_json);
                 rule.insert(field.into(), value);
@@ -130,6 +145,16 @@ impl Values {
                 rule.insert("title".into(), json!(""));
             }
             insert(&mut root, &format!("alerts.rules.{id}"), Value::Object(rule));
+        }
+        insert(&mut root, "services.entries", Value::Object(Map::new()));
+        for id in self.service_ids() {
+            let mut entry = Map::new();
+            for s in service_settings() {
+                let field = s.key.rsplit('.').next().unwrap_or_default();
+                let value = self.get(&s.key.replace('*', &id)).map_or(Value::Null, to_json);
+                entry.insert(field.into(), value);
+            }
+            insert(&mut root, &format!("services.entries.{id}"), Value::Object(entry));
         }
         #[expect(
             clippy::expect_used,
@@ -173,6 +198,16 @@ fn insert(root: &mut Map<String, Value>, key: &str, value: Value) {
     }
 }
 
+/// The settings of every rule.
+pub(super) fn rule_settings() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|s| s.is_pattern() && rule_key(s.key).is_some())
+}
+
+/// The settings of every service.
+pub(super) fn service_settings() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|s| s.is_pattern() && service_key(s.key).is_some())
+}
+
 /// The general setting behind a rule's field, for its words.
 pub fn rule_setting(field: &str) -> Option<&'static Setting> {
     setting(&format!("alerts.rules.*.{field}"))
@@ -189,6 +224,19 @@ mod tests {
         let rule = &values.config().alerts.rules["self-memory"];
         assert_eq!(rule.clear, Some(875.0));
         assert_eq!(rule.threshold, Some(1000.0));
+    }
+
+    #[test]
+    fn a_service_of_which_one_thing_is_said_has_all_its_settings() {
+        let mut values = Values::default();
+        assert!(values.config().services.entries.is_empty());
+        values.set("services.llama.url", SettingValue::Text("http://127.0.0.1:8080".into()));
+        let config = values.config();
+        let entry = &config.services.entries["llama"];
+        assert_eq!((entry.url.as_str(), entry.kind.as_str()), ("http://127.0.0.1:8080", "auto"));
+        assert!(entry.enabled);
+        let keys: Vec<String> = values.keys().into_iter().map(|(key, _)| key).collect();
+        assert!(keys.contains(&"services.llama.key_file".into()));
     }
 
     #[test]

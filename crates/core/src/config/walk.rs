@@ -8,7 +8,7 @@ use toml_edit::{Item, Key, TableLike, Value};
 use super::{
     check::{Refusal, check, refuse_found, shortened},
     ids,
-    keys::{is_group, nearest_setting},
+    keys::{bad_service_id, is_group, is_service_id, nearest_setting},
     parse::{Entry, MOST_PROBLEMS, Parsed},
     place::Places,
     renamed::new_name,
@@ -64,6 +64,23 @@ impl<'a> Walk<'a> {
             && !ids::is_id(id)
         {
             return self.bad_id(&full, id, &span);
+        }
+        if let [s, id, rest @ ..] = path.as_slice()
+            && plain
+            && s == "services"
+            && (!rest.is_empty() && setting.is_some() || setting.is_none() && group)
+        {
+            // Any word may be a service, but only as a table: a value there is a setting
+            // that was spelt wrong.
+            if rest.is_empty() && !item.is_table_like() {
+                return self.unknown(path, &full, item, &span);
+            }
+            if !is_service_id(id) {
+                let (message, good) = bad_service_id(id);
+                let mend = good.as_ref().and_then(|good| self.mend_key(&span, id, good));
+                let hint = good.map(|good| format!("Write {good}."));
+                return self.problem(&full, &span, message, hint, mend);
+            }
         }
         match (item.as_table_like(), item.as_value()) {
             (Some(table), _) if group => self.table(path, table),

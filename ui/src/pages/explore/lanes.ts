@@ -44,13 +44,16 @@ const PREFIX: Record<SubjectKind, string> = {
   gpu: 'GPU',
   process: 'Process',
   plimsoll: 'Plimsoll',
+  service: 'Service',
+  model: 'Model',
 };
 
 /** `Busy` of a core is `Core busy`; `VRAM used` needs no `GPU` before it. */
 export function titleOf(info: Pick<SeriesInfo, 'label' | 'subject_kind'>): string {
   const { label, subject_kind } = info;
   const prefix = PREFIX[subject_kind];
-  if (!prefix || (subject_kind === 'gpu' && /^(VRAM|PCIe)\b/.test(label))) return label;
+  const said = { gpu: /^(VRAM|PCIe)\b/, service: /^(Redis|Service)\b/, model: /^Model\b/ };
+  if (!prefix || (subject_kind in said && said[subject_kind as keyof typeof said].test(label))) return label;
   const acronym = /^[A-Z]{2}|^[A-Z]\//.test(label);
   return `${prefix} ${acronym ? label : label.charAt(0).toLowerCase() + label.slice(1)}`;
 }
@@ -108,6 +111,8 @@ const SECTIONS: [SubjectKind, string][] = [
   ['core', 'Cores'],
   ['sensor', 'Sensors'],
   ['process', 'Processes'],
+  ['service', 'Services'],
+  ['model', 'Models'],
   ['plimsoll', 'Plimsoll itself'],
 ];
 

@@ -30,7 +30,7 @@ function statesOf(text: string): SettingState[] {
   const own = new Set(
     [...values.keys()].flatMap((key) => /^alerts\.rules\.([a-z0-9-]+)\.metric$/.exec(key)?.[1] ?? []),
   );
-  const ofRules = SPECS.filter((s) => s.key.includes('*') && !s.key.endsWith('.floor_gib'));
+  const ofRules = SPECS.filter((s) => s.key.startsWith('alerts.rules.*') && !s.key.endsWith('.floor_gib'));
   const ofOwn = (id: string, spec: SettingSpec): SettingState => {
     // Without a line of its own an alert ends where it begins.
     const threshold = values.get(`alerts.rules.${id}.threshold`)?.value ?? 0;

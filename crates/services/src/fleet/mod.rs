@@ -1,0 +1,466 @@
+//! All services, each watched at its own pace by a task of its own.
+//!
+//! What is wanted comes in ([`Wanted`], the process table, the pace); what is seen
+//! goes out: a [`FleetView`] for the window, a [`FleetSource`] for the sampler,
+//! marks for the history.
+
+mod holder;
+mod newest;
+mod watch;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use plimsoll_core::{clock::Clock, process::ProcessTable, record::Record};
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch as channel},
+    task::{AbortHandle, JoinHandle, JoinSet},
+    time::Instant,
+};
+
+pub use self::{
+    holder::holder_of,
+    newest::{FleetSource, Pace},
+    watch::likely_kind,
+};
+use self::{
+    newest::Newest,
+    watch::{Ask, Door, Watcher, find_kind, scrape_once},
+};
+use crate::{
+    adapter::{ActionError, Adapter, Condition, Memory},
+    client::{Bounds, CallError, Client, Secret, Target},
+    kind::ServiceKind,
+    service::{Figures, Model, Origin, Service, ServiceState},
+    state,
+};
+
+/// Most services that are watched or proposed.
+pub const MAX_SERVICES: usize = 200;
+/// Pause of what is no engine, where nothing else is said: it changes slowly.
+const CALM: Duration = Duration::from_secs(5);
+/// Shortest time between two views: 20 services that are looked at every second
+/// are one view and not 20.
+const VIEW_PAUSE: Duration = Duration::from_millis(200);
+
+/// A service that is watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// `[a-z0-9-]{1,32}`.
+    pub id: String,
+    pub name: String,
+    /// `None`: found out.
+    pub kind: Option<ServiceKind>,
+    pub url: String,
+    pub origin: Origin,
+    pub key: Option<Secret>,
+    /// Its own cadence; `None`: `pace` for engines, and at least 5 s for others.
+    pub cadence: Option<Duration>,
+    /// `services.scrape_ms`.
+    pub pace: Duration,
+    pub bounds: Bounds,
+    /// False: it is known and not looked at.
+    pub enabled: bool,
+}
+
+/// A service that was found and that nobody has accepted yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposed {
+    pub id: String,
+    pub name: String,
+    pub kind: ServiceKind,
+    pub url: String,
+    pub version: Option<String>,
+    pub found_ms: i64,
+}
+
+/// All that is wanted. Ids are unique over both lists; a second one is left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    pub watched: Vec<Watched>,
+    pub proposed: Vec<Proposed>,
+}
+
+/// All services as they are now, in the order in which they are wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FleetView {
+    /// 0 before the first.
+    pub at_ms: i64,
+    pub services: Vec<Arc<Service>>,
+}
+
+/// What a fleet is made of.
+pub struct Parts {
+    pub adapters: Vec<Arc<dyn Adapter>>,
+    pub client: Client,
+    pub clock: Arc<dyn Clock>,
+    /// Takes the marks.
+    pub record: Arc<dyn Record>,
+    pub wanted: channel::Receiver<Arc<Wanted>>,
+    pub processes: channel::Receiver<Arc<ProcessTable>>,
+    pub pace: channel::Receiver<Pace>,
+}
+
+/// The watch over all services; it ends when this is dropped.
+pub struct Fleet {
+    shared: Arc<Shared>,
+    view: channel::Receiver<Arc<FleetView>>,
+    pace: channel::Receiver<Pace>,
+    keeper: JoinHandle<()>,
+}
+
+/// What a test of a connection found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tested {
+    pub kind: ServiceKind,
+    pub version: Option<String>,
+    pub condition: Condition,
+    pub models: Vec<Model>,
+    pub took: Duration,
+}
+
+/// Why nothing was done with a service.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FleetError {
+    #[error("there is no service {0} that is watched")]
+    NoSuchService(String),
+    #[error("it is not known yet what {0} speaks")]
+    NotKnownYet(String),
+    #[error(transparent)]
+    Action(#[from] ActionError),
+}
+
+pub(crate) struct Shared {
+    adapters: Vec<Arc<dyn Adapter>>,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    record: Arc<dyn Record>,
+    processes: channel::Receiver<Arc<ProcessTable>>,
+    newest: Newest,
+    /// The newest of each service that is watched.
+    board: Mutex<BTreeMap<String, Arc<Service>>>,
+    changed: Notify,
+    doors: Mutex<BTreeMap<String, Knock>>,
+}
+
+/// The way to one service's watch.
+#[derive(Clone)]
+struct Knock {
+    asks: mpsc::Sender<Ask>,
+    door: Arc<Mutex<Door>>,
+}
+
+/// A watch that runs.
+struct Running {
+    watched: channel::Sender<Arc<Watched>>,
+    task: AbortHandle,
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// How often it is looked at, being of this kind.
+    pub fn cadence_of(&self, kind: Option<ServiceKind>) -> Duration {
+        let calm = kind.is_some_and(|kind| !kind.is_engine());
+        self.cadence.unwrap_or(if calm { self.pace.max(CALM) } else { self.pace })
+    }
+
+    /// Whether looking at `other` is looking at the same in the same way.
+    fn same_place(&self, other: &Watched) -> bool {
+        (&self.url, self.kind, &self.key, self.bounds)
+            == (&other.url, other.kind, &other.key, other.bounds)
+    }
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// Starts the watch on the runtime that this is called in.
+    pub fn start(parts: Parts) -> Self {
+        let shared = Arc::new(Shared {
+            adapters: parts.adapters,
+            client: parts.client,
+            clock: parts.clock,
+            record: parts.record,
+            processes: parts.processes,
+            newest: Newest::default(),
+            board: Mutex::default(),
+            changed: Notify::new(),
+            doors: Mutex::default(),
+        });
+        let (sender, view) = channel::channel(Arc::default());
+        let keeper = tokio::spawn(keep(shared.clone(), parts.wanted, sender));
+        Self { shared, view, pace: parts.pace, keeper }
+    }
+
+    /// All services as they are; changes as they change, at most five times a second.
+    pub fn view(&self) -> channel::Receiver<Arc<FleetView>> {
+        self.view.clone()
+    }
+
+    /// What the sampler reads.
+    pub fn source(&self) -> FleetSource {
+        FleetSource::new(self.shared.newest.clone(), self.pace.clone())
+    }
+
+    /// How a service is, for those who ask: what was seen within the last 30 s, else a
+    /// look now (MV17). `None` where no such service is watched.
+    pub async fn health(&self, id: &str) -> Option<Arc<Service>> {
+        let known = self.shared.service(id)?;
+        if state::is_fresh(known.checked_ms, self.shared.clock.now().wall_ms) {
+            return Some(known);
+        }
+        self.look_now(id).await
+    }
+
+    /// Looks now, whatever the pause, and answers what was seen. `None` where no such
+    /// service is watched.
+    pub async fn look_now(&self, id: &str) -> Option<Arc<Service>> {
+        let knock = self.shared.knock(id)?;
+        let (ask, answer) = oneshot::channel();
+        knock.asks.send(ask).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Loads a model. `patience` is what the server may take for it.
+    pub async fn load(&self, id: &str, model: &str, patience: Duration) -> Result<(), FleetError> {
+        let (adapter, target) = self.open(id, patience)?;
+        let done = adapter.load(&target, model).await;
+        self.look_now(id).await;
+        Ok(done?)
+    }
+
+    /// Unloads a model. `patience` is what the server may take for it.
+    pub async fn unload(
+        &self,
+        id: &str,
+        model: &str,
+        patience: Duration,
+    ) -> Result<(), FleetError> {
+        let (adapter, target) = self.open(id, patience)?;
+        let done = adapter.unload(&target, model).await;
+        self.look_now(id).await;
+        Ok(done?)
+    }
+
+    /// Tries a place out without watching it.
+    pub async fn test(&self, watched: &Watched) -> Result<Tested, CallError> {
+        let key = watched.key.clone();
+        let target = Target::new(&self.shared.client, &watched.url, key, watched.bounds)?;
+        let began = Instant::now();
+        let kind = match watched.kind {
+            Some(kind) => kind,
+            None => {
+                let patience = watched.bounds.budget * 8;
+                find_kind(&self.shared, &target, None, patience, Origin::Configured).await?
+            }
+        };
+        let adapter = self
+            .shared
+            .adapter(kind)
+            .ok_or_else(|| CallError::BadUrl(format!("no adapter speaks to {}", kind.label())))?;
+        let scrape = scrape_once(&*adapter, &target, &mut Memory::default()).await?;
+        Ok(Tested {
+            kind,
+            version: scrape.version,
+            condition: scrape.condition,
+            models: scrape.models.unwrap_or_default(),
+            took: began.elapsed(),
+        })
+    }
+
+    fn open(&self, id: &str, patience: Duration) -> Result<(Arc<dyn Adapter>, Target), FleetError> {
+        let knock =
+            self.shared.knock(id).ok_or_else(|| FleetError::NoSuchService(id.to_string()))?;
+        let door = knock.door.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (Some(adapter), Some(target)) = (door.adapter, door.target) else {
+            return Err(FleetError::NotKnownYet(id.to_string()));
+        };
+        let bounds = Bounds { budget: patience, ..target.bounds() };
+        Ok((adapter, target.within(bounds)))
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        // The keeper holds all watches, and they end with it.
+        self.keeper.abort();
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn adapter(&self, kind: ServiceKind) -> Option<Arc<dyn Adapter>> {
+        self.adapters.iter().find(|adapter| adapter.kind() == kind).cloned()
+    }
+
+    fn put(&self, service: Arc<Service>) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        board.insert(service.id.clone(), service);
+        drop(board);
+        self.changed.notify_one();
+    }
+
+    fn service(&self, id: &str) -> Option<Arc<Service>> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    fn knock(&self, id: &str) -> Option<Knock> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    fn forget(&self, id: &str) {
+        self.newest.remove(id);
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+/// Keeps a watch for every service that is wanted, and the view of all of them.
+async fn keep(
+    shared: Arc<Shared>,
+    mut wanted: channel::Receiver<Arc<Wanted>>,
+    view: channel::Sender<Arc<FleetView>>,
+) {
+    let mut tasks = JoinSet::new();
+    let mut running: BTreeMap<String, Running> = BTreeMap::new();
+    let mut open = true;
+    loop {
+        let now = wanted.borrow_and_update().clone();
+        reconcile(&shared, &now, &mut running, &mut tasks);
+        view.send_replace(Arc::new(view_of(&shared, &now)));
+        loop {
+            tokio::select! {
+                changed = wanted.changed(), if open => {
+                    open = changed.is_ok();
+                    break;
+                }
+                () = shared.changed.notified() => {
+                    view.send_replace(Arc::new(view_of(&shared, &now)));
+                    tokio::time::sleep(VIEW_PAUSE).await;
+                }
+                Some(ended) = tasks.join_next() => {
+                    if ended.is_err_and(|error| error.is_panic()) {
+                        tracing::error!("a service's watch ended with a panic and begins anew");
+                        tokio::time::sleep(CALM).await;
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Starts, changes and ends watches until they are those that are wanted.
+fn reconcile(
+    shared: &Arc<Shared>,
+    wanted: &Wanted,
+    running: &mut BTreeMap<String, Running>,
+    tasks: &mut JoinSet<()>,
+) {
+    let mut gone: Vec<String> = running.keys().cloned().collect();
+    let mut seen = std::collections::HashSet::new();
+    for watched in wanted.watched.iter().take(MAX_SERVICES) {
+        if !seen.insert(&watched.id) {
+            continue;
+        }
+        gone.retain(|id| *id != watched.id);
+        let alive = running.get(&watched.id).filter(|running| !running.task.is_finished());
+        if let Some(running) = alive {
+            running.watched.send_if_modified(|old| {
+                let changed = **old != *watched;
+                if changed {
+                    *old = Arc::new(watched.clone());
+                }
+                changed
+            });
+            continue;
+        }
+        let (sender, receiver) = channel::channel(Arc::new(watched.clone()));
+        let (asks, asked) = mpsc::channel(8);
+        let door = Arc::new(Mutex::new(Door { target: None, adapter: None }));
+        let watcher = Watcher::new(shared.clone(), receiver, asked, door.clone());
+        shared
+            .doors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(watched.id.clone(), Knock { asks, door });
+        let task = tasks.spawn(watcher.run());
+        running.insert(watched.id.clone(), Running { watched: sender, task });
+    }
+    for id in gone {
+        if let Some(running) = running.remove(&id) {
+            running.task.abort();
+        }
+        shared.forget(&id);
+    }
+}
+
+fn view_of(shared: &Shared, wanted: &Wanted) -> FleetView {
+    let now_ms = shared.clock.now().wall_ms;
+    let board = shared.board.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut seen = std::collections::HashSet::new();
+    let mut services = Vec::new();
+    for watched in wanted.watched.iter().take(MAX_SERVICES) {
+        if seen.insert(watched.id.as_str()) {
+            let known = board.get(&watched.id).cloned();
+            services.push(known.unwrap_or_else(|| Arc::new(unseen(watched, now_ms))));
+        }
+    }
+    for proposed in wanted.proposed.iter().take(MAX_SERVICES) {
+        if seen.insert(proposed.id.as_str()) {
+            services.push(Arc::new(proposal(proposed)));
+        }
+    }
+    FleetView { at_ms: now_ms, services }
+}
+
+/// A service before its first look.
+fn unseen(watched: &Watched, now_ms: i64) -> Service {
+    Service {
+        id: watched.id.clone(),
+        name: watched.name.clone(),
+        kind: watched.kind,
+        url: watched.url.clone(),
+        origin: watched.origin,
+        state: if watched.enabled { ServiceState::Starting } else { ServiceState::Unknown },
+        reason: if watched.enabled { "not looked at yet" } else { "not watched" }.into(),
+        since_ms: now_ms,
+        version: None,
+        models: Vec::new(),
+        slots: None,
+        figures: Figures::default(),
+        holder: None,
+        checked_ms: None,
+        scrape_ms: None,
+        hints: Vec::new(),
+    }
+}
+
+fn proposal(proposed: &Proposed) -> Service {
+    Service {
+        id: proposed.id.clone(),
+        name: proposed.name.clone(),
+        kind: Some(proposed.kind),
+        url: proposed.url.clone(),
+        origin: Origin::Proposed,
+        state: ServiceState::Unknown,
+        reason: "found, and not accepted yet".into(),
+        since_ms: proposed.found_ms,
+        version: proposed.version.clone(),
+        models: Vec::new(),
+        slots: None,
+        figures: Figures::default(),
+        holder: None,
+        checked_ms: None,
+        scrape_ms: None,
+        hints: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,453 @@
+//! The watch of one service: a task of its own, so that one that hangs delays no
+//! other. It looks, judges, keeps what is newest, waits, and looks again.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::FutureExt as _;
+use plimsoll_core::{
+    mark::{Mark, MarkKind},
+    metric::Metric,
+    process::ProcessTable,
+    reading::Reading,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+
+use super::{Shared, Watched, holder::holder_of};
+use crate::{
+    adapter::{Adapter, Condition, Memory, Probe, Scrape, identify},
+    client::{CallError, Target},
+    kind::ServiceKind,
+    normalise::{Normal, Normaliser},
+    service::{
+        Figures, Holder, Loaded, MAX_HINTS, MAX_MODELS, Model, Origin, Service, ServiceState,
+    },
+    state::{Change, Look, Machine},
+};
+
+/// What an unknown server is asked may take, in calls' budgets.
+const IDENTIFY_BUDGETS: u32 = 8;
+/// What one look may take, in calls' budgets: a look is some calls.
+const LOOK_BUDGETS: u32 = 2;
+
+/// Asked for a look now, and told when it is done.
+pub(super) type Ask = oneshot::Sender<Arc<Service>>;
+
+/// What others need to act on a service: where it is and who speaks to it.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub target: Option<Target>,
+    pub adapter: Option<Arc<dyn Adapter>>,
+}
+
+pub(super) struct Watcher {
+    shared: Arc<Shared>,
+    watched: watch::Receiver<Arc<Watched>>,
+    processes: watch::Receiver<Arc<ProcessTable>>,
+    asks: mpsc::Receiver<Ask>,
+    door: Arc<Mutex<Door>>,
+    /// Where it is; why not, where its address is none.
+    target: Result<Target, CallError>,
+    /// What it speaks, told or found out.
+    kind: Option<ServiceKind>,
+    memory: Memory,
+    machine: Machine,
+    normaliser: Normaliser,
+    looks: u64,
+    holder: Option<Holder>,
+    /// Process table that the holder was read from.
+    table_ms: i64,
+    version: Option<String>,
+    models: Vec<Model>,
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    pub fn new(
+        shared: Arc<Shared>,
+        mut watched: watch::Receiver<Arc<Watched>>,
+        asks: mpsc::Receiver<Ask>,
+        door: Arc<Mutex<Door>>,
+    ) -> Self {
+        let first = watched.borrow_and_update().clone();
+        let now = shared.clock.now();
+        let mut watcher = Self {
+            processes: shared.processes.clone(),
+            watched,
+            asks,
+            door,
+            target: Err(CallError::BadUrl("no address".into())),
+            kind: None,
+            memory: Memory::default(),
+            machine: Machine::new(now.wall_ms),
+            normaliser: Normaliser::new(&first.id),
+            looks: 0,
+            holder: None,
+            table_ms: -1,
+            version: None,
+            models: Vec::new(),
+            shared,
+        };
+        watcher.aim(&first);
+        watcher
+    }
+
+    pub async fn run(mut self) {
+        let mut asked: Option<Ask> = None;
+        loop {
+            let watched = self.watched.borrow_and_update().clone();
+            let began = Instant::now();
+            let service =
+                if watched.enabled { self.look(&watched).await } else { self.rest(&watched) };
+            if let Some(asked) = asked.take() {
+                // Whoever asked and left has no use for the answer.
+                let _ = asked.send(service);
+            }
+            // A look that took longer than its cadence is not made up for.
+            let next = began + self.machine.pause(self.cadence(&watched));
+            tokio::select! {
+                () = sleep_until(next), if watched.enabled => {}
+                Some(ask) = self.asks.recv() => asked = Some(ask),
+                changed = self.watched.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let new = self.watched.borrow().clone();
+                    if !new.same_place(&watched) {
+                        self.aim(&new);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins anew with another place.
+    fn aim(&mut self, watched: &Watched) {
+        self.target =
+            Target::new(&self.shared.client, &watched.url, watched.key.clone(), watched.bounds);
+        self.kind = watched.kind;
+        self.memory.clear();
+        self.normaliser.restarted();
+        self.holder = None;
+        self.table_ms = -1;
+        self.open_door();
+    }
+
+    fn open_door(&self) {
+        let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        door.target = self.target.as_ref().ok().cloned();
+        door.adapter = self.kind.and_then(|kind| self.shared.adapter(kind));
+    }
+
+    fn cadence(&self, watched: &Watched) -> Duration {
+        watched.cadence_of(self.kind)
+    }
+
+    /// Not watched by the configuration's word.
+    fn rest(&mut self, watched: &Watched) -> Arc<Service> {
+        let now = self.shared.clock.now();
+        self.machine = Machine::new(now.wall_ms);
+        self.looks = 0;
+        self.shared.newest.remove(&watched.id);
+        let mut service = self.service(watched, Figures::default(), None);
+        service.state = ServiceState::Unknown;
+        service.reason = "not watched".into();
+        service.since_ms = now.wall_ms;
+        let service = Arc::new(service);
+        self.shared.put(service.clone());
+        service
+    }
+
+    async fn look(&mut self, watched: &Watched) -> Arc<Service> {
+        let restarted = self.see_holder();
+        let began = Instant::now();
+        let outcome = self.ask(watched).await;
+        let took = began.elapsed();
+        let now = self.shared.clock.now();
+        let first = self.looks == 0;
+        self.looks += 1;
+        let change = self.machine.take(Look {
+            at_ms: now.wall_ms,
+            outcome: outcome.as_ref().map(|scrape| &scrape.condition),
+            took,
+            budget: watched.bounds.budget,
+            process_started_ms: self.holder.as_ref().map(|holder| holder.started_ms),
+        });
+        self.tell(watched, change.as_ref(), first, restarted, now.wall_ms);
+
+        let mut scrape = outcome.unwrap_or_default();
+        let normal = if self.machine.failures() == 0 {
+            self.normaliser.take(&scrape, now.monotonic_ms)
+        } else {
+            Normal::default()
+        };
+        if let Some(version) = scrape.version.take() {
+            self.version = Some(version.chars().take(64).collect());
+        }
+        if let Some(mut models) = scrape.models.take() {
+            models.truncate(MAX_MODELS);
+            self.models = models;
+        }
+        if self.machine.state() == ServiceState::Down {
+            for model in &mut self.models {
+                let unknown = Loaded::Unknown;
+                *model = Model { loaded: unknown, ..model.clone() }.sized(model.size_bytes, None);
+                model.expires_ms = None;
+            }
+            if watched.kind.is_none() && self.kind.is_some() {
+                // What comes back on this port may be another program.
+                self.kind = None;
+                self.memory.clear();
+                self.open_door();
+            }
+        }
+        let mut readings = normal.readings;
+        self.own_readings(watched, took, &mut readings);
+        let wait = self.machine.pause(self.cadence(watched));
+        let fresh = wait.mul_f64(2.5) + watched.bounds.budget;
+        self.shared.newest.put(&watched.id, now.monotonic_ms, fresh, readings);
+
+        let mut service = self.service(watched, normal.figures, Some((now.wall_ms, took)));
+        service.slots = scrape.slots;
+        scrape.hints.truncate(MAX_HINTS);
+        service.hints = scrape.hints;
+        let service = Arc::new(service);
+        self.shared.put(service.clone());
+        service
+    }
+
+    /// Everything about the answer that can hurt is held off here: it has a time, and
+    /// a panic within an adapter is that adapter's alone.
+    async fn ask(&mut self, watched: &Watched) -> Result<Scrape, CallError> {
+        let target = self.target.clone()?;
+        let budget = target.bounds().budget;
+        if self.kind.is_none() {
+            let likely = self.holder.as_ref().and_then(|holder| likely_kind(&holder.name));
+            let patience = budget * IDENTIFY_BUDGETS;
+            self.kind =
+                Some(find_kind(&self.shared, &target, likely, patience, watched.origin).await?);
+            self.open_door();
+        }
+        let adapter = self.kind.and_then(|kind| self.shared.adapter(kind)).ok_or_else(|| {
+            let kind = self.kind.map_or("it", ServiceKind::label);
+            CallError::BadUrl(format!("no adapter speaks to {kind}"))
+        })?;
+        scrape_once(&*adapter, &target, &mut self.memory).await
+    }
+
+    /// Looks up who holds the service, once per process table. True where it is
+    /// another process than before.
+    fn see_holder(&mut self) -> bool {
+        let Ok(target) = &self.target else { return false };
+        if !target.is_local() {
+            return false;
+        }
+        let table = self.processes.borrow_and_update().clone();
+        if table.at_ms == self.table_ms {
+            return false;
+        }
+        self.table_ms = table.at_ms;
+        let holder = holder_of(&table, target.port());
+        let restarted = match (&self.holder, &holder) {
+            (Some(old), Some(new)) => {
+                (old.started_ms, old.pids.first()) != (new.started_ms, new.pids.first())
+            }
+            _ => false,
+        };
+        // Gone from the table for a moment, it is still the one that the next is compared with.
+        if holder.is_some() || self.machine.state() == ServiceState::Down {
+            self.holder = holder;
+        }
+        if restarted {
+            self.memory.clear();
+            self.normaliser.restarted();
+        }
+        restarted
+    }
+
+    /// What Plimsoll itself knows of it.
+    fn own_readings(&self, watched: &Watched, took: Duration, out: &mut Vec<Reading>) {
+        let subject: Arc<str> = watched.id.as_str().into();
+        let up = matches!(self.machine.state(), ServiceState::Healthy | ServiceState::Degraded);
+        out.push(Reading::gauge(Metric::ServiceUp, &subject, f64::from(u8::from(up))));
+        if self.machine.failures() == 0 {
+            let ms = took.as_secs_f64() * 1000.0;
+            out.push(Reading::gauge(Metric::ServiceScrapeTime, &subject, ms));
+        }
+        let Some(holder) = &self.holder else { return };
+        if let Some(cpu) = holder.cpu_percent {
+            out.push(Reading::gauge(Metric::ServiceCpu, &subject, cpu));
+        }
+        out.push(Reading::gauge(Metric::ServiceRss, &subject, holder.rss_bytes as f64));
+        if let Some(vram) = holder.vram_bytes {
+            out.push(Reading::gauge(Metric::ServiceVram, &subject, vram as f64));
+        }
+    }
+
+    fn service(
+        &self,
+        watched: &Watched,
+        figures: Figures,
+        looked: Option<(i64, Duration)>,
+    ) -> Service {
+        Service {
+            id: watched.id.clone(),
+            name: watched.name.clone(),
+            kind: self.kind.or(watched.kind),
+            url: watched.url.clone(),
+            origin: watched.origin,
+            state: self.machine.state(),
+            reason: self.machine.reason().to_string(),
+            since_ms: self.machine.since_ms(),
+            version: self.version.clone(),
+            models: self.models.clone(),
+            slots: None,
+            figures,
+            holder: self.holder.clone(),
+            checked_ms: looked.map(|(at_ms, _)| at_ms),
+            scrape_ms: looked.map(|(_, took)| took.as_secs_f64() * 1000.0),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Tells the history what changed.
+    fn tell(
+        &self,
+        watched: &Watched,
+        change: Option<&Change>,
+        first: bool,
+        restarted: bool,
+        at_ms: i64,
+    ) {
+        let mark = |kind, title: String| {
+            tracing::info!(service = %watched.id, "{title}");
+            let mut mark = Mark::new(at_ms, kind, title);
+            mark.subject = Some(watched.id.clone());
+            mark.reference = Some(format!("service:{}", watched.id));
+            self.shared.record.mark(mark);
+        };
+        if restarted {
+            mark(MarkKind::Restart, format!("{} started again", watched.name));
+        }
+        // To find everything well at the start of Plimsoll is no event.
+        if let Some(change) = change
+            && !(first && change.to == ServiceState::Healthy)
+        {
+            mark(MarkKind::Service, words_of(&watched.name, change));
+        }
+    }
+}
+
+/// One look within its time.
+pub(super) async fn scrape_once(
+    adapter: &dyn Adapter,
+    target: &Target,
+    memory: &mut Memory,
+) -> Result<Scrape, CallError> {
+    let budget = target.bounds().budget * LOOK_BUDGETS;
+    let look = AssertUnwindSafe(adapter.scrape(target, memory)).catch_unwind();
+    match tokio::time::timeout(budget, look).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => {
+            // What it remembers may be half changed.
+            memory.clear();
+            Ok(Scrape {
+                condition: Condition::Ailing("its answer could not be read (see the log)".into()),
+                ..Scrape::default()
+            })
+        }
+        Err(_) => Err(CallError::TooSlow {
+            place: target.place().to_string(),
+            budget_ms: u64::try_from(budget.as_millis()).unwrap_or(u64::MAX),
+            began: true,
+        }),
+    }
+}
+
+/// Finds out what a server speaks. One that a person named, and that speaks nothing
+/// better known, is a plain HTTP service.
+pub(super) async fn find_kind(
+    shared: &Shared,
+    target: &Target,
+    likely: Option<ServiceKind>,
+    patience: Duration,
+    origin: Origin,
+) -> Result<ServiceKind, CallError> {
+    let redis = (target.scheme() == "redis").then_some(ServiceKind::Redis);
+    let probe = Probe::new(target.clone());
+    if let Some(found) = identify(&shared.adapters, &probe, redis.or(likely), patience).await {
+        return Ok(found.kind);
+    }
+    if redis.is_some() {
+        // An address says it, though nobody answers now.
+        return Ok(ServiceKind::Redis);
+    }
+    probe.get("/").await?;
+    if origin == Origin::Configured {
+        return Ok(ServiceKind::Http);
+    }
+    Err(CallError::NotUnderstood {
+        place: target.place().to_string(),
+        path: "/".into(),
+        detail: "it is no service that is known".into(),
+    })
+}
+
+/// What a process of that name usually speaks: only the order of asking follows from it.
+pub fn likely_kind(process: &str) -> Option<ServiceKind> {
+    let name = process.to_ascii_lowercase();
+    [
+        ("redis", ServiceKind::Redis),
+        ("valkey", ServiceKind::Redis),
+        ("keydb", ServiceKind::Redis),
+        ("llama-server", ServiceKind::LlamaCpp),
+        ("ollama", ServiceKind::Ollama),
+        ("vllm", ServiceKind::Vllm),
+        ("sglang", ServiceKind::SgLang),
+        ("qdrant", ServiceKind::Qdrant),
+        ("milvus", ServiceKind::Milvus),
+        ("chroma", ServiceKind::Chroma),
+        ("whisper-server", ServiceKind::WhisperCpp),
+    ]
+    .into_iter()
+    .find_map(|(part, kind)| name.contains(part).then_some(kind))
+}
+
+fn words_of(name: &str, change: &Change) -> String {
+    match (change.from, change.to) {
+        (ServiceState::Down, ServiceState::Healthy) => {
+            format!("{name} is up again after {}", span(change.lasted_ms))
+        }
+        (_, ServiceState::Healthy) => format!("{name} is healthy"),
+        (_, to) => {
+            let state = match to {
+                ServiceState::Starting => "starting",
+                ServiceState::Degraded => "degraded",
+                ServiceState::Down => "down",
+                ServiceState::Healthy | ServiceState::Unknown => "not watched",
+            };
+            if change.reason.is_empty() {
+                format!("{name} is {state}")
+            } else {
+                format!("{name} is {state}: {}", change.reason)
+            }
+        }
+    }
+}
+
+/// `40 s`, `3 min`, `5 h`, `2 d`: the largest unit that fits, cut.
+fn span(ms: i64) -> String {
+    match ms / 1000 {
+        s if s < 60 => format!("{s} s"),
+        s if s < 3600 => format!("{} min", s / 60),
+        s if s < 86_400 => format!("{} h", s / 3600),
+        s => format!("{} d", s / 86_400),
+    }
+}

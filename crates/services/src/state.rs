@@ -1,0 +1,407 @@
+//! How a service is, by convention (AA4). Pure: looks go in, changes come out.
+//!
+//! - **healthy**: it answers its health path with 2xx, in good time.
+//! - **degraded**: it answers, and says that it is not well, or wants a key, or
+//!   sends what cannot be understood, or was slow three times in a row.
+//! - **starting**: it says that it loads, or it does not answer and its process
+//!   began less than ten minutes ago and has not answered yet.
+//! - **down**: it did not answer twice in a row. Once is a moment that passes.
+//!
+//! While it is down it is asked less and less often, up to every 30 s.
+
+use std::time::Duration;
+
+use crate::{adapter::Condition, client::CallError, service::ServiceState};
+
+/// Looks without an answer after which a service is down.
+pub const FAILURES: u32 = 2;
+/// Slow looks in a row after which a service is degraded.
+pub const SLOW_LOOKS: u32 = 3;
+/// How long a process may take to answer for the first time, and a model to load.
+pub const START_MS: i64 = 600_000;
+/// How old an answer to "how is it?" may be (MV17). The watch itself never asks this.
+pub const HEALTH_LIFE_MS: i64 = 30_000;
+
+/// Pauses after the first, second, … look without an answer; the last one stays.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+/// One look, as the machine needs to know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    pub at_ms: i64,
+    pub outcome: Result<&'a Condition, &'a CallError>,
+    pub took: Duration,
+    /// What a single call may take; a look that takes half of it is slow.
+    pub budget: Duration,
+    /// When the process behind it started, where that is known.
+    pub process_started_ms: Option<i64>,
+}
+
+/// A change from one state to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub from: ServiceState,
+    pub to: ServiceState,
+    /// One sentence without a full stop; empty where it is healthy now.
+    pub reason: String,
+    pub at_ms: i64,
+    /// How long the state before lasted.
+    pub lasted_ms: i64,
+}
+
+/// The state of one service.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    state: ServiceState,
+    reason: String,
+    since_ms: i64,
+    /// Looks in a row without an answer.
+    failures: u32,
+    slow: u32,
+    /// Since when it says that it loads.
+    loading_since_ms: Option<i64>,
+    /// Start of the process that has answered.
+    answered: Option<i64>,
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// A service that was not looked at yet.
+    pub fn new(at_ms: i64) -> Self {
+        Self {
+            state: ServiceState::Starting,
+            reason: "not looked at yet".into(),
+            since_ms: at_ms,
+            failures: 0,
+            slow: 0,
+            loading_since_ms: None,
+            answered: None,
+        }
+    }
+
+    pub fn state(&self) -> ServiceState {
+        self.state
+    }
+
+    /// Why; empty while healthy.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    pub fn since_ms(&self) -> i64 {
+        self.since_ms
+    }
+
+    /// Looks in a row without an answer.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Takes one look; answers with the change where there is one.
+    pub fn take(&mut self, look: Look<'_>) -> Option<Change> {
+        let (state, reason) = self.judge(look)?;
+        self.reason = reason;
+        if state == self.state {
+            return None;
+        }
+        let change = Change {
+            from: self.state,
+            to: state,
+            reason: self.reason.clone(),
+            at_ms: look.at_ms,
+            // A clock that was set back makes no span below zero.
+            lasted_ms: (look.at_ms - self.since_ms).max(0),
+        };
+        self.state = state;
+        self.since_ms = look.at_ms;
+        Some(change)
+    }
+
+    /// How long to wait for the next look: the cadence, and longer after looks
+    /// without an answer.
+    pub fn pause(&self, cadence: Duration) -> Duration {
+        pause_after(self.failures, cadence)
+    }
+
+    /// The state that follows and its reason; `None` where nothing can be said yet.
+    fn judge(&mut self, look: Look<'_>) -> Option<(ServiceState, String)> {
+        if let Err(error) = look.outcome
+            && is_no_answer(error)
+        {
+            return self.no_answer(error, look);
+        }
+        self.failures = 0;
+        if look.process_started_ms.is_some() {
+            self.answered = look.process_started_ms;
+        }
+        let condition = match look.outcome {
+            Ok(condition) => condition,
+            Err(error) => {
+                self.loading_since_ms = None;
+                return Some((ServiceState::Degraded, error.to_string()));
+            }
+        };
+        if let Condition::Loading(said) = condition {
+            let since = *self.loading_since_ms.get_or_insert(look.at_ms);
+            let loading_ms = look.at_ms - since;
+            return Some(if loading_ms > START_MS {
+                let minutes = loading_ms / 60_000;
+                (ServiceState::Degraded, format!("has been loading for {minutes} min"))
+            } else {
+                (ServiceState::Starting, said.clone())
+            });
+        }
+        self.loading_since_ms = None;
+        match condition {
+            Condition::Ailing(said) | Condition::Locked(said) => {
+                Some((ServiceState::Degraded, said.clone()))
+            }
+            Condition::Ready | Condition::Loading(_) => Some(self.ready(look)),
+        }
+    }
+
+    fn ready(&mut self, look: Look<'_>) -> (ServiceState, String) {
+        self.slow = if look.took * 2 > look.budget { self.slow.saturating_add(1) } else { 0 };
+        if self.slow < SLOW_LOOKS {
+            // Slow once more, it stays degraded; well once, it is well.
+            return (ServiceState::Healthy, String::new());
+        }
+        (ServiceState::Degraded, format!("answers slowly: {} ms", look.took.as_millis()))
+    }
+
+    fn no_answer(&mut self, error: &CallError, look: Look<'_>) -> Option<(ServiceState, String)> {
+        self.failures = self.failures.saturating_add(1);
+        self.slow = 0;
+        self.loading_since_ms = None;
+        if let Some(started_ms) = look.process_started_ms
+            && self.answered != Some(started_ms)
+            && (0..START_MS).contains(&(look.at_ms - started_ms))
+        {
+            return Some((ServiceState::Starting, format!("its process starts; {error}")));
+        }
+        (self.failures >= FAILURES).then(|| (ServiceState::Down, error.to_string()))
+    }
+}
+
+/// Whether this is no answer of the service at all. What does not speak HTTP is
+/// another program on its port.
+fn is_no_answer(error: &CallError) -> bool {
+    error.is_absent() || matches!(error, CallError::NotHttp { .. } | CallError::Redirected { .. })
+}
+
+/// The pause after so many looks in a row without an answer.
+pub fn pause_after(failures: u32, cadence: Duration) -> Duration {
+    match failures.checked_sub(1) {
+        None => cadence,
+        Some(nth) => {
+            let nth = usize::try_from(nth).unwrap_or(usize::MAX).min(PAUSES.len() - 1);
+            PAUSES[nth].max(cadence)
+        }
+    }
+}
+
+/// Whether what was seen at `checked_ms` may still be told to those who ask how a
+/// service is (MV17). A time that lies ahead is one before the clock was set back.
+pub fn is_fresh(checked_ms: Option<i64>, now_ms: i64) -> bool {
+    checked_ms.is_some_and(|checked_ms| (0..=HEALTH_LIFE_MS).contains(&(now_ms - checked_ms)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ServiceState::{Degraded, Down, Healthy, Starting};
+
+    const BUDGET: Duration = Duration::from_secs(2);
+
+    fn refused() -> CallError {
+        CallError::Refused { place: "127.0.0.1:8080".into() }
+    }
+
+    fn locked() -> CallError {
+        CallError::WantsKey { place: "127.0.0.1:8080".into(), status: 401 }
+    }
+
+    /// Looks once a second; answers the state after each.
+    fn run(looks: &[Result<Condition, CallError>], started_ms: Option<i64>) -> Vec<ServiceState> {
+        let mut machine = Machine::new(0);
+        (1i64..)
+            .zip(looks)
+            .map(|(second, look)| {
+                machine.take(Look {
+                    at_ms: second * 1000,
+                    outcome: look.as_ref(),
+                    took: Duration::from_millis(5),
+                    budget: BUDGET,
+                    process_started_ms: started_ms,
+                });
+                machine.state()
+            })
+            .collect()
+    }
+
+    // AA4
+    #[test]
+    fn states_follow_the_convention() {
+        let ready = || Ok(Condition::Ready);
+        let loading = || Ok(Condition::Loading("Loading model".into()));
+        let ailing = || Ok(Condition::Ailing("answers /health with 500".into()));
+        let no = || Err(refused());
+        let cases: &[(&str, Vec<Result<_, _>>, &[ServiceState])] = &[
+            ("well at once", vec![ready()], &[Healthy]),
+            ("never there", vec![no(), no()], &[Starting, Down]),
+            ("a moment is not down", vec![ready(), no(), ready()], &[Healthy, Healthy, Healthy]),
+            ("twice is", vec![ready(), no(), no()], &[Healthy, Healthy, Down]),
+            ("back at once", vec![no(), no(), ready()], &[Starting, Down, Healthy]),
+            (
+                "loads and is well",
+                vec![loading(), loading(), ready()],
+                &[Starting, Starting, Healthy],
+            ),
+            (
+                "says it is not well",
+                vec![ready(), ailing(), ready()],
+                &[Healthy, Degraded, Healthy],
+            ),
+            ("wants a key", vec![Err(locked())], &[Degraded]),
+            (
+                "locked by its own word",
+                vec![Ok(Condition::Locked("wants a key".into()))],
+                &[Degraded],
+            ),
+            (
+                "answers that are none in between do not add up",
+                vec![ready(), no(), ailing(), no(), ailing()],
+                &[Healthy, Healthy, Degraded, Degraded, Degraded],
+            ),
+        ];
+        for (what, looks, expected) in cases {
+            assert_eq!(&run(looks, None), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_answers_badly_is_degraded_and_what_is_another_program_is_down() {
+        let place = || "127.0.0.1:1".to_string();
+        let path = || "/health".to_string();
+        let answers = [
+            CallError::TooLarge { place: place(), limit_bytes: 1 },
+            CallError::NotText { place: place(), path: path() },
+            CallError::NotUnderstood { place: place(), path: path(), detail: String::new() },
+            CallError::Status { place: place(), path: path(), status: 500 },
+            CallError::TooSlow { place: place(), budget_ms: 1, began: true },
+            CallError::Closed { place: place(), began: true },
+        ];
+        for error in answers {
+            assert_eq!(run(&[Err(error.clone())], None), [Degraded], "{error}");
+        }
+        let silent = [
+            CallError::TooSlow { place: place(), budget_ms: 1, began: false },
+            CallError::Closed { place: place(), began: false },
+            CallError::Unreachable { place: place(), detail: String::new() },
+            CallError::NotHttp { place: place() },
+            CallError::Redirected { place: place(), to: String::new() },
+        ];
+        for error in silent {
+            let twice = [Ok(Condition::Ready), Err(error.clone()), Err(error.clone())];
+            assert_eq!(run(&twice, None), [Healthy, Healthy, Down], "{error}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_just_started_is_starting_until_it_has_answered() {
+        let no = || Err(refused());
+        assert_eq!(run(&[no(), no(), no()], Some(0)), [Starting; 3]);
+        // It has answered, so silence is no start any more.
+        let looks = [Ok(Condition::Ready), no(), no()];
+        assert_eq!(run(&looks, Some(0)), [Healthy, Healthy, Down]);
+        // Its process is older than ten minutes.
+        assert_eq!(run(&[no(), no()], Some(-START_MS)), [Starting, Down]);
+        // A start that lies ahead is one before the clock was set back.
+        assert_eq!(run(&[no(), no()], Some(99_000)), [Starting, Down]);
+    }
+
+    #[test]
+    fn a_model_that_loads_for_ever_is_degraded() {
+        let mut machine = Machine::new(0);
+        let loading = Condition::Loading("Loading model".into());
+        let mut at = |at_ms| {
+            machine.take(Look {
+                at_ms,
+                outcome: Ok(&loading),
+                took: Duration::ZERO,
+                budget: BUDGET,
+                process_started_ms: None,
+            });
+            machine.state()
+        };
+        assert_eq!([at(0), at(START_MS), at(START_MS + 1000)], [Starting, Starting, Degraded]);
+    }
+
+    #[test]
+    fn slow_three_times_in_a_row_is_degraded_and_once_is_not() {
+        let mut machine = Machine::new(0);
+        let mut took = |ms| {
+            machine.take(Look {
+                at_ms: 0,
+                outcome: Ok(&Condition::Ready),
+                took: Duration::from_millis(ms),
+                budget: BUDGET,
+                process_started_ms: None,
+            });
+            machine.state()
+        };
+        let states = [1500, 1500, 10, 1500, 1500, 1500, 1500, 10].map(&mut took);
+        let expected = [Healthy, Healthy, Healthy, Healthy, Healthy, Degraded, Degraded, Healthy];
+        assert_eq!(states, expected);
+    }
+
+    #[test]
+    fn a_change_tells_both_states_the_reason_and_how_long_the_first_lasted() {
+        let mut machine = Machine::new(0);
+        let mut look = |at_ms, outcome: Result<&Condition, &CallError>| {
+            machine.take(Look {
+                at_ms,
+                outcome,
+                took: Duration::ZERO,
+                budget: BUDGET,
+                process_started_ms: None,
+            })
+        };
+        let up = look(1000, Ok(&Condition::Ready)).unwrap();
+        assert_eq!((up.from, up.to, up.reason.as_str()), (Starting, Healthy, ""));
+        assert_eq!(look(2000, Ok(&Condition::Ready)), None);
+        assert_eq!(look(61_000, Err(&refused())), None);
+        let down = look(62_000, Err(&refused())).unwrap();
+        assert_eq!((down.to, down.lasted_ms), (Down, 61_000));
+        assert_eq!(down.reason, "refused on 127.0.0.1:8080");
+        // The clock was set back by an hour: a span is never below zero.
+        let up = look(-3_600_000, Ok(&Condition::Ready)).unwrap();
+        assert_eq!(up.lasted_ms, 0);
+    }
+
+    #[test]
+    fn pauses_grow_while_there_is_no_answer() {
+        let second = Duration::from_secs(1);
+        let pauses: Vec<u64> = (0..8).map(|n| pause_after(n, second).as_secs()).collect();
+        assert_eq!(pauses, [1, 1, 2, 5, 10, 30, 30, 30]);
+        // Never more often than it was asked before.
+        assert_eq!(pause_after(1, 10 * second).as_secs(), 10);
+        assert_eq!(pause_after(u32::MAX, second).as_secs(), 30);
+    }
+
+    // MV17
+    #[test]
+    fn an_answer_about_health_is_kept_for_thirty_seconds() {
+        assert!(is_fresh(Some(1000), 1000) && is_fresh(Some(1000), 31_000));
+        assert!(!is_fresh(Some(1000), 31_001));
+        assert!(!is_fresh(None, 0));
+        assert!(!is_fresh(Some(1000), 999), "the clock was set back");
+    }
+}
