@@ -63,6 +63,7 @@ export function markColor(ink: Ink, kind: MarkKind): string {
       return ink.info;
     case 'restart':
     case 'clock':
+    case 'service':
       return ink.text3;
   }
 }
