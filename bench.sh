@@ -2,6 +2,7 @@
 # Measures Plimsoll beside its peers, in the same run. Each figure of the README comes from here.
 #   ./bench.sh history   ingest, size a sample, queries; against one row a sample
 #   ./bench.sh cpu       `plimsoll up` against btm, 300 sleeping processes beside them
+#   ./bench.sh services  watching twenty engines every second, one of them hanging
 #   ./bench.sh window    first painted value, CPU seen and hidden, under Xvfb
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -12,6 +13,11 @@ target=$(target_dir)
 bench_history() {
   say "history: ingest, size, queries"
   cargo bench -p plimsoll-history
+}
+
+bench_services() {
+  say "services: the watch over twenty engines"
+  cargo bench -p plimsoll-services
 }
 
 bench_cpu() {
@@ -38,13 +44,13 @@ bench_window() {
 }
 
 case "${1:-}" in
-  history | cpu | window)
+  history | services | cpu | window)
     what=$1
     shift
     "bench_$what" "$@"
     ;;
   *)
-    sed -n '2,5s/^# \{0,1\}//p' "$0"
+    sed -n '2,6s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac
