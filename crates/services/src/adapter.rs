@@ -230,6 +230,19 @@ impl Probe {
         answer
     }
 
+    /// Whether anything that was asked so far was answered in HTTP. Then no other
+    /// protocol needs to be tried.
+    pub async fn spoke_http(&self) -> bool {
+        let asked = self.asked.lock().await;
+        asked.answers.values().any(|answer| match answer {
+            Ok(_) => true,
+            Err(CallError::TooSlow { began, .. } | CallError::Closed { began, .. }) => *began,
+            Err(error) => {
+                matches!(error, CallError::TooLarge { .. } | CallError::Redirected { .. })
+            }
+        })
+    }
+
     /// The JSON that `GET path` answers with 2xx; `None` for anything else.
     pub async fn json(&self, path: &str) -> Option<serde_json::Value> {
         let answer = self.get(path).await.ok()?;

@@ -183,6 +183,11 @@ impl Target {
         self.call(Method::POST, path, Some(body.to_string())).await
     }
 
+    /// Asks to delete `path`. Answers of any status but a redirect are answers.
+    pub async fn delete(&self, path: &str) -> Result<Answer, CallError> {
+        self.call(Method::DELETE, path, None).await
+    }
+
     /// Over a plain connection of its own: sends `request`, and reads until
     /// `complete` says that what has come so far is a whole answer. For protocols
     /// that are not HTTP.
