@@ -1,0 +1,431 @@
+//! LM Studio.
+//!
+//! - **Every path is answered with 200**: what it does not know with
+//!   `{"error":"Unexpected endpoint or method. (GET /health)"}`, and with an error in
+//!   its log. So a status says nothing here, `/health` is not asked, and nothing is
+//!   asked that it may not have, once it is known what it has.
+//! - `/lmstudio-greeting` says `{"lmstudio":true}`; its own terminal program knows a
+//!   server by that.
+//! - `/api/v1/models` (0.4): models by `key`, each with its `loaded_instances`: several
+//!   of one model can be loaded, each by an `id` of its own that requests use, with
+//!   the context and the number of parallel requests it was loaded with.
+//!   `/api/v0/models` (0.3.6): a list by `id` with `state` (`loaded`, `not-loaded`) and
+//!   `loaded_context_length`. Neither loads; a request to `/v1/chat/completions` does.
+//! - `/api/v1/models/load` answers when the model is loaded; asked again it loads a
+//!   second instance. `/api/v1/models/unload` takes the id of an instance. `v0` has
+//!   no such actions.
+//! - No figures of requests, tokens or queues, no version, and no word about where a
+//!   model lies.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    adapter::{ActionError, Actions, Adapter, Condition, Identity, Memory, Probe, Scrape},
+    client::{Answer, CallError, Target},
+    health,
+    kind::ServiceKind,
+    service::{Basis, Loaded, MAX_MODELS, Model, Slots},
+};
+
+/// An LM Studio.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LmStudio;
+
+const V1: &str = "/api/v1/models";
+const V0: &str = "/api/v0/models";
+const GREETING: &str = "/lmstudio-greeting";
+
+/// Looks between two questions whether a server that had only `v0` was renewed.
+const CALM_LOOKS: u32 = 300;
+
+#[derive(Default)]
+struct Known {
+    /// Looks for which only `v0` is asked.
+    only_v0: u32,
+}
+
+/// `/api/v1/models`
+#[derive(Deserialize)]
+struct List1 {
+    models: Vec<Model1>,
+}
+
+#[derive(Deserialize)]
+struct Model1 {
+    key: String,
+    quantization: Option<Quantization>,
+    size_bytes: Option<u64>,
+    max_context_length: Option<u64>,
+    #[serde(default)]
+    loaded_instances: Vec<Instance>,
+}
+
+#[derive(Deserialize)]
+struct Quantization {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Instance {
+    id: String,
+    config: Option<Config>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    context_length: Option<u64>,
+    parallel: Option<u32>,
+}
+
+/// `/api/v0/models`
+#[derive(Deserialize)]
+struct List0 {
+    data: Vec<Model0>,
+}
+
+#[derive(Deserialize)]
+struct Model0 {
+    id: String,
+    state: Option<String>,
+    quantization: Option<String>,
+    max_context_length: Option<u64>,
+    loaded_context_length: Option<u64>,
+}
+
+#[async_trait]
+impl Adapter for LmStudio {
+    fn kind(&self) -> ServiceKind {
+        ServiceKind::LmStudio
+    }
+
+    async fn identify(&self, probe: &Probe) -> Option<Identity> {
+        let greeting = probe.json(GREETING).await?;
+        if greeting.get("lmstudio") != Some(&Value::Bool(true)) {
+            return None;
+        }
+        let wants_key = matches!(probe.status(V1).await, Some(401 | 403));
+        Some(Identity { wants_key, ..Identity::of(ServiceKind::LmStudio) })
+    }
+
+    async fn scrape(&self, target: &Target, memory: &mut Memory) -> Result<Scrape, CallError> {
+        let known = memory.of::<Known>();
+        if let Some(left) = known.only_v0.checked_sub(1) {
+            known.only_v0 = left;
+        } else {
+            let answer = target.get(V1).await?;
+            match health::judge(&answer) {
+                Condition::Ready if !is_unexpected(&answer) => {
+                    let list: List1 = answer.json()?;
+                    let slots = slots(&list.models);
+                    let models = Some(models1(list.models));
+                    return Ok(Scrape { models, slots, ..Scrape::default() });
+                }
+                // It is of an older version.
+                Condition::Ready => known.only_v0 = CALM_LOOKS,
+                Condition::Ailing(_) if answer.status == 404 => known.only_v0 = CALM_LOOKS,
+                condition => return Ok(Scrape { condition, ..Scrape::default() }),
+            }
+        }
+        let answer = target.get(V0).await?;
+        let condition = health::judge(&answer);
+        if condition != Condition::Ready {
+            return Ok(Scrape { condition, ..Scrape::default() });
+        }
+        if is_unexpected(&answer) {
+            let words = "is too old to tell its models; 0.3.6 and later do";
+            return Ok(Scrape { condition: Condition::Ailing(words.into()), ..Scrape::default() });
+        }
+        let list: List0 = answer.json()?;
+        let models = list.data.into_iter().take(MAX_MODELS).map(model0).collect();
+        Ok(Scrape { models: Some(models), ..Scrape::default() })
+    }
+
+    fn actions(&self) -> Actions {
+        Actions { load: true, unload: true }
+    }
+
+    async fn load(&self, target: &Target, model: &str) -> Result<(), ActionError> {
+        // Loading what is loaded makes a second one beside it.
+        if !instances_of(target, model).await?.is_empty() {
+            return Ok(());
+        }
+        done(target.post("/api/v1/models/load", &json!({ "model": model })).await?)
+    }
+
+    async fn unload(&self, target: &Target, model: &str) -> Result<(), ActionError> {
+        for instance in instances_of(target, model).await? {
+            let wish = json!({ "instance_id": instance });
+            done(target.post("/api/v1/models/unload", &wish).await?)?;
+        }
+        Ok(())
+    }
+}
+
+/// The instances that a name means: the one of that id, or all of the model of
+/// that key.
+async fn instances_of(target: &Target, name: &str) -> Result<Vec<String>, ActionError> {
+    let answer = target.get(V1).await?.ok()?;
+    if is_unexpected(&answer) {
+        let words = "this LM Studio is too old to load or unload by itself; 0.4 and later do";
+        return Err(ActionError::Refused(words.into()));
+    }
+    let list: List1 = answer.json()?;
+    let one = |instance: &&Instance| instance.id == name;
+    if let Some(one) = list.models.iter().flat_map(|m| &m.loaded_instances).find(one) {
+        return Ok(vec![one.id.clone()]);
+    }
+    match list.models.into_iter().find(|model| model.key == name) {
+        Some(model) => Ok(model.loaded_instances.into_iter().map(|one| one.id).collect()),
+        None => Err(ActionError::Refused(format!("there is no model {name}"))),
+    }
+}
+
+/// The answer to a path that it does not have, whatever its status.
+fn is_unexpected(answer: &Answer) -> bool {
+    health::words_of(answer).starts_with("Unexpected endpoint")
+}
+
+/// Those in memory first, each by the id that requests use, then the others.
+fn models1(list: Vec<Model1>) -> Vec<Model> {
+    let (mut loaded, mut idle) = (Vec::new(), Vec::new());
+    for model in list {
+        let quantization = model.quantization.and_then(|told| told.name);
+        let of = |name: String, state, context_tokens| Model {
+            quantization: quantization.clone(),
+            context_tokens,
+            size_bytes: model.size_bytes,
+            ..Model::named(name, state)
+        };
+        if model.loaded_instances.is_empty() {
+            idle.push(of(model.key, Loaded::Unloaded, model.max_context_length));
+            continue;
+        }
+        for instance in model.loaded_instances {
+            let context = instance.config.and_then(|config| config.context_length);
+            loaded.push(of(instance.id, Loaded::Loaded, context));
+        }
+    }
+    loaded.append(&mut idle);
+    loaded.truncate(MAX_MODELS);
+    loaded
+}
+
+fn model0(told: Model0) -> Model {
+    let loaded = match told.state.as_deref() {
+        Some("loaded") => Loaded::Loaded,
+        Some("loading") => Loaded::Loading,
+        Some("not-loaded") => Loaded::Unloaded,
+        _ => Loaded::Unknown,
+    };
+    let context = if loaded == Loaded::Loaded { told.loaded_context_length } else { None };
+    Model {
+        quantization: told.quantization.filter(|name| !name.is_empty()),
+        context_tokens: context.or(told.max_context_length),
+        ..Model::named(told.id, loaded)
+    }
+}
+
+/// What all loaded models take at once; `None` where one of them does not say.
+fn slots(list: &[Model1]) -> Option<Slots> {
+    let instances: Vec<_> = list.iter().flat_map(|model| &model.loaded_instances).collect();
+    if instances.is_empty() {
+        return None;
+    }
+    let each = instances.iter().map(|instance| instance.config.as_ref()?.parallel);
+    let total = each.sum::<Option<u32>>()?;
+    Some(Slots { total: Some(total), busy: None, waiting: None, basis: Basis::Told })
+}
+
+/// Whether an action was done; else what the server says of it, whatever its status.
+fn done(answer: Answer) -> Result<(), ActionError> {
+    let error = answer.json::<Value>().ok().is_some_and(|told| told.get("error").is_some());
+    if error || !answer.is_ok() {
+        let said = health::words_of(&answer);
+        if !said.is_empty() {
+            return Err(ActionError::Refused(said));
+        }
+    }
+    answer.ok()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::scripted::*, *};
+
+    const LIST1: &str = r#"{"models":[
+        {"type":"llm","publisher":"lmstudio-community","key":"gemma-3-270m-it-qat",
+         "display_name":"Gemma 3 270m","architecture":"gemma3",
+         "quantization":{"name":"Q4_0","bits_per_weight":4},"size_bytes":241410208,
+         "params_string":"270M","loaded_instances":[],"max_context_length":32768,"format":"gguf"},
+        {"type":"llm","publisher":"openai","key":"openai/gpt-oss-20b",
+         "quantization":{"name":"MXFP4","bits_per_weight":4},"size_bytes":12109566560,
+         "loaded_instances":[
+            {"id":"openai/gpt-oss-20b","config":{"context_length":16384,"parallel":4}},
+            {"id":"openai/gpt-oss-20b:2","config":{"context_length":4096,"parallel":2}}],
+         "max_context_length":131072,"format":"gguf","capabilities":{"vision":false}},
+        {"type":"embedding","key":"text-embedding-nomic","quantization":null,
+         "size_bytes":274290560,"loaded_instances":[],"max_context_length":2048}]}"#;
+
+    const LIST0: &str = r#"{"data":[
+        {"id":"qwen2-vl-7b-instruct","object":"model","type":"vlm","publisher":"mlx-community",
+         "arch":"qwen2_vl","compatibility_type":"mlx","quantization":"4bit","state":"not-loaded",
+         "max_context_length":32768},
+        {"id":"meta-llama-3.1-8b-instruct","object":"model","type":"llm","arch":"llama",
+         "compatibility_type":"gguf","quantization":"Q4_K_M","state":"loaded",
+         "max_context_length":131072,"loaded_context_length":4096}],"object":"list"}"#;
+
+    const UNEXPECTED: &str = r#"{"error":"Unexpected endpoint or method. ({})"}"#;
+
+    /// Like the real one it answers 200 to what it does not know.
+    async fn serve(path: &str, list: &str) -> Scripted {
+        let server = Scripted::start().await;
+        server
+            .otherwise(200, UNEXPECTED)
+            .on("GET /lmstudio-greeting", 200, r#"{"lmstudio":true}"#)
+            .on(path, 200, list);
+        server
+    }
+
+    #[tokio::test]
+    async fn each_instance_is_a_model_by_the_name_that_requests_use() {
+        let server = serve("GET /api/v1/models", LIST1).await;
+        let scrape = server.look(&LmStudio).await.unwrap();
+        assert_eq!((&scrape.condition, scrape.hints.len()), (&Condition::Ready, 0));
+        let models = scrape.models.unwrap();
+        let told: Vec<_> = models
+            .iter()
+            .map(|m| (&*m.name, m.loaded, m.context_tokens, m.quantization.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("openai/gpt-oss-20b", Loaded::Loaded, Some(16_384), Some("MXFP4")),
+                ("openai/gpt-oss-20b:2", Loaded::Loaded, Some(4096), Some("MXFP4")),
+                ("gemma-3-270m-it-qat", Loaded::Unloaded, Some(32_768), Some("Q4_0")),
+                ("text-embedding-nomic", Loaded::Unloaded, Some(2048), None),
+            ]
+        );
+        assert_eq!(models[0].size_bytes, Some(12_109_566_560));
+        assert!(models.iter().all(|m| m.vram_bytes.is_none() && m.gpu_share.is_none()));
+        let slots = scrape.slots.unwrap();
+        assert_eq!((slots.total, slots.busy, slots.waiting), (Some(6), None, None));
+        assert!(scrape.figures.is_empty(), "it tells none");
+    }
+
+    #[tokio::test]
+    async fn slots_are_unknown_where_a_loaded_model_does_not_say() {
+        let list = LIST1.replace(r#","parallel":2"#, "");
+        let server = serve("GET /api/v1/models", &list).await;
+        assert_eq!(server.look(&LmStudio).await.unwrap().slots, None);
+        server.on("GET /api/v1/models", 200, r#"{"models":[]}"#);
+        assert_eq!(server.look(&LmStudio).await.unwrap().slots, None);
+    }
+
+    #[tokio::test]
+    async fn an_older_one_is_read_by_its_older_path() {
+        let server = serve("GET /api/v0/models", LIST0).await;
+        let (target, mut memory) = (server.target(), Memory::default());
+        let models = LmStudio.scrape(&target, &mut memory).await.unwrap().models.unwrap();
+        assert_eq!(models[0].loaded, Loaded::Unloaded);
+        assert_eq!(models[0].context_tokens, Some(32_768));
+        assert_eq!(models[1].loaded, Loaded::Loaded);
+        assert_eq!(models[1].context_tokens, Some(4096), "as it was loaded");
+        assert_eq!(models[1].quantization.as_deref(), Some("Q4_K_M"));
+        assert_eq!(server.asked(), ["GET /api/v0/models", "GET /api/v1/models"]);
+        // Each question that it does not know is an error in its log.
+        for _ in 0..CALM_LOOKS {
+            LmStudio.scrape(&target, &mut memory).await.unwrap();
+            assert_eq!(server.asked(), ["GET /api/v0/models"]);
+        }
+        // It was renewed since.
+        server.on("GET /api/v1/models", 200, LIST1);
+        LmStudio.scrape(&target, &mut memory).await.unwrap();
+        assert_eq!(server.asked(), ["GET /api/v1/models"]);
+    }
+
+    #[tokio::test]
+    async fn a_look_asks_one_thing_and_never_what_loads() {
+        let server = serve("GET /api/v1/models", LIST1).await;
+        let (target, mut memory) = (server.target(), Memory::default());
+        for _ in 0..5 {
+            LmStudio.scrape(&target, &mut memory).await.unwrap();
+            assert_eq!(server.asked(), ["GET /api/v1/models"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_with_200_that_is_none_is_not_taken_for_models() {
+        let server = Scripted::start().await;
+        server.otherwise(200, UNEXPECTED);
+        let scrape = server.look(&LmStudio).await.unwrap();
+        assert!(matches!(&scrape.condition, Condition::Ailing(said) if said.contains("0.3.6")));
+        assert_eq!(scrape.models, None);
+        server.on("GET /api/v1/models", 401, r#"{"error":{"message":"invalid api key"}}"#);
+        let scrape = server.look(&LmStudio).await.unwrap();
+        assert!(matches!(scrape.condition, Condition::Locked(_)));
+    }
+
+    #[tokio::test]
+    async fn it_is_known_by_its_greeting() {
+        let server = serve("GET /api/v1/models", LIST1).await;
+        assert!(!LmStudio.identify(&server.probe()).await.unwrap().wants_key);
+        server.lock("/api");
+        assert!(LmStudio.identify(&server.probe()).await.unwrap().wants_key);
+        server.on("GET /lmstudio-greeting", 200, r#"{"error":"Unexpected endpoint"}"#);
+        assert_eq!(LmStudio.identify(&server.probe()).await, None);
+        assert_eq!(LmStudio.identify(&Scripted::start().await.probe()).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_model_is_loaded_once() {
+        let server = serve("GET /api/v1/models", LIST1).await;
+        let ok =
+            r#"{"instance_id":"gemma-3-270m-it-qat","status":"loaded","load_time_seconds":1.2}"#;
+        server.on("POST /api/v1/models/load", 200, ok);
+        let target = server.target();
+        LmStudio.load(&target, "gemma-3-270m-it-qat").await.unwrap();
+        let sent = server.sent("POST /api/v1/models/load");
+        assert_eq!(sent, [json!({"model": "gemma-3-270m-it-qat"})]);
+        // Loaded already: a second instance is not what was wished for.
+        LmStudio.load(&target, "openai/gpt-oss-20b").await.unwrap();
+        assert_eq!(server.sent("POST /api/v1/models/load").len(), 1);
+        let error = LmStudio.load(&target, "nothing").await.unwrap_err();
+        assert_eq!(error, ActionError::Refused("there is no model nothing".into()));
+        // With 200, as it refuses.
+        server.on("POST /api/v1/models/load", 200, r#"{"error":{"message":"not enough memory"}}"#);
+        let error = LmStudio.load(&target, "text-embedding-nomic").await.unwrap_err();
+        assert_eq!(error, ActionError::Refused("not enough memory".into()));
+    }
+
+    #[tokio::test]
+    async fn a_key_unloads_all_its_instances_and_an_id_that_one() {
+        let server = serve("GET /api/v1/models", LIST1).await;
+        server.on("POST /api/v1/models/unload", 200, r#"{"instance_id":"x"}"#);
+        LmStudio.unload(&server.target(), "openai/gpt-oss-20b:2").await.unwrap();
+        let sent = server.sent("POST /api/v1/models/unload");
+        assert_eq!(sent, [json!({"instance_id": "openai/gpt-oss-20b:2"})]);
+        let renamed = LIST1.replace(r#"{"id":"openai/gpt-oss-20b","#, r#"{"id":"mine","#);
+        server.on("GET /api/v1/models", 200, renamed);
+        LmStudio.unload(&server.target(), "openai/gpt-oss-20b").await.unwrap();
+        let sent = server.sent("POST /api/v1/models/unload");
+        assert_eq!(
+            sent[1..],
+            [json!({"instance_id": "mine"}), json!({"instance_id": "openai/gpt-oss-20b:2"}),]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_older_one_says_that_it_cannot_load() {
+        let server = serve("GET /api/v0/models", LIST0).await;
+        for done in [
+            LmStudio.load(&server.target(), "qwen2-vl-7b-instruct").await,
+            LmStudio.unload(&server.target(), "meta-llama-3.1-8b-instruct").await,
+        ] {
+            assert!(matches!(&done, Err(ActionError::Refused(said)) if said.contains("0.4")));
+        }
+        assert!(server.asked().iter().all(|asked| asked.starts_with("GET")));
+    }
+}

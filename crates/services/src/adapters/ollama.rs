@@ -1,0 +1,462 @@
+//! Ollama.
+//!
+//! - `/api/version` tells `{"version":"0.12.3"}`, `/` says `Ollama is running`,
+//!   `/api/tags` lists what is on disk and `/api/ps` what is in memory. These load
+//!   nothing. **Everything else may**: `/api/show`, `/api/generate`, `/api/chat` and
+//!   `/api/embed` are never asked by a look.
+//! - In `/api/ps`, `size` is all of a loaded model with its context, `size_vram` the
+//!   part of it on the GPU. Below `size` a part runs on the CPU, silently: it was
+//!   loaded when less VRAM was free, or its context is too long.
+//! - `expires_at` is when it is unloaded if nobody asks for it. With `keep_alive: -1`
+//!   it lies some 290 years ahead; while it is being loaded it may be the year 1.
+//! - `context_length` is that of the loaded model; older versions do not tell it.
+//! - A name without a tag means `:latest`.
+//! - Models of `/api/tags` with a `remote_host` run elsewhere and have no weights here.
+//! - There are no figures of requests, tokens or queues, and no key.
+//! - `/api/generate` without a prompt loads a model, and with `keep_alive: 0` unloads
+//!   it; the answer to the latter comes before it is gone, and while it works on a
+//!   request it stays until that ends. A model that only embeds is loaded by
+//!   `/api/embed` without input: `/api/generate` answers 400 for it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    adapter::{ActionError, Actions, Adapter, Condition, Identity, Memory, Probe, Scrape},
+    client::{Answer, CallError, Target},
+    health,
+    kind::ServiceKind,
+    service::{Hint, Loaded, MAX_HINTS, MAX_MODELS, Model},
+};
+
+/// An Ollama.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ollama;
+
+/// Looks between two questions for what is on disk, and for the version.
+const CALM_LOOKS: u32 = 60;
+/// Pause between two looks at what is in memory, while a model is awaited to go.
+const PAUSE: Duration = Duration::from_millis(250);
+/// What is to expire after the year 2200 is never unloaded, and before 1971 not yet known.
+const NEVER_MS: i64 = 7_258_118_400_000;
+const NOT_YET_MS: i64 = 31_536_000_000;
+
+#[derive(Default)]
+struct Known {
+    /// Looks until what is on disk is asked again.
+    calm: u32,
+    on_disk: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+/// `/api/ps`
+#[derive(Deserialize)]
+struct Running {
+    models: Option<Vec<Run>>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Run {
+    name: String,
+    size: Option<u64>,
+    size_vram: Option<u64>,
+    expires_at: Option<String>,
+    context_length: Option<u64>,
+    details: Option<Details>,
+}
+
+/// `/api/tags`
+#[derive(Deserialize)]
+struct Tags {
+    models: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Tag {
+    name: String,
+    size: Option<u64>,
+    remote_host: Option<String>,
+    details: Option<Details>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Details {
+    quantization_level: Option<String>,
+}
+
+#[async_trait]
+impl Adapter for Ollama {
+    fn kind(&self) -> ServiceKind {
+        ServiceKind::Ollama
+    }
+
+    async fn identify(&self, probe: &Probe) -> Option<Identity> {
+        let version = probe.json("/api/version").await?.get("version")?.as_str()?.to_string();
+        // Others have that path too; this sentence is its own.
+        let says = probe.text("/").await?;
+        says.trim_start()
+            .starts_with("Ollama is running")
+            .then(|| Identity { version: Some(version), ..Identity::of(ServiceKind::Ollama) })
+    }
+
+    async fn scrape(&self, target: &Target, memory: &mut Memory) -> Result<Scrape, CallError> {
+        let answer = target.get("/api/ps").await?;
+        let condition = health::judge(&answer);
+        if condition != Condition::Ready {
+            return Ok(Scrape { condition, ..Scrape::default() });
+        }
+        let running = answer.json::<Running>()?.models.unwrap_or_default();
+        let mut scrape = Scrape { hints: hints(&running), ..Scrape::default() };
+        let known = memory.of::<Known>();
+        // A model that nobody has heard of was pulled since.
+        let unheard =
+            running.iter().any(|run| known.on_disk.iter().all(|tag| tag.name != run.name));
+        if known.calm == 0 || (unheard && known.calm < CALM_LOOKS - 1) {
+            ask_calmly(target, known, &mut scrape).await;
+        } else {
+            known.calm -= 1;
+        }
+        scrape.models = Some(models(&running, &known.on_disk));
+        Ok(scrape)
+    }
+
+    fn actions(&self) -> Actions {
+        Actions { load: true, unload: true }
+    }
+
+    async fn load(&self, target: &Target, model: &str) -> Result<(), ActionError> {
+        let answer =
+            target.post("/api/generate", &json!({"model": model, "stream": false})).await?;
+        let said = health::words_of(&answer);
+        if answer.status == 400 && said.contains("does not support generate") {
+            let answer = target.post("/api/embed", &json!({"model": model, "input": []})).await?;
+            return done(answer);
+        }
+        done(answer)
+    }
+
+    async fn unload(&self, target: &Target, model: &str) -> Result<(), ActionError> {
+        let wish = json!({"model": model, "keep_alive": 0, "stream": false});
+        done(target.post("/api/generate", &wish).await?)?;
+        let gone = async {
+            loop {
+                let running: Running = target.get_json("/api/ps").await?;
+                let running = running.models.unwrap_or_default();
+                if !running.iter().any(|run| same_model(&run.name, model)) {
+                    return Ok(());
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        match tokio::time::timeout(target.bounds().budget, gone).await {
+            Ok(gone) => gone,
+            Err(_) => Err(ActionError::Refused(format!(
+                "{model} still works on a request; it goes when that ends"
+            ))),
+        }
+    }
+}
+
+/// What hardly changes. Asked again at the next look where it was not told.
+async fn ask_calmly(target: &Target, known: &mut Known, scrape: &mut Scrape) {
+    let (version, tags) = tokio::join!(
+        target.get_json::<Version>("/api/version"),
+        target.get_json::<Tags>("/api/tags")
+    );
+    scrape.version = version.ok().map(|told| told.version);
+    if let Ok(tags) = tags {
+        known.on_disk = tags.models.unwrap_or_default();
+        known.on_disk.truncate(MAX_MODELS);
+        known.calm = CALM_LOOKS;
+    }
+}
+
+/// Those in memory first, then those that are only on disk.
+fn models(running: &[Run], on_disk: &[Tag]) -> Vec<Model> {
+    let idle = on_disk.iter().filter(|tag| running.iter().all(|run| run.name != tag.name));
+    running.iter().map(loaded).chain(idle.map(unloaded)).take(MAX_MODELS).collect()
+}
+
+fn loaded(run: &Run) -> Model {
+    Model {
+        quantization: quantization(run.details.as_ref()),
+        context_tokens: run.context_length.filter(|&tokens| tokens > 0),
+        expires_ms: run.expires_at.as_deref().and_then(expires_ms),
+        ..Model::named(&run.name, Loaded::Loaded).sized(run.size, run.size_vram)
+    }
+}
+
+fn unloaded(tag: &Tag) -> Model {
+    if tag.remote_host.as_deref().is_some_and(|host| !host.is_empty()) {
+        return Model::named(&tag.name, Loaded::Unknown);
+    }
+    Model {
+        quantization: quantization(tag.details.as_ref()),
+        size_bytes: tag.size,
+        ..Model::named(&tag.name, Loaded::Unloaded)
+    }
+}
+
+fn quantization(details: Option<&Details>) -> Option<String> {
+    details?.quantization_level.clone().filter(|level| !level.is_empty() && level != "unknown")
+}
+
+/// `None` where it is never unloaded, or not yet known when.
+fn expires_ms(told: &str) -> Option<i64> {
+    let ms = told.parse::<jiff::Timestamp>().ok()?.as_millisecond();
+    (NOT_YET_MS..NEVER_MS).contains(&ms).then_some(ms)
+}
+
+/// One warning for each model that does not lie on the GPU as a whole.
+fn hints(running: &[Run]) -> Vec<Hint> {
+    let part = running.iter().filter_map(|run| {
+        let (size, vram) = (run.size?, run.size_vram?);
+        (vram < size).then(|| {
+            let text = if vram == 0 {
+                format!("{} runs on the CPU: nothing of it lies on a GPU.", run.name)
+            } else {
+                let (here, all) = (gib(size - vram), gib(size));
+                format!("A part of {} runs on the CPU: {here} of {all} GiB.", run.name)
+            };
+            Hint::warning(
+                "on-the-cpu",
+                text,
+                "Unload what else holds VRAM and load it again, or give it a shorter context \
+                 (num_ctx), fewer parallel requests (OLLAMA_NUM_PARALLEL) or a smaller \
+                 quantization.",
+            )
+        })
+    });
+    part.take(MAX_HINTS).collect()
+}
+
+/// With two digits, and never 0.00: some part there is.
+fn gib(bytes: u64) -> String {
+    format!("{:.2}", (bytes as f64 / f64::from(1 << 30)).max(0.01))
+}
+
+fn same_model(one: &str, other: &str) -> bool {
+    let bare = |name: &str| name.strip_suffix(":latest").unwrap_or(name).to_string();
+    bare(one) == bare(other)
+}
+
+/// Whether an action was done; else what the server says of it.
+fn done(answer: Answer) -> Result<(), ActionError> {
+    let said = health::words_of(&answer);
+    if !answer.is_ok() && !said.is_empty() {
+        return Err(ActionError::Refused(said));
+    }
+    answer.ok()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::scripted::*, *};
+    use crate::client::Bounds;
+
+    /// A whole model, one of which a part fell to the CPU, and one that stays for ever.
+    const PS: &str = r#"{"models":[
+        {"name":"qwen3:8b","model":"qwen3:8b","size":6442450944,"size_vram":6442450944,
+         "digest":"500a1f067a9f","expires_at":"2026-11-21T18:05:00.5+01:00","context_length":4096,
+         "details":{"parent_model":"","format":"gguf","family":"qwen3","families":["qwen3"],
+         "parameter_size":"8.2B","quantization_level":"Q4_K_M"}},
+        {"name":"llama3.3:70b","model":"llama3.3:70b","size":42949672960,"size_vram":10737418240,
+         "digest":"a6eb4748fd29","expires_at":"2318-11-21T18:05:00Z","context_length":8192,
+         "details":{"quantization_level":"Q4_K_M"}},
+        {"name":"nomic-embed-text:latest","model":"nomic-embed-text:latest","size":595142656,
+         "size_vram":0,"digest":"0a109f422b47","expires_at":"0001-01-01T00:00:00Z",
+         "details":{"quantization_level":"F16"}}]}"#;
+
+    const TAGS: &str = r#"{"models":[
+        {"name":"qwen3:8b","model":"qwen3:8b","modified_at":"2026-10-01T10:00:00Z",
+         "size":5225388164,"digest":"500a1f067a9f","details":{"quantization_level":"Q4_K_M"}},
+        {"name":"llama3.3:70b","model":"llama3.3:70b","size":42520413916,"details":null},
+        {"name":"nomic-embed-text:latest","size":274302450},
+        {"name":"gemma3:27b","size":17396936941,"details":{"quantization_level":"Q4_0"}},
+        {"name":"gpt-oss:120b-cloud","size":384,"remote_model":"gpt-oss:120b",
+         "remote_host":"https://ollama.com:443","details":{"quantization_level":"MXFP4"}}]}"#;
+
+    const NONE: &str = r#"{"models":[]}"#;
+
+    async fn serve(ps: &str) -> Scripted {
+        let server = Scripted::start().await;
+        server
+            .on("GET /", 200, "Ollama is running")
+            .on("GET /api/version", 200, r#"{"version":"0.12.3"}"#)
+            .on("GET /api/tags", 200, TAGS)
+            .on("GET /api/ps", 200, ps);
+        server
+    }
+
+    #[tokio::test]
+    async fn models_are_told_with_their_share_on_the_gpu() {
+        let scrape = serve(PS).await.look(&Ollama).await.unwrap();
+        assert_eq!(scrape.condition, Condition::Ready);
+        assert_eq!(scrape.version.as_deref(), Some("0.12.3"));
+        let models = scrape.models.unwrap();
+        let shares: Vec<_> =
+            models.iter().map(|model| (&*model.name, model.loaded, model.gpu_share)).collect();
+        assert_eq!(
+            shares,
+            [
+                ("qwen3:8b", Loaded::Loaded, Some(1.0)),
+                ("llama3.3:70b", Loaded::Loaded, Some(0.25)),
+                ("nomic-embed-text:latest", Loaded::Loaded, Some(0.0)),
+                ("gemma3:27b", Loaded::Unloaded, None),
+                ("gpt-oss:120b-cloud", Loaded::Unknown, None),
+            ]
+        );
+        let qwen = &models[0];
+        assert_eq!(qwen.quantization.as_deref(), Some("Q4_K_M"));
+        assert_eq!((qwen.context_tokens, qwen.size_bytes), (Some(4096), Some(6 << 30)));
+        assert_eq!(models[2].context_tokens, None, "older versions do not tell it");
+        // On disk, what it takes there; elsewhere, nothing here.
+        assert_eq!((models[3].size_bytes, models[4].size_bytes), (Some(17_396_936_941), None));
+    }
+
+    #[tokio::test]
+    async fn a_model_that_fell_to_the_cpu_is_warned_of() {
+        let hints = serve(PS).await.look(&Ollama).await.unwrap().hints;
+        let texts: Vec<_> = hints.iter().map(|hint| (&*hint.id, &*hint.text)).collect();
+        assert_eq!(
+            texts,
+            [
+                ("on-the-cpu", "A part of llama3.3:70b runs on the CPU: 30.00 of 40.00 GiB."),
+                (
+                    "on-the-cpu",
+                    "nomic-embed-text:latest runs on the CPU: nothing of it lies on a GPU."
+                ),
+            ]
+        );
+        let whole = r#"{"models":[{"name":"m","size":5,"size_vram":5},{"name":"n","size":5}]}"#;
+        let scrape = serve(whole).await.look(&Ollama).await.unwrap();
+        assert_eq!(scrape.hints, [], "what is not told is not a part on the CPU");
+    }
+
+    #[tokio::test]
+    async fn when_a_model_goes_is_told_and_never_is_not_a_date() {
+        let models = serve(PS).await.look(&Ollama).await.unwrap().models.unwrap();
+        let expires: Vec<_> = models.iter().map(|model| model.expires_ms).collect();
+        assert_eq!(expires, [Some(1_795_280_700_500), None, None, None, None]);
+        assert_eq!(expires_ms("soon"), None);
+    }
+
+    #[tokio::test]
+    async fn a_look_asks_one_thing_and_nothing_that_loads() {
+        let server = serve(PS).await;
+        let (target, mut memory) = (server.target(), Memory::default());
+        let first = Ollama.scrape(&target, &mut memory).await.unwrap();
+        assert_eq!(server.asked(), ["GET /api/ps", "GET /api/tags", "GET /api/version"]);
+        for _ in 0..CALM_LOOKS {
+            let scrape = Ollama.scrape(&target, &mut memory).await.unwrap();
+            assert_eq!(server.asked(), ["GET /api/ps"]);
+            assert_eq!(scrape.models, first.models, "what is on disk is remembered");
+        }
+        Ollama.scrape(&target, &mut memory).await.unwrap();
+        assert_eq!(server.asked().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_model_that_was_pulled_and_loaded_since_is_looked_up() {
+        let server = serve(NONE).await;
+        let (target, mut memory) = (server.target(), Memory::default());
+        for _ in 0..4 {
+            Ollama.scrape(&target, &mut memory).await.unwrap();
+        }
+        server.asked();
+        let new = r#"{"models":[{"name":"new:1b","size":9,"size_vram":9}]}"#;
+        server.on("GET /api/ps", 200, new);
+        server.on("GET /api/tags", 200, r#"{"models":[{"name":"new:1b","size":7}]}"#);
+        let scrape = Ollama.scrape(&target, &mut memory).await.unwrap();
+        assert!(server.asked().contains(&"GET /api/tags".to_string()));
+        assert_eq!(scrape.models.unwrap().len(), 1);
+        // One that /api/tags never lists is not asked for at every look.
+        server.on("GET /api/ps", 200, new.replace("new:1b", "ghost"));
+        let mut lists = 0;
+        for _ in 0..10 {
+            Ollama.scrape(&target, &mut memory).await.unwrap();
+            lists += server.asked().iter().filter(|asked| *asked == "GET /api/tags").count();
+        }
+        assert!(lists <= 5, "{lists}");
+    }
+
+    #[tokio::test]
+    async fn an_ollama_that_is_not_well_says_so() {
+        let server = serve(PS).await;
+        server.on("GET /api/ps", 500, r#"{"error":"llama runner process has terminated"}"#);
+        let scrape = server.look(&Ollama).await.unwrap();
+        let said = "answers /api/ps with 500: llama runner process has terminated";
+        assert_eq!(scrape.condition, Condition::Ailing(said.into()));
+        server.on("GET /api/ps", 200, "{\"models\":null}");
+        assert_eq!(server.look(&Ollama).await.unwrap().condition, Condition::Ready);
+        server.on("GET /api/ps", 200, "{\"models\":7}");
+        let error = server.look(&Ollama).await.unwrap_err();
+        assert!(matches!(error, CallError::NotUnderstood { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn it_is_known_by_its_own_sentence() {
+        let server = serve(PS).await;
+        let identity = Ollama.identify(&server.probe()).await.unwrap();
+        assert_eq!((identity.version.as_deref(), identity.wants_key), (Some("0.12.3"), false));
+        assert_eq!(server.asked(), ["GET /", "GET /api/version"]);
+        server.on("GET /", 200, "<html>something else</html>");
+        assert_eq!(Ollama.identify(&server.probe()).await, None);
+        // LM Studio answers 200 to whatever it is asked.
+        let other = Scripted::start().await;
+        other.otherwise(200, r#"{"error":"Unexpected endpoint or method. ({})"}"#);
+        assert_eq!(Ollama.identify(&other.probe()).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_model_is_loaded_without_a_prompt() {
+        let server = serve(NONE).await;
+        server.on("POST /api/generate", 200, r#"{"model":"m","done":true,"done_reason":"load"}"#);
+        Ollama.load(&server.target(), "qwen3:8b").await.unwrap();
+        let sent = server.sent("POST /api/generate");
+        assert_eq!(sent, [json!({"model": "qwen3:8b", "stream": false})]);
+        server.on("POST /api/generate", 404, r#"{"error":"model 'x' not found"}"#);
+        let error = Ollama.load(&server.target(), "x").await.unwrap_err();
+        assert_eq!(error, ActionError::Refused("model 'x' not found".into()));
+    }
+
+    #[tokio::test]
+    async fn a_model_that_only_embeds_is_loaded_by_its_own_path() {
+        let server = serve(NONE).await;
+        let no = r#"{"error":"\"nomic-embed-text:latest\" does not support generate"}"#;
+        server.on("POST /api/generate", 400, no);
+        server.on("POST /api/embed", 200, r#"{"model":"nomic-embed-text","embeddings":[]}"#);
+        Ollama.load(&server.target(), "nomic-embed-text").await.unwrap();
+        let sent = server.sent("POST /api/embed");
+        assert_eq!(sent, [json!({"model": "nomic-embed-text", "input": []})]);
+    }
+
+    #[tokio::test]
+    async fn an_unload_returns_when_the_model_is_gone() {
+        let server = serve(NONE).await;
+        let still = r#"{"models":[{"name":"m:latest"}]}"#.to_string();
+        server.on("POST /api/generate", 200, r#"{"done":true,"done_reason":"unload"}"#);
+        server.on_each("GET /api/ps", [(200, still.clone()), (200, still), (200, NONE.into())]);
+        Ollama.unload(&server.target(), "m").await.unwrap();
+        let sent = server.sent("POST /api/generate");
+        assert_eq!(sent, [json!({"model": "m", "keep_alive": 0, "stream": false})]);
+        assert_eq!(server.asked().iter().filter(|asked| *asked == "GET /api/ps").count(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_model_that_is_busy_is_not_called_unloaded() {
+        let server = serve(r#"{"models":[{"name":"m"}]}"#).await;
+        server.on("POST /api/generate", 200, r#"{"done":true,"done_reason":"unload"}"#);
+        let bounds = Bounds { budget: Duration::from_millis(400), ..Bounds::default() };
+        let error = Ollama.unload(&server.target().within(bounds), "m").await.unwrap_err();
+        assert!(matches!(&error, ActionError::Refused(said) if said.contains("still works")));
+    }
+}
