@@ -29,6 +29,7 @@ const FAR: f64 = 9_007_199_254_740_991.0;
 pub const SERVICE_KINDS: &[&str] = &[
     "auto",
     "llama-cpp",
+    "llama-cpp-python",
     "vllm",
     "ollama",
     "sglang",
@@ -38,7 +39,6 @@ pub const SERVICE_KINDS: &[&str] = &[
     "chroma",
     "speaches",
     "whisper-cpp",
-    "llama-cpp-python",
     "openai",
     "mcp",
     "redis",
