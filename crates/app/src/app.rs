@@ -23,6 +23,7 @@ use crate::{
     hub::Hub,
     jobs::Jobs,
     logging::Logging,
+    services::Services,
 };
 
 /// Cheap to clone; every door has one.
@@ -48,6 +49,7 @@ pub struct Parts {
     pub gpu: watch::Receiver<Option<Arc<GpuInfo>>>,
     pub processes: watch::Receiver<Arc<ProcessTable>>,
     pub inspect: Arc<dyn Inspect>,
+    pub services: Services,
     /// What Plimsoll itself costs, over the last minute.
     pub own_cpu: Minute,
     /// Beginning of the history, and when it was looked up.

@@ -34,6 +34,7 @@ use crate::{
     logging::{self, Logging},
     news,
     project::{history_options, project, sense_options},
+    services::{self, Services},
     sources::Choice,
     storage::pending::Applied,
 };
@@ -82,7 +83,7 @@ impl Engine {
         // A driver's library is loaded, or a simulated day is prepared: not on the runtime's threads.
         let (simulated, first) = (folder.simulated(), folder.first_start());
         let (options, time) = (sense.clone(), clock.clone());
-        let Choice { sources, simulation } =
+        let Choice { mut sources, simulation } =
             blocking(move || Choice::make(simulated, first, options, &time)).await??;
         let history = History::open(
             folder.path(),
@@ -99,6 +100,17 @@ impl Engine {
         let announced: Arc<dyn Record> = Arc::new(Announce::new(recorder.clone(), hub.clone()));
         logging.record_into(recorder.clone());
         config.mark_into(announced.clone());
+        let services = Services::start(services::Parts {
+            config: config.watch(),
+            clock: clock.clone(),
+            record: announced.clone(),
+            processes: sources.processes.clone(),
+            simulated,
+        })
+        .await?;
+        if !simulated {
+            sources.list.push(Box::new(services.source()));
+        }
         say_what_happened(&folder, &*recorder, started_ms);
         // A new demo gets a past first; its live ticks wait for that.
         let hold =
@@ -145,6 +157,7 @@ impl Engine {
             gpu: sources.gpu,
             processes: sources.processes,
             inspect: sources.inspect,
+            services,
             ui: OnceLock::new(),
         });
         if let (Some(simulation), Some(hold)) = (simulation, hold) {
@@ -213,6 +226,7 @@ impl Engine {
         }
         self.app.jobs.stop().await;
         self.followers.cancel();
+        self.app.services.stop();
         self.sampler.stop().await;
         self.app.alerts.stop().await;
         self.log_levels.abort();

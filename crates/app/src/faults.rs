@@ -3,6 +3,7 @@
 
 use plimsoll_history::{OpenError, ReadError};
 use plimsoll_sense::InspectError;
+use plimsoll_services::client::CallError;
 
 use crate::api::{Fault, FaultCode};
 
@@ -42,5 +43,52 @@ impl From<InspectError> for Fault {
             InspectError::Failed(_) => FaultCode::Unavailable,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<CallError> for Fault {
+    fn from(error: CallError) -> Self {
+        let (code, hint) = match &error {
+            CallError::BadUrl(_) => {
+                (FaultCode::Invalid, "An address is like http://127.0.0.1:8080.")
+            }
+            CallError::WantsKey { .. } => (
+                FaultCode::Denied,
+                "Put the key into a file of its own and name that: services.ID.key_file.",
+            ),
+            CallError::Refused { .. } => {
+                (FaultCode::Unavailable, "Nothing listens there: does it run, and on that port?")
+            }
+            CallError::Unreachable { .. } => {
+                (FaultCode::Unavailable, "Look at the name, the port and the way there.")
+            }
+            CallError::TooSlow { .. } => {
+                (FaultCode::Unavailable, "services.timeout_ms says how long is waited.")
+            }
+            CallError::TooLarge { .. } => {
+                (FaultCode::Unavailable, "services.max_body_kib says how much is read.")
+            }
+            CallError::Redirected { .. } => {
+                (FaultCode::Unavailable, "Ask that place, if it is the one that is meant.")
+            }
+            CallError::Closed { .. }
+            | CallError::NotHttp { .. }
+            | CallError::Status { .. }
+            | CallError::NotText { .. }
+            | CallError::NotUnderstood { .. } => {
+                (FaultCode::Unavailable, "Another program may be listening there.")
+            }
+        };
+        Self::new(code, sentence(&error.to_string())).hint(hint)
+    }
+}
+
+/// Words as a sentence: with a capital and a full stop. An address keeps its letters.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().filter(|_| !words.contains("://")).map(|c| c.to_ascii_uppercase());
+    match first {
+        Some(first) => format!("{first}{}.", letters.as_str()),
+        None => format!("{words}."),
     }
 }

@@ -24,6 +24,7 @@ pub mod offline;
 pub mod places;
 mod project;
 pub mod sample;
+pub mod services;
 pub mod session;
 mod sources;
 pub mod storage;

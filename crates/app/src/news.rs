@@ -1,18 +1,23 @@
 //! What changes is told to those who listen.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use plimsoll_core::{mark::Mark, metric::Metric};
+use plimsoll_services::fleet::FleetView;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{api::Live, app::App, hub::Hub};
+
+/// Shortest time between two words about services: what changes with every look is one of them.
+const SERVICES_PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts the followers; they end when `stop` does, or what they follow. `marks` are those that
 /// the history makes itself; the others are told as they are recorded.
 pub fn follow(app: &App, marks: broadcast::Receiver<Mark>, stop: &CancellationToken) {
     spawn(stop, ticks(app.clone()));
     spawn(stop, processes(app.clone()));
+    spawn(stop, services(app.services.view(), app.hub.clone()));
     spawn(stop, config(app.clone()));
     spawn(stop, alerts(app.clone()));
     spawn(stop, history(app.hub.clone(), marks));
@@ -38,6 +43,14 @@ async fn processes(app: App) {
     let mut table = app.processes.clone();
     while let Some(table) = next(&mut table).await {
         app.hub.tell(Live::Processes { at_ms: table.at_ms });
+    }
+}
+
+async fn services(mut view: watch::Receiver<Arc<FleetView>>, hub: Hub) {
+    while let Some(view) = next(&mut view).await {
+        hub.tell(Live::Services { at_ms: view.at_ms });
+        // The last of several changes is told after the pause.
+        tokio::time::sleep(SERVICES_PAUSE).await;
     }
 }
 

@@ -8,18 +8,20 @@ use std::{
 use plimsoll_core::{
     alert::Alert,
     clock::{Clock, Instant3, SystemClock},
-    config::{Environment, Loaded, load},
+    config::{Environment, Loaded, load, wire::Problem},
 };
 use plimsoll_history::{OpenError, Reader, RecoverReport, State};
+use plimsoll_services::service::Service;
 
 use crate::{
     alerts,
-    api::{DoctorReport, Fault, FaultCode, Status, Written},
+    api::{DoctorReport, Fault, FaultCode, ServiceTested, Status, Written},
     config_handle::ConfigHandle,
     dispatch::blocking,
     doctor::{self, Patient},
     folder::DataFolder,
     places::Surroundings,
+    services,
     session::Options,
 };
 
@@ -82,6 +84,26 @@ pub async fn last_known(options: &Options) -> Result<LastKnown, Fault> {
 pub async fn configuration(path: &Path) -> Result<Loaded, Fault> {
     let path = path.to_path_buf();
     blocking(move || load(&path, &Environment::of_process())).await
+}
+
+/// The services of the configuration, which nobody watches, and what is wrong with the
+/// configuration. A simulated workstation has none.
+pub async fn services(options: &Options) -> Result<(Vec<Service>, Vec<Problem>), Fault> {
+    let places = options.places()?;
+    let loaded = configuration(&places.config).await?;
+    let services = if places.simulated {
+        Vec::new()
+    } else {
+        services::as_configured(&loaded.config, SystemClock.now().wall_ms).await?
+    };
+    Ok((services, loaded.problems))
+}
+
+/// Tries out an address or a service of the configuration from here.
+pub async fn test_service(options: &Options, target: &str) -> Result<ServiceTested, Fault> {
+    let places = options.places()?;
+    let loaded = configuration(&places.config).await?;
+    services::test_alone(&loaded.config, target, places.simulated).await
 }
 
 /// Brings back what can be read of a damaged database, or of every one that was set aside.

@@ -11,6 +11,7 @@ Examples:
   plimsoll sample --ticks 3          read everything three times, record nothing
   plimsoll history query gpu.vram.used --last 24h
   plimsoll config set sampling.interval_ms=2000
+  plimsoll services                  the model servers and stores, and how they are
   plimsoll doctor                    what works here, and how to check it by hand
 
 A command acts on the Plimsoll that runs on the data folder, where one does, and else on the
@@ -57,6 +58,14 @@ pub enum Command {
     Config(Config),
     /// Show alerts, or answer them
     Alerts(Alerts),
+    /// Show the services: model servers, stores and others that run beside Plimsoll
+    #[command(after_help = "\
+Examples:
+  plimsoll config set services.llama.url=http://127.0.0.1:8080
+  plimsoll services                          how each one is
+  plimsoll services show llama               its models, figures, processes and hints
+  plimsoll services test redis://127.0.0.1   what answers there; exit code 1 where nothing does")]
+    Services(Services),
     /// How the running Plimsoll is doing; exit code 3 where none runs
     Status,
     /// A new one-time link to the page of a running `up --ui`; an unused one from before is void
@@ -217,6 +226,28 @@ pub enum AlertAction {
         id: String,
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=10080))]
         minutes: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Services {
+    #[command(subcommand)]
+    pub action: Option<ServiceAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ServiceAction {
+    /// All services, as without a word
+    List,
+    /// Everything that is known of one
+    Show {
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Ask an address, or a service of the configuration, what it is and how; needs no running Plimsoll
+    Test {
+        #[arg(value_name = "URL|ID")]
+        target: String,
     },
 }
 

@@ -14,6 +14,8 @@ pub const MAX_HINTS: usize = 16;
 /// How a service came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
+// A setting has an origin, too, and the window's types share one file.
+#[ts(rename = "ServiceOrigin")]
 pub enum Origin {
     /// Stands in the configuration.
     Configured,

@@ -87,6 +87,8 @@ minutes: number, };
 
 export type Answer = { from_ms: number, to_ms: number, series: Array<SeriesAnswer>, };
 
+export type Basis = "told" | "assumed";
+
 export type Cadence = "tick" | "processes" | "space";
 
 export type Change = { key: string, value: SettingValue | null, };
@@ -201,6 +203,24 @@ hint: string | null, };
 
 export type FaultCode = "invalid" | "not_found" | "conflict" | "denied" | "unavailable" | "protocol" | "internal";
 
+export type Figures = { running: number | null, waiting: number | null, finished_per_s: number | null, prompt_tokens_per_s: number | null, generated_tokens_per_s: number | null, 
+/**
+ * 0 to 100.
+ */
+kv_used_percent: number | null, preemptions_per_s: number | null, 
+/**
+ * Of the prompt tokens looked up between the last two looks.
+ */
+prefix_hit_percent: number | null, ttft: Latency | null, itl: Latency | null, queue: Latency | null, e2e: Latency | null, 
+/**
+ * Only of a Redis.
+ */
+redis: RedisFigures | null, 
+/**
+ * Only of a vector store.
+ */
+store: StoreFigures | null, };
+
 export type FilePath = { 
 /**
  * Absolute path of the file to write.
@@ -232,6 +252,22 @@ missing: Array<string>,
  */
 others: Array<string>, };
 
+export type Hint = { 
+/**
+ * Stable, e.g. `no-metrics`, `on-the-cpu`, `wants-a-key`.
+ */
+id: string, level: HintLevel, 
+/**
+ * What is so, e.g. `This server was started without --metrics.`
+ */
+text: string, 
+/**
+ * What to do, e.g. `Start it with --metrics to see its tokens and its queue.`
+ */
+advice: string, };
+
+export type HintLevel = "advice" | "warning";
+
 export type HistoryStats = { 
 /**
  * Size of the database and its write-ahead log.
@@ -245,6 +281,24 @@ samples: number,
  * Sealed raw chunks only; `None` before the first is sealed.
  */
 bytes_per_sample: number | null, series: number, oldest_ms: number | null, newest_ms: number | null, epochs: number, };
+
+export type Holder = { 
+/**
+ * The listening process first; at most 64.
+ */
+pids: Array<number>, 
+/**
+ * Name of the listening process, e.g. `llama-server`.
+ */
+name: string, container: string | null, 
+/**
+ * When the listening process started.
+ */
+started_ms: number, 
+/**
+ * 100 for one core.
+ */
+cpu_percent: number | null, rss_bytes: number, vram_bytes: number | null, };
 
 export type JobId = { job: number, };
 
@@ -264,9 +318,23 @@ export type JobState = "running" | "done" | "cancelled" | "failed";
 
 export type Kind = "gauge" | "counter" | "histogram";
 
+export type Latency = { p50_ms: number, p95_ms: number, 
+/**
+ * `None` below 299 observations: the maximum is no bound for it there.
+ */
+p99_ms: number | null, 
+/**
+ * Observations, at least one.
+ */
+count: number, 
+/**
+ * The span they were made in.
+ */
+window_ms: number, };
+
 export type Level = "raw" | "s10" | "m1" | "m15" | "h1";
 
-export type Live = { "event": "tick", at_ms: number, values: Array<LiveValue>, } | { "event": "sources", sources: Array<SourceStatus>, } | { "event": "processes", at_ms: number, } | { "event": "alerts" } | { "event": "notice", rule: string, subject: string, severity: Severity, 
+export type Live = { "event": "tick", at_ms: number, values: Array<LiveValue>, } | { "event": "sources", sources: Array<SourceStatus>, } | { "event": "processes", at_ms: number, } | { "event": "services", at_ms: number, } | { "event": "alerts" } | { "event": "notice", rule: string, subject: string, severity: Severity, 
 /**
  * One sentence.
  */
@@ -295,6 +363,8 @@ value: number,
  * True where being below the line is what alerts.
  */
 below: boolean, };
+
+export type Loaded = "loaded" | "loading" | "unloaded" | "unknown";
 
 export type LogEntry = { at_ms: number, level: LogLevel, 
 /**
@@ -373,6 +443,36 @@ label: string, subject: SubjectKind, kind: Kind, unit: Unit,
  * Step that values are rounded to, in `unit`.
  */
 resolution: number, cadence: Cadence, };
+
+export type Model = { 
+/**
+ * By the name that requests use.
+ */
+name: string, loaded: Loaded, 
+/**
+ * E.g. `Q4_K_M`.
+ */
+quantization: string | null, 
+/**
+ * Tokens of context one request can have, as it was loaded.
+ */
+context_tokens: number | null, 
+/**
+ * In memory, wherever it lies; of one that is not loaded, on disk.
+ */
+size_bytes: number | null, 
+/**
+ * The part of it that lies on the GPU.
+ */
+vram_bytes: number | null, 
+/**
+ * `vram_bytes` of `size_bytes`, 0 to 1: below 1 a part runs on the CPU.
+ */
+gpu_share: number | null, 
+/**
+ * When the server unloads it if nobody asks for it.
+ */
+expires_ms: number | null, };
 
 export type Nothing = Record<symbol, never>;
 
@@ -497,6 +597,16 @@ to_ms: number, };
 
 export type RecordingState = "recording" | "paused" | "off";
 
+export type RedisFigures = { memory_used_bytes: number | null, 
+/**
+ * `None` where it has no limit.
+ */
+memory_limit_bytes: number | null, memory_rss_bytes: number | null, fragmentation_bytes: number | null, 
+/**
+ * Of the look-ups between the last two looks; `None` where there were none.
+ */
+hit_percent: number | null, evicted_per_s: number | null, ops_per_s: number | null, clients: number | null, blocked: number | null, };
+
 export type RememberKey = { key: string, };
 
 export type Remembered = { 
@@ -551,6 +661,77 @@ metric: string,
  */
 subject: string, };
 
+export type Service = { 
+/**
+ * `[a-z0-9-]{1,32}`; its name in the configuration and in series.
+ */
+id: string, 
+/**
+ * For people.
+ */
+name: string, 
+/**
+ * `None` while it is not known what it speaks.
+ */
+kind: ServiceKind | null, 
+/**
+ * E.g. `http://127.0.0.1:8080`; without a key.
+ */
+url: string, origin: ServiceOrigin, state: ServiceState, 
+/**
+ * Why it is in this state, one sentence; empty while healthy.
+ */
+reason: string, 
+/**
+ * When it came into this state.
+ */
+since_ms: number, version: string | null, 
+/**
+ * At most [`MAX_MODELS`].
+ */
+models: Array<Model>, slots: Slots | null, figures: Figures, holder: Holder | null, 
+/**
+ * When it was last looked at; `None` before the first time.
+ */
+checked_ms: number | null, 
+/**
+ * How long that took.
+ */
+scrape_ms: number | null, 
+/**
+ * At most [`MAX_HINTS`].
+ */
+hints: Array<Hint>, };
+
+export type ServiceId = { id: string, };
+
+export type ServiceKind = "llama-cpp" | "vllm" | "ollama" | "sglang" | "lm-studio" | "llama-cpp-python" | "openai" | "redis" | "qdrant" | "milvus" | "chroma" | "whisper-cpp" | "speaches" | "mcp" | "http";
+
+export type ServiceOrigin = "configured" | "accepted" | "proposed";
+
+export type ServiceState = "starting" | "healthy" | "degraded" | "down" | "unknown";
+
+export type ServiceTest = { 
+/**
+ * An address, e.g. `http://127.0.0.1:8080`, or the id of a service of the configuration,
+ * which is asked with its kind and its key.
+ */
+target: string, };
+
+export type ServiceTested = { url: string, kind: ServiceKind, version: string | null, 
+/**
+ * `starting`, `healthy` or `degraded`, by this one answer.
+ */
+state: ServiceState, models: Array<Model>, 
+/**
+ * All questions together.
+ */
+took_ms: number, 
+/**
+ * What was found and what it said, one sentence.
+ */
+message: string, };
+
 export type SettingSpec = { 
 /**
  * Dotted key; a segment `*` stands for any id of `[a-z0-9-]{1,32}`.
@@ -596,6 +777,16 @@ export type SettingType = { "type": "switch" } | { "type": "integer", min: numbe
 export type SettingValue = boolean | number | number | string | Array<string>;
 
 export type Severity = "info" | "warning" | "critical";
+
+export type Slots = { 
+/**
+ * `None` where the server takes any number (vLLM batches what fits).
+ */
+total: number | null, busy: number | null, 
+/**
+ * Requests that wait inside the server.
+ */
+waiting: number | null, basis: Basis, };
 
 export type SourceState = "starting" | "healthy" | "absent" | "lost" | "failed" | "late";
 
@@ -647,6 +838,8 @@ disk_available_bytes: number | null, kinds: Array<StorageKind>,
  */
 set_aside: Array<string>, };
 
+export type StoreFigures = { collections: number | null, points: number | null, requests_per_s: number | null, };
+
 export type SubjectKind = "machine" | "core" | "disk" | "mount" | "interface" | "sensor" | "gpu" | "process" | "plimsoll" | "service" | "model";
 
 export type Subscription = { 
@@ -675,6 +868,9 @@ export interface Commands {
   "processes": { args: Nothing; answer: ProcessTable };
   "processes.detail": { args: Pid; answer: ProcessDetail };
   "processes.end": { args: EndProcess; answer: Done };
+  "services": { args: Nothing; answer: Array<Service> };
+  "services.show": { args: ServiceId; answer: Service };
+  "services.test": { args: ServiceTest; answer: ServiceTested };
   "alerts": { args: Nothing; answer: Array<Alert> };
   "alerts.history": { args: Range; answer: Array<AlertRow> };
   "alerts.acknowledge": { args: AlertId; answer: Done };

@@ -43,6 +43,11 @@ pub enum Live {
     Processes {
         at_ms: i64,
     },
+    /// Services were looked at, or others are watched now: ask for them if they are shown. At
+    /// most once a second.
+    Services {
+        at_ms: i64,
+    },
     /// Alerts began, ended, were acknowledged or snoozed: ask again.
     Alerts,
     /// An alert is worth a notification of the desktop; not more often than `alerts.notify_gap_min`.

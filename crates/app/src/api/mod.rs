@@ -23,6 +23,7 @@ use plimsoll_core::{
     process::{EndProcess, ProcessDetail, ProcessTable},
     series::{Answer, Query, SeriesInfo},
 };
+use plimsoll_services::service::Service;
 use serde::{Deserialize, Serialize};
 
 macro_rules! commands {
@@ -88,6 +89,13 @@ commands! {
     "processes" Processes(Nothing) -> ProcessTable;
     "processes.detail" ProcessDetail(Pid) -> ProcessDetail;
     "processes.end" ProcessEnd(EndProcess) -> Done;
+
+    /// All services, as they are now.
+    "services" Services(Nothing) -> Vec<Service>;
+    /// One service: what was seen within the last 30 s, else a look now.
+    "services.show" ServiceShow(ServiceId) -> Service;
+    /// Tries an address or a configured service out, and watches nothing.
+    "services.test" ServiceTest(ServiceTest) -> ServiceTested;
 
     /// Active alerts, and those that ended within the last day.
     "alerts" Alerts(Nothing) -> Vec<Alert>;

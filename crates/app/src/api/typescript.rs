@@ -15,9 +15,7 @@ const HEAD: &str = "\
 pub fn bindings() -> String {
     // Numbers on the wire are JSON numbers; all of ours stay below 2^53.
     let config = ts_rs::Config::new().with_large_int("number");
-    let mut collector =
-        Collector { config: &config, seen: HashSet::new(), declarations: BTreeMap::new() };
-    visit_types(&mut collector);
+    let collector = Collector::collect(&config);
     let mut text = String::from(HEAD);
     for declaration in collector.declarations.values() {
         text.push_str("\nexport ");
@@ -33,9 +31,20 @@ struct Collector<'a> {
     config: &'a ts_rs::Config,
     seen: HashSet<TypeId>,
     declarations: BTreeMap<String, String>,
+    /// Names that two different types have.
+    clashes: Vec<String>,
 }
 
 // === impl Collector ===
+
+impl<'a> Collector<'a> {
+    fn collect(config: &'a ts_rs::Config) -> Self {
+        let (seen, declarations, clashes) = (HashSet::new(), BTreeMap::new(), Vec::new());
+        let mut collector = Self { config, seen, declarations, clashes };
+        visit_types(&mut collector);
+        collector
+    }
+}
 
 impl TypeVisitor for Collector<'_> {
     fn visit<T: TS + 'static + ?Sized>(&mut self) {
@@ -45,7 +54,12 @@ impl TypeVisitor for Collector<'_> {
         // Only our own types have a file of their own; `Vec` and numbers do not.
         if T::output_path().is_some() {
             let declaration = T::decl(self.config);
-            self.declarations.insert(T::ident(self.config), declaration);
+            let name = T::ident(self.config);
+            if let Some(other) = self.declarations.insert(name.clone(), declaration.clone())
+                && other != declaration
+            {
+                self.clashes.push(name);
+            }
         }
         T::visit_dependencies(self);
         T::visit_generics(self);
@@ -72,6 +86,12 @@ mod tests {
             "ui/src/lib/bindings.ts differs from the Rust types: run\n  \
              PLIMSOLL_UPDATE_BINDINGS=1 cargo nextest run -p plimsoll-app bindings"
         );
+    }
+
+    #[test]
+    fn no_two_types_share_a_name_in_the_window() {
+        let config = ts_rs::Config::new();
+        assert_eq!(Collector::collect(&config).clashes, Vec::<String>::new());
     }
 
     /// The check above can fail: a changed field changes the text.

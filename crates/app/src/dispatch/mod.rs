@@ -35,6 +35,10 @@ impl Host for App {
             C::ProcessDetail(process) => answer(self.process_detail(process).await?),
             C::ProcessEnd(request) => answer(self.process_end(request).await?),
 
+            C::Services(_) => answer(self.services.list()),
+            C::ServiceShow(service) => answer(self.services.show(&service.id).await?),
+            C::ServiceTest(test) => answer(self.services.test(&test.target).await?),
+
             C::Alerts(_) => answer(self.alerts.list()),
             C::AlertsHistory(range) => answer(self.alerts_history(range).await?),
             C::AlertAcknowledge(alert) => answer(self.alerts.acknowledge(&alert.id)?),

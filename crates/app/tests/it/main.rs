@@ -3,5 +3,6 @@
 
 mod host;
 mod page;
+mod services;
 mod session;
 mod socket;

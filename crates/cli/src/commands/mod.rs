@@ -6,6 +6,7 @@ mod doctor;
 mod history;
 mod link;
 mod sample;
+mod services;
 mod shell;
 mod status;
 mod up;
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::History(command) => history::run(&global, command).await,
         Command::Config(command) => config::run(&global, command).await,
         Command::Alerts(args) => alerts::run(&global, args).await,
+        Command::Services(args) => services::run(&global, args).await,
         Command::Status => status::run(&global).await,
         Command::Link => link::run(&global).await,
         Command::Doctor(args) => doctor::run(&global, args).await,

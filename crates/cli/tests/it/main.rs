@@ -8,3 +8,4 @@ mod page;
 mod plain;
 mod program;
 mod sample;
+mod services;

@@ -26,9 +26,16 @@ fn completions_and_manual_page_name_every_command() {
     }
     let man = place.out(&["man"]);
     assert!(man.starts_with(".ie") && man.contains(".TH"), "{}", &man[..80]);
-    for name in
-        ["UP", "SAMPLE", "HISTORY QUERY", "CONFIG ROLLBACK", "ALERTS SNOOZE", "LINK", "DOCTOR"]
-    {
+    for name in [
+        "UP",
+        "SAMPLE",
+        "HISTORY QUERY",
+        "CONFIG ROLLBACK",
+        "ALERTS SNOOZE",
+        "SERVICES TEST",
+        "LINK",
+        "DOCTOR",
+    ] {
         assert!(man.contains(&format!(".SH PLIMSOLL {name}")), "{name}");
     }
 }

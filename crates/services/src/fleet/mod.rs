@@ -272,6 +272,11 @@ impl Fleet {
         })
     }
 
+    /// Ends the watch for good; what was seen last stays in the view.
+    pub fn stop(&self) {
+        self.keeper.abort();
+    }
+
     fn open(&self, id: &str, patience: Duration) -> Result<(Arc<dyn Adapter>, Target), FleetError> {
         let knock =
             self.shared.knock(id).ok_or_else(|| FleetError::NoSuchService(id.to_string()))?;
@@ -287,7 +292,7 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         // The keeper holds all watches, and they end with it.
-        self.keeper.abort();
+        self.stop();
     }
 }
 
@@ -420,7 +425,7 @@ fn view_of(shared: &Shared, wanted: &Wanted) -> FleetView {
 }
 
 /// A service before its first look.
-fn unseen(watched: &Watched, now_ms: i64) -> Service {
+pub fn unseen(watched: &Watched, now_ms: i64) -> Service {
     Service {
         id: watched.id.clone(),
         name: watched.name.clone(),

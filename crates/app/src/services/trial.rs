@@ -1,0 +1,119 @@
+//! Trying a server out: what it is and what it says, in words.
+
+use std::sync::Arc;
+
+use plimsoll_core::{clock::SystemClock, config::Config, record::Nowhere};
+use plimsoll_services::{
+    adapter::Condition,
+    adapters,
+    fleet::{self, Fleet, Pace, Tested, Wanted, Watched},
+    service::{Origin, ServiceState},
+};
+use tokio::sync::watch;
+
+use super::{client, no_such, wanted};
+use crate::{
+    api::{Fault, FaultCode, ServiceTested},
+    dispatch::blocking,
+};
+
+/// Tries out an address or a service of the configuration where no Plimsoll runs.
+pub async fn test_alone(
+    config: &Arc<Config>,
+    target: &str,
+    simulated: bool,
+) -> Result<ServiceTested, Fault> {
+    if simulated {
+        return Err(super::simulated());
+    }
+    // A fleet without ships: it has the client and the adapters.
+    let fleet = Fleet::start(fleet::Parts {
+        adapters: adapters::all(),
+        client: client().await?,
+        clock: Arc::new(SystemClock),
+        record: Arc::new(Nowhere),
+        wanted: watch::channel(Arc::new(Wanted::default())).1,
+        processes: watch::channel(Arc::default()).1,
+        pace: watch::channel(Pace::default()).1,
+    });
+    run(&fleet, config, target).await
+}
+
+/// Asks once, as it would be asked if it were watched.
+pub(super) async fn run(
+    fleet: &Fleet,
+    config: &Arc<Config>,
+    target: &str,
+) -> Result<ServiceTested, Fault> {
+    let watched = meant(config, target.trim()).await?;
+    let tested = fleet.test(&watched).await?;
+    Ok(told(watched.url, tested))
+}
+
+/// The service of that id, or one at that address.
+async fn meant(config: &Arc<Config>, target: &str) -> Result<Watched, Fault> {
+    if let Some(entry) = config.services.entries.get(target) {
+        let of = entry.clone();
+        let key = blocking(move || wanted::read_key(&of))
+            .await?
+            .map_err(|why| Fault::new(FaultCode::Invalid, why))?;
+        return Ok(Watched { key, ..wanted::watched_of(config, target, entry) });
+    }
+    if target.contains("://") {
+        return Ok(Watched {
+            id: "test".into(),
+            name: target.into(),
+            kind: None,
+            url: target.into(),
+            origin: Origin::Configured,
+            key: None,
+            cadence: None,
+            pace: Pace::default().tick,
+            bounds: wanted::bounds(config),
+            enabled: true,
+        });
+    }
+    if target.contains([':', '.', '/']) {
+        return Err(Fault::new(FaultCode::Invalid, format!("{target:?} is no address."))
+            .hint(format!("Did you mean http://{}?", target.trim_start_matches('/'))));
+    }
+    Err(no_such(target, config.services.entries.keys().map(String::as_str)))
+}
+
+fn told(url: String, tested: Tested) -> ServiceTested {
+    let mut who = tested.kind.label().to_owned();
+    if let Some(version) = &tested.version {
+        who.push(' ');
+        who.push_str(version);
+    }
+    let ms = tested.took.as_secs_f64() * 1000.0;
+    let (state, message) = match tested.condition {
+        Condition::Ready => {
+            let models = match tested.models.len() {
+                0 => String::new(),
+                1 => format!(" and has the model {}", tested.models[0].name),
+                n => format!(" and has {n} models"),
+            };
+            (ServiceState::Healthy, format!("{who} answers at {url} within {ms:.0} ms{models}."))
+        }
+        Condition::Loading(said) => {
+            (ServiceState::Starting, format!("{who} at {url} is starting: {said}."))
+        }
+        Condition::Ailing(said) => {
+            (ServiceState::Degraded, format!("{who} at {url} is not well: {said}."))
+        }
+        Condition::Locked(said) => (
+            ServiceState::Degraded,
+            format!("{who} at {url}: {said}. A key stands in a file: services.ID.key_file."),
+        ),
+    };
+    ServiceTested {
+        url,
+        kind: tested.kind,
+        version: tested.version,
+        state,
+        models: tested.models,
+        took_ms: ms,
+        message,
+    }
+}

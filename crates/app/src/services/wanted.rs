@@ -1,0 +1,176 @@
+//! From the configuration to what is watched.
+
+use std::{collections::BTreeMap, fs::File, io::Read, path::Path, sync::Arc, time::Duration};
+
+use plimsoll_core::config::{Config, ServiceEntry};
+use plimsoll_services::{
+    client::{Bounds, Secret},
+    fleet::{Wanted, Watched},
+    kind::ServiceKind,
+    service::Origin,
+};
+
+/// Longest file of a key.
+const MAX_KEY: u64 = 16 << 10;
+
+/// What the configuration asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Asked {
+    pub wanted: Arc<Wanted>,
+    /// Why the key of a service could not be read, by its id.
+    pub keyless: BTreeMap<String, String>,
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// Reads the key files; blocks.
+    pub fn of(config: &Config) -> Self {
+        let mut keyless = BTreeMap::new();
+        let mut watched = Vec::new();
+        for (id, entry) in &config.services.entries {
+            let key = read_key(entry).unwrap_or_else(|why| {
+                keyless.insert(id.clone(), why);
+                None
+            });
+            watched.push(Watched { key, ..watched_of(config, id, entry) });
+        }
+        Self { wanted: Arc::new(Wanted { watched, proposed: Vec::new() }), keyless }
+    }
+}
+
+/// A service of the configuration, without its key.
+pub fn watched_of(config: &Config, id: &str, entry: &ServiceEntry) -> Watched {
+    let services = &config.services;
+    Watched {
+        id: id.to_owned(),
+        name: if entry.name.is_empty() { id.to_owned() } else { entry.name.clone() },
+        // `auto` names none.
+        kind: ServiceKind::named(&entry.kind),
+        url: entry.url.clone(),
+        origin: Origin::Configured,
+        key: None,
+        cadence: (entry.scrape_ms > 0).then(|| ms(entry.scrape_ms)),
+        pace: ms(services.scrape_ms),
+        bounds: Bounds {
+            connections: (entry.max_connections > 0).then_some(entry.max_connections as usize),
+            ..bounds(config)
+        },
+        enabled: entry.enabled,
+    }
+}
+
+/// Bounds of asking what has none of its own.
+pub fn bounds(config: &Config) -> Bounds {
+    Bounds {
+        budget: ms(config.services.timeout_ms),
+        max_body: (config.services.max_body_kib as usize) << 10,
+        connections: None,
+    }
+}
+
+/// The key of a service; `None` where it wants none. Blocks.
+pub fn read_key(entry: &ServiceEntry) -> Result<Option<Secret>, String> {
+    if entry.key_file.is_empty() {
+        return Ok(None);
+    }
+    let path = Path::new(&entry.key_file);
+    let cannot = |why: &dyn std::fmt::Display| {
+        format!("Its key file {} cannot be used: {why}.", path.display())
+    };
+    if !path.is_absolute() {
+        return Err(cannot(&"it is no whole path, from / on"));
+    }
+    // A pipe would be waited for.
+    if !path.metadata().map_err(|error| cannot(&error))?.is_file() {
+        return Err(cannot(&"it is no plain file"));
+    }
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_KEY + 1).read_to_string(&mut text))
+        .map_err(|error| cannot(&error))?;
+    match text.trim() {
+        "" => Err(cannot(&"it is empty")),
+        key if key.len() as u64 > MAX_KEY || key.contains(char::is_control) => {
+            Err(cannot(&"it holds more than one line"))
+        }
+        key => Ok(Some(Secret::new(key))),
+    }
+}
+
+fn ms(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_core::config::{Environment, Loaded};
+
+    use super::*;
+
+    fn asked(text: &str) -> Asked {
+        let loaded = Loaded::of(text.into(), &Environment::default());
+        assert_eq!(loaded.problems, []);
+        Asked::of(&loaded.config)
+    }
+
+    #[test]
+    fn a_service_has_its_own_settings_and_else_those_of_all() {
+        let asked = asked(
+            "[services]\nscrape_ms = 500\ntimeout_ms = 700\nmax_body_kib = 64\n\
+             [services.cache]\nurl = \"redis://127.0.0.1\"\n\
+             [services.llama]\nurl = \"http://127.0.0.1:8080\"\nkind = \"llama-cpp\"\n\
+             name = \"The big one\"\nscrape_ms = 2000\nmax_connections = 3\nenabled = false\n",
+        );
+        let [cache, llama] = &asked.wanted.watched[..] else { panic!("{asked:?}") };
+        assert_eq!((&*cache.id, &*cache.name, cache.kind), ("cache", "cache", None));
+        assert_eq!((cache.cadence, cache.pace), (None, Duration::from_millis(500)));
+        let all =
+            Bounds { budget: Duration::from_millis(700), max_body: 64 << 10, connections: None };
+        assert_eq!((cache.bounds, cache.enabled), (all, true));
+        assert_eq!((&*llama.name, llama.kind), ("The big one", Some(ServiceKind::LlamaCpp)));
+        assert_eq!(llama.cadence, Some(Duration::from_secs(2)));
+        assert_eq!((llama.bounds.connections, llama.enabled), (Some(3), false));
+    }
+
+    #[test]
+    fn a_key_is_one_line_of_a_plain_file_and_anything_else_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        let read = |path: &str| {
+            let text =
+                format!("[services.x]\nurl = \"http://127.0.0.1:1\"\nkey_file = \"{path}\"\n");
+            let mut asked = asked(&text);
+            let key = asked.wanted.watched[0].key.as_ref().map(|key| key.reveal().to_owned());
+            (key, asked.keyless.remove("x"))
+        };
+        assert_eq!(read(&file("good", "sk-1\n")), (Some("sk-1".into()), None));
+        assert_eq!(read(""), (None, None));
+        for (path, why) in [
+            (file("two", "a\nb\n"), "more than one line"),
+            (file("long", &"x".repeat(20_000)), "more than one line"),
+            (file("empty", " \n"), "empty"),
+            (dir.path().join("none").display().to_string(), "No such file"),
+            (dir.path().display().to_string(), "no plain file"),
+            (pipe.display().to_string(), "no plain file"),
+            ("key".into(), "no whole path"),
+        ] {
+            let (key, said) = read(&path);
+            assert_eq!(key, None, "{path}");
+            assert!(said.as_ref().is_some_and(|said| said.contains(why)), "{path}: {said:?}");
+        }
+    }
+}
