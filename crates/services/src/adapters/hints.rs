@@ -2,6 +2,9 @@
 
 use crate::{client::CallError, service::Hint};
 
+/// Longest name that is quoted.
+const LONGEST_NAME: usize = 120;
+
 /// It wants a key to tell `what`, e.g. `its models`.
 pub(super) fn wants_a_key(what: &str) -> Hint {
     Hint::advice(
@@ -18,4 +21,9 @@ pub(super) fn unread(error: &CallError) -> Hint {
         format!("Its figures could not be read: {error}."),
         "Look at /metrics of this server with a browser or with curl.",
     )
+}
+
+/// A model's name within a sentence, whatever the server calls it.
+pub(super) fn name_of(model: &str) -> String {
+    model.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
 }

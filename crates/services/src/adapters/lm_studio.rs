@@ -55,16 +55,12 @@ struct List1 {
 #[derive(Deserialize)]
 struct Model1 {
     key: String,
-    quantization: Option<Quantization>,
+    /// `{"name":"Q4_0","bits_per_weight":4}`
+    quantization: Option<Value>,
     size_bytes: Option<u64>,
     max_context_length: Option<u64>,
     #[serde(default)]
     loaded_instances: Vec<Instance>,
-}
-
-#[derive(Deserialize)]
-struct Quantization {
-    name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -191,9 +187,9 @@ fn is_unexpected(answer: &Answer) -> bool {
 fn models1(list: Vec<Model1>) -> Vec<Model> {
     let (mut loaded, mut idle) = (Vec::new(), Vec::new());
     for model in list {
-        let quantization = model.quantization.and_then(|told| told.name);
+        let quantization = model.quantization.as_ref().and_then(|told| told.get("name")?.as_str());
         let of = |name: String, state, context_tokens| Model {
-            quantization: quantization.clone(),
+            quantization: quantization.map(Into::into),
             context_tokens,
             size_bytes: model.size_bytes,
             ..Model::named(name, state)
@@ -233,8 +229,8 @@ fn slots(list: &[Model1]) -> Option<Slots> {
     if instances.is_empty() {
         return None;
     }
-    let each = instances.iter().map(|instance| instance.config.as_ref()?.parallel);
-    let total = each.sum::<Option<u32>>()?;
+    let mut each = instances.iter().map(|instance| instance.config.as_ref()?.parallel);
+    let total = each.try_fold(0u32, |sum, one| Some(sum.saturating_add(one?)))?;
     Some(Slots { total: Some(total), busy: None, waiting: None, basis: Basis::Told })
 }
 
@@ -322,6 +318,10 @@ mod tests {
         assert_eq!(server.look(&LmStudio).await.unwrap().slots, None);
         server.on("GET /api/v1/models", 200, r#"{"models":[]}"#);
         assert_eq!(server.look(&LmStudio).await.unwrap().slots, None);
+        let many = LIST1.replace(r#""parallel":2"#, r#""parallel":4294967295"#);
+        server.on("GET /api/v1/models", 200, many);
+        let slots = server.look(&LmStudio).await.unwrap().slots.unwrap();
+        assert_eq!(slots.total, Some(u32::MAX));
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 use super::peer::{Peer, Reply};
 use crate::{
     adapter::{Adapter, Memory, Probe, Scrape},
-    client::{CallError, Target},
+    client::{Bounds, CallError, Client, Limits, Target},
 };
 
 /// The key that a locked path wants.
@@ -32,6 +32,14 @@ struct Script {
     otherwise: Option<(u16, String)>,
     /// Beginnings of paths that want the key.
     locked: Vec<String>,
+}
+
+/// A place where nobody listens any more.
+pub(super) async fn nobody() -> Target {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let client = Client::new(Limits::of(2, false)).unwrap();
+    Target::new(&client, &url, None, Bounds::default()).unwrap()
 }
 
 // === impl Scripted ===

@@ -158,7 +158,11 @@ impl Adapter for SgLang {
                     "Start it with --enable-metrics to see its tokens, its queue and its KV cache.",
                 ));
             }
-            Err(error) if error.is_absent() => return Err(error),
+            Err(error) if error.is_absent() => {
+                // What comes back on this port may be another version with another model.
+                *known = Known::default();
+                return Err(error);
+            }
             Err(error) => {
                 scrape.condition = known.look(target).await?;
                 scrape.hints.push(hints::unread(&error));
@@ -250,10 +254,9 @@ impl Info {
         // Each engine says how many fit into its memory; the flag is what was asked for.
         let states = told.get("internal_states").and_then(Value::as_array);
         let fit = states.and_then(|states| {
-            let each = states
-                .iter()
-                .map(|state| number(state.get("effective_max_running_requests_per_dp")?));
-            each.sum::<Option<u32>>().filter(|&sum| sum > 0)
+            let mut each =
+                states.iter().map(|s| number(s.get("effective_max_running_requests_per_dp")?));
+            each.try_fold(0u32, |sum, one| Some(sum.saturating_add(one?))).filter(|&sum| sum > 0)
         });
         let slots = fit.or_else(|| number(told.get("max_running_requests")?));
         Self { quantization, slots }
@@ -551,6 +554,17 @@ sglang:queue_time_seconds_bucket{dp_rank="0",le="+Inf",model_name="m",tp_rank="0
         let asked = server.asked();
         let tries = asked.iter().filter(|asked| *asked == "GET /server_info").count();
         assert_eq!(tries, 3);
+    }
+
+    #[tokio::test]
+    async fn after_it_was_away_everything_is_asked_anew() {
+        let server = serve(NEW).await;
+        let mut memory = Memory::default();
+        SgLang.scrape(&server.target(), &mut memory).await.unwrap();
+        server.asked();
+        SgLang.scrape(&nobody().await, &mut memory).await.unwrap_err();
+        SgLang.scrape(&server.target(), &mut memory).await.unwrap();
+        assert_eq!(server.asked(), ["GET /metrics", "GET /server_info", "GET /v1/models"]);
     }
 
     #[tokio::test]

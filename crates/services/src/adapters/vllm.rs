@@ -72,7 +72,6 @@ const CALM_LOOKS: u32 = 60;
 struct Known {
     /// Looks until the models are asked again.
     calm: u32,
-    version: bool,
     models_locked: bool,
 }
 
@@ -123,13 +122,15 @@ impl Adapter for Vllm {
     async fn scrape(&self, target: &Target, memory: &mut Memory) -> Result<Scrape, CallError> {
         let (condition, told) =
             tokio::join!(health::look(target, "/version"), target.get("/metrics"));
-        let mut scrape = Scrape { condition: condition?, ..Scrape::default() };
+        let known = memory.of::<Known>();
+        // What comes back on this port may be another version with another model.
+        let condition = condition.inspect_err(|_| *known = Known::default())?;
+        let mut scrape = Scrape { condition, ..Scrape::default() };
         match figures(told) {
             Ok(figures) => scrape.figures = figures,
             Err(hint) => scrape.hints.push(hint),
         }
         scrape.slots = slots(&scrape.figures);
-        let known = memory.of::<Known>();
         if known.calm > 0 {
             known.calm -= 1;
         } else {
@@ -144,13 +145,12 @@ impl Adapter for Vllm {
 
 /// What hardly changes. Asked again at the next look where it was not told.
 async fn ask_calmly(target: &Target, known: &mut Known, scrape: &mut Scrape) {
-    if !known.version
-        && let Ok(told) = target.get_json::<Version>("/version").await
-    {
-        known.version = true;
-        scrape.version = Some(told.version);
-    }
-    match target.get_json::<Cards>("/v1/models").await {
+    let (version, cards) = tokio::join!(
+        target.get_json::<Version>("/version"),
+        target.get_json::<Cards>("/v1/models")
+    );
+    scrape.version = version.ok().map(|told| told.version);
+    match cards {
         Ok(cards) => {
             known.models_locked = false;
             known.calm = CALM_LOOKS;
@@ -367,6 +367,19 @@ vllm:inter_token_latency_seconds_bucket{engine="0",le="+Inf",model_name="m"} 4.0
         }
         Vllm.scrape(&target, &mut memory).await.unwrap();
         assert!(server.asked().contains(&"GET /v1/models".to_string()));
+    }
+
+    #[tokio::test]
+    async fn after_it_was_away_everything_is_asked_anew() {
+        let server = serve(NEW).await;
+        let mut memory = Memory::default();
+        Vllm.scrape(&server.target(), &mut memory).await.unwrap();
+        server.asked();
+        Vllm.scrape(&nobody().await, &mut memory).await.unwrap_err();
+        server.on("GET /version", 200, r#"{"version":"0.12.0"}"#);
+        let scrape = Vllm.scrape(&server.target(), &mut memory).await.unwrap();
+        assert_eq!(scrape.version.as_deref(), Some("0.12.0"));
+        assert_eq!(server.asked().len(), 4);
     }
 
     #[tokio::test]
