@@ -27,7 +27,7 @@ use plimsoll_core::{
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
-pub use self::inspect::Inspector;
+pub use self::{inspect::Inspector, listening::listening_here};
 use self::{names::Names, table::Table};
 use crate::{roots::Roots, sources::Options};
 

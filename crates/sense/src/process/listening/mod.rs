@@ -10,7 +10,7 @@
 mod diag;
 mod sockets;
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use plimsoll_core::process::MAX_PORTS;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -220,6 +220,14 @@ impl Listeners {
     }
 }
 
+/// All TCP sockets that listen in our own network namespace, each with its number,
+/// whoever holds them: of another user's process the system tells no more than this.
+/// Takes some twenty microseconds. `None` where the kernel does not tell them.
+pub fn listening_here() -> Option<Vec<(SocketAddr, u64)>> {
+    let found = diag::listeners().or_else(|| sockets::listeners(Path::new("/proc/self/net")))?;
+    Some(found.into_iter().take(MAX_SOCKETS).map(|l| (l.address, l.inode)).collect())
+}
+
 /// Number of a process's network namespace; its folder is `/proc/PID`.
 fn namespace_of(folder: &Path) -> Option<u64> {
     let link = fs::read_link(folder.join("ns/net")).ok()?;
@@ -387,5 +395,18 @@ mod tests {
         machine.processes.get_mut(&50).unwrap().listening.look_again();
         machine.scan();
         assert!(machine.ports(50).is_empty());
+    }
+
+    #[test]
+    fn who_listens_here_is_told_with_its_address_and_its_number() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut held = Vec::new();
+        held_by(Path::new("/proc/self"), |inode| held.push(inode));
+        let here = listening_here().unwrap();
+        let (_, inode) = here.iter().find(|(at, _)| *at == address).unwrap();
+        assert!(held.contains(inode));
+        drop(listener);
+        assert!(listening_here().unwrap().iter().all(|(at, _)| *at != address));
     }
 }
