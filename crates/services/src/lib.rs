@@ -12,6 +12,7 @@
 pub mod adapter;
 pub mod adapters;
 pub mod client;
+pub mod discovery;
 pub mod fleet;
 pub mod health;
 pub mod kind;

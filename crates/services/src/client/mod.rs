@@ -12,7 +12,9 @@ mod target;
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use reqwest::redirect;
@@ -54,6 +56,18 @@ impl Client {
                 builder(&limits).tls_certs_only([]).build()
             })
             .map_err(|error| CallError::BadUrl(format!("no HTTP client can be made: {error}")))?;
+        Ok(Self { inner: Arc::new(Inner { http, limits, permits: Mutex::default() }) })
+    }
+
+    /// A client whose every call goes through this socket of the file system, whatever
+    /// host the address names: Docker speaks HTTP there.
+    pub fn over_socket(path: &Path) -> Result<Self, CallError> {
+        let limits = Limits { connections: 1, idle: 0, idle_life: Duration::ZERO };
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http =
+            builder(&limits).unix_socket(path).tls_certs_only([]).build().map_err(|error| {
+                CallError::BadUrl(format!("no client can be made for {}: {error}", path.display()))
+            })?;
         Ok(Self { inner: Arc::new(Inner { http, limits, permits: Mutex::default() }) })
     }
 

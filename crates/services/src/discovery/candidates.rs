@@ -1,0 +1,427 @@
+//! Which ports of this machine are worth asking, from what is known without
+//! asking anybody: the sockets that listen, the process table, the containers.
+//!
+//! A port is looked at by what stands behind it, so that no port is asked twice
+//! for one listener (IPv4 and IPv6, a container and the proxy before it), and none
+//! that belongs to a program's inside: the servers that a model server starts for
+//! its own use listen too, on ports that nobody else should talk to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use plimsoll_core::process::{Process, ProcessTable};
+use reqwest::Url;
+
+use super::docker::Container;
+use crate::{fleet::likely_kind, kind::ServiceKind};
+
+/// Most ports that are asked or remembered at a time.
+pub const MAX_CANDIDATES: usize = 128;
+
+/// The system's own ports: mail, printing, names, remote shells. No model server
+/// listens there, and each of them logs a stranger.
+const SYSTEM_PORTS: std::ops::Range<u16> = 1..1024;
+/// The one of them on which a person may well put a server.
+const WEB: u16 = 80;
+
+/// Programs that are surely no service of ours, and that count or log whoever
+/// speaks to them in a language they do not know.
+const LEFT_ALONE: &[&str] = &[
+    "adb",
+    "avahi-daemon",
+    "containerd",
+    "cups-browsed",
+    "cupsd",
+    "dbus-daemon",
+    "dnsmasq",
+    "dockerd",
+    "mariadbd",
+    "master",
+    "mongod",
+    "mysqld",
+    "nginx-prometheus",
+    "ntpd",
+    "postgres",
+    "postmaster",
+    "rpcbind",
+    "smbd",
+    "sshd",
+    "systemd",
+    "systemd-resolve",
+    "systemd-resolved",
+    "tailscaled",
+    "Xorg",
+    "Xvfb",
+    "Xvnc",
+];
+
+/// Programs that say nothing of what they run: two of the same name need not belong together.
+const INTERPRETERS: &[&str] =
+    &["python", "node", "java", "ruby", "perl", "bash", "sh", "dotnet", "deno", "bun", "php"];
+
+/// A socket of our own network namespace that listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Socket {
+    pub address: SocketAddr,
+    /// The socket's number: another one after a restart.
+    pub inode: u64,
+}
+
+/// All that candidates are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// `None` where the system does not tell them: then the ports of processes
+    /// that are in no container stand for them.
+    pub sockets: Option<&'a [Socket]>,
+    pub table: &'a ProcessTable,
+    pub containers: &'a [Container],
+}
+
+/// By what a port is known to be the one that was asked before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// 0 where the process is not known for certain.
+    pub pid: i32,
+    /// When the process started; without a process the number of the socket.
+    pub started: i64,
+    pub port: u16,
+}
+
+/// The process behind a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runner {
+    pub pid: i32,
+    pub started_ms: i64,
+    pub name: String,
+    pub command: String,
+    pub user: String,
+    pub unit: Option<String>,
+    /// Another user's process: who listens is not told, and this one fits by its
+    /// name and its command line.
+    pub guessed: bool,
+}
+
+/// The container behind a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// Short id; empty where only the proxy before it is seen.
+    pub id: String,
+    /// `None` where Docker cannot be asked.
+    pub name: Option<String>,
+    pub image: Option<String>,
+    /// The port inside the container.
+    pub inner_port: u16,
+}
+
+/// A port that may be a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub key: Key,
+    /// Number of the socket; 0 where it is not known.
+    pub inode: u64,
+    /// Where to ask, in this order: one or two.
+    pub addresses: Vec<SocketAddr>,
+    pub runner: Option<Runner>,
+    pub container: Option<Within>,
+    /// What it probably speaks: only the order of asking follows from it.
+    pub likely: Option<ServiceKind>,
+}
+
+/// What listens on a port, before it is judged.
+#[derive(Default)]
+struct Port {
+    addresses: BTreeSet<IpAddr>,
+    inode: u64,
+    within: Option<Within>,
+}
+
+/// The candidates, likely ones first, then by port; at most `most`. `left_out` are
+/// ports that need no asking: Plimsoll's own, and those that the configuration names.
+pub fn candidates(
+    around: Surroundings<'_>,
+    left_out: &BTreeSet<u16>,
+    most: usize,
+) -> Vec<Candidate> {
+    let people = People::of(around.table, around.containers);
+    let mut ports = listening(around);
+    publish_by_proxy(around.table, &mut ports);
+    publish(around.containers, &mut ports);
+    let mut found: Vec<Candidate> = ports
+        .into_iter()
+        .filter(|(port, _)| !left_out.contains(port) && !is_system(*port))
+        .filter_map(|(port, seen)| candidate(port, seen, &people))
+        .collect();
+    found.sort_by_key(|c| (c.likely.is_none(), c.key.port));
+    found.truncate(most);
+    found
+}
+
+/// The port of an address on this machine; `None` for another machine's.
+pub fn local_port(url: &str) -> Option<u16> {
+    let url = Url::parse(url.trim()).ok()?;
+    let host = url.host_str()?;
+    let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    let local = host == "localhost" || ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
+    let usual = (url.scheme() == "redis").then_some(6379);
+    local.then(|| url.port_or_known_default().or(usual)).flatten()
+}
+
+fn is_system(port: u16) -> bool {
+    port == 0 || SYSTEM_PORTS.contains(&port) && port != WEB
+}
+
+/// The ports on which somebody on this machine can be reached from this machine alone.
+fn listening(around: Surroundings<'_>) -> BTreeMap<u16, Port> {
+    let mut ports: BTreeMap<u16, Port> = BTreeMap::new();
+    if let Some(sockets) = around.sockets {
+        for socket in sockets {
+            let ip = socket.address.ip().to_canonical();
+            if !(ip.is_loopback() || ip.is_unspecified()) {
+                continue;
+            }
+            let port = ports.entry(socket.address.port()).or_default();
+            port.addresses.insert(ip);
+            // Of several sockets the oldest counts: which one that is does not change.
+            port.inode = if port.inode == 0 { socket.inode } else { port.inode.min(socket.inode) };
+        }
+        return ports;
+    }
+    // A container's ports are its own: only what it publishes can be reached.
+    for process in around.table.processes.iter().filter(|p| p.container.is_none()) {
+        for &port in &process.ports {
+            ports.entry(port).or_default().addresses.insert(Ipv4Addr::UNSPECIFIED.into());
+        }
+    }
+    ports
+}
+
+/// What Docker says that containers publish.
+fn publish(containers: &[Container], ports: &mut BTreeMap<u16, Port>) {
+    for container in containers {
+        for published in &container.published {
+            let port = ports.entry(published.port).or_default();
+            port.addresses.insert(published.host);
+            port.within = Some(Within {
+                id: container.id.clone(),
+                name: Some(container.name.clone()),
+                image: Some(container.image.clone()),
+                inner_port: published.inner_port,
+            });
+        }
+    }
+}
+
+/// What containers publish as far as the proxies before them tell it, which
+/// everybody may see: `docker-proxy -proto tcp -host-ip 127.0.0.1 -host-port 6380
+/// -container-ip 172.17.0.2 -container-port 6379`.
+fn publish_by_proxy(table: &ProcessTable, ports: &mut BTreeMap<u16, Port>) {
+    for process in table.processes.iter().filter(|p| p.name == "docker-proxy") {
+        let mut words = process.command.split_whitespace();
+        let (mut host, mut outer, mut inner, mut tcp) = (None, None, None, true);
+        while let Some(word) = words.next() {
+            match word {
+                "-host-ip" => host = words.next().and_then(|ip| ip.parse::<IpAddr>().ok()),
+                "-host-port" => outer = words.next().and_then(|port| port.parse::<u16>().ok()),
+                "-container-port" => inner = words.next().and_then(|p| p.parse::<u16>().ok()),
+                "-proto" => tcp = words.next() == Some("tcp"),
+                _ => {}
+            }
+        }
+        let (Some(outer), Some(inner_port), true) = (outer, inner, tcp) else { continue };
+        let port = ports.entry(outer).or_default();
+        port.addresses.insert(host.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
+        port.within = Some(Within { id: String::new(), name: None, image: None, inner_port });
+    }
+}
+
+fn candidate(port: u16, seen: Port, people: &People<'_>) -> Option<Candidate> {
+    let addresses = ways(&seen.addresses, port);
+    if addresses.is_empty() {
+        return None;
+    }
+    let mut container = seen.within;
+    let mut guessed = false;
+    let holder = match &container {
+        Some(within) => people.inside(within),
+        None => people.holder(port).or_else(|| {
+            guessed = true;
+            people.guess(port)
+        }),
+    };
+    if let Some(process) = holder {
+        if process.own || LEFT_ALONE.contains(&process.name.as_str()) || people.is_inner(process) {
+            return None;
+        }
+        if let (None, Some(id)) = (&container, &process.container) {
+            // It shares this machine's network.
+            let known = people.containers.get(id.as_str());
+            container = Some(Within {
+                id: id.clone(),
+                name: known.map(|container| container.name.clone()),
+                image: known.map(|container| container.image.clone()),
+                inner_port: port,
+            });
+        }
+    }
+    let runner = holder.map(|process| Runner {
+        pid: process.pid,
+        started_ms: process.started_ms,
+        name: process.name.clone(),
+        command: process.command.clone(),
+        user: process.user.clone(),
+        unit: process.unit.clone(),
+        guessed,
+    });
+    let key = match &runner {
+        Some(runner) if !runner.guessed => {
+            Key { pid: runner.pid, started: runner.started_ms, port }
+        }
+        _ => Key { pid: 0, started: i64::try_from(seen.inode).unwrap_or(i64::MAX), port },
+    };
+    let image = container.as_ref().and_then(|within| within.image.as_deref());
+    let likely = runner
+        .as_ref()
+        .and_then(|runner| likely_kind(&runner.name))
+        .or_else(|| likely_kind(image?.rsplit('/').next()?));
+    Some(Candidate { key, inode: seen.inode, addresses, runner, container, likely })
+}
+
+/// From what it listens on to where it is reached, the surest way first.
+fn ways(listens: &BTreeSet<IpAddr>, port: u16) -> Vec<SocketAddr> {
+    let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let mut ways: Vec<IpAddr> = Vec::new();
+    for ip in listens {
+        match ip {
+            IpAddr::V4(ip) if ip.is_unspecified() => ways.push(v4),
+            // Most servers take IPv4 on such a socket, too; one that does not has the other way.
+            IpAddr::V6(ip) if ip.is_unspecified() => ways.extend([v4, v6]),
+            ip => ways.push(*ip),
+        }
+    }
+    // A published port of a container may be bound to one address of this machine.
+    ways.sort_by_key(|ip| (*ip != v4, *ip != v6, *ip));
+    ways.dedup();
+    ways.truncate(2);
+    ways.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
+}
+
+/// The processes, by what they are asked for here.
+struct People<'a> {
+    by_pid: HashMap<i32, &'a Process>,
+    listens: BTreeMap<u16, Vec<&'a Process>>,
+    /// Programs of which it is not known what they listen on.
+    silent: Vec<&'a Process>,
+    contained: HashMap<&'a str, Vec<&'a Process>>,
+    containers: HashMap<&'a str, &'a Container>,
+}
+
+// === impl People ===
+
+impl<'a> People<'a> {
+    fn of(table: &'a ProcessTable, containers: &'a [Container]) -> Self {
+        let mut people = Self {
+            by_pid: HashMap::new(),
+            listens: BTreeMap::new(),
+            silent: Vec::new(),
+            contained: HashMap::new(),
+            containers: containers.iter().map(|c| (c.id.as_str(), c)).collect(),
+        };
+        for process in &table.processes {
+            people.by_pid.insert(process.pid, process);
+            for &port in &process.ports {
+                people.listens.entry(port).or_default().push(process);
+            }
+            if process.ports.is_empty() && !process.command.is_empty() && !process.own {
+                people.silent.push(process);
+            }
+            if let Some(id) = &process.container {
+                people.contained.entry(id).or_default().push(process);
+            }
+        }
+        people
+    }
+
+    /// Who listens on a port of this machine. One in a container stands back: its
+    /// port may be one of a network of its own, and surely is where Docker says so.
+    /// Of workers the oldest is the server.
+    fn holder(&self, port: u16) -> Option<&'a Process> {
+        let holders = self.listens.get(&port)?;
+        if let Some(own) = holders.iter().find(|process| process.own) {
+            return Some(own);
+        }
+        let apart = |p: &Process| {
+            let container = p.container.as_deref().and_then(|id| self.containers.get(id));
+            container.is_some_and(|container| !container.host_network)
+        };
+        let here = holders.iter().copied().filter(|p| !apart(p));
+        here.min_by_key(|p| (p.container.is_some(), p.started_ms, p.pid))
+    }
+
+    /// Who listens in a container, else the first that runs there.
+    fn inside(&self, within: &Within) -> Option<&'a Process> {
+        let age = |p: &&&Process| (p.started_ms, p.pid);
+        if within.id.is_empty() {
+            // Only the proxy is known: the one process that fits, if it is one.
+            let holders = self.listens.get(&within.inner_port)?;
+            let mut fits = holders.iter().filter(|process| process.container.is_some());
+            return fits.next().filter(|_| fits.next().is_none()).copied();
+        }
+        let inside = self.contained.get(within.id.as_str())?;
+        let listens =
+            inside.iter().filter(|p| p.ports.contains(&within.inner_port)).min_by_key(age);
+        listens.or_else(|| inside.iter().min_by_key(age)).copied()
+    }
+
+    /// Who probably listens where the system does not say: the program whose command
+    /// line names the port, else the one whose usual port it is.
+    fn guess(&self, port: u16) -> Option<&'a Process> {
+        let named: Vec<&Process> =
+            self.silent.iter().copied().filter(|p| mentions(&p.command, port)).collect();
+        let fits = if named.is_empty() {
+            let usual = |p: &&Process| likely_kind(&p.name).and_then(ServiceKind::usual_port);
+            self.silent.iter().copied().filter(|p| usual(p) == Some(port)).collect()
+        } else {
+            named
+        };
+        let first = fits.iter().min_by_key(|p| (p.started_ms, p.pid))?;
+        fits.iter().all(|p| p.name == first.name).then_some(*first)
+    }
+
+    /// Whether a program is part of another that listens: a runner of Ollama, an
+    /// instance that llama.cpp's router started, a worker.
+    fn is_inner(&self, process: &Process) -> bool {
+        let engine = |p: &Process| likely_kind(&p.name).is_some_and(ServiceKind::is_engine);
+        let mut at = process;
+        // A pid that comes again further up would lead round for ever.
+        for _ in 0..64 {
+            let Some(parent) = self.by_pid.get(&at.parent).filter(|p| p.pid != process.pid) else {
+                return false;
+            };
+            let listens = !parent.ports.is_empty() || engine(parent);
+            if listens && belongs(process, parent) || engine(parent) && engine(process) {
+                return true;
+            }
+            at = parent;
+        }
+        false
+    }
+}
+
+/// Whether a program is more of what its ancestor is.
+fn belongs(process: &Process, parent: &Process) -> bool {
+    let vague =
+        parent.name.is_empty() || INTERPRETERS.iter().any(|name| parent.name.starts_with(name));
+    if vague { process.command == parent.command } else { process.name.starts_with(&parent.name) }
+}
+
+/// Whether a number stands in a text as a number of its own.
+fn mentions(text: &str, number: u16) -> bool {
+    let number = number.to_string();
+    text.split(|c: char| !c.is_ascii_digit()).any(|run| run == number)
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,322 @@
+//! Services that nobody named: found on this machine by what they speak.
+//!
+//! [`candidates`] says which ports are worth asking, [`identify`] asks them, each
+//! once, [`docker`] tells what containers publish, and [`known`] gives what was found
+//! an id that stays. [`Discovery`] runs the first three and tells what is there
+//! now; the caller hands that to its [`Known`], which it keeps on disk.
+//!
+//! Deliberately absent: a scan of ports (only what listens is asked), other
+//! machines (only the configuration names them), and any guess from a port number.
+
+pub mod candidates;
+pub mod docker;
+pub mod identify;
+pub mod known;
+pub mod signature;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use plimsoll_core::{clock::Clock, process::ProcessTable};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::{Instant, sleep, sleep_until},
+};
+
+pub use self::{
+    candidates::{Candidate, Socket, local_port},
+    docker::{Container, Docker, DockerError, usual_sockets},
+    identify::{Outcome, Sighting},
+    known::{Entry, Event, Known, KnownError, Manner, Seen, Verdict},
+    signature::Signature,
+};
+use self::{
+    candidates::{Key, MAX_CANDIDATES, Surroundings, candidates},
+    identify::{AT_ONCE, Asked, PATIENCE, QUESTION, ask},
+};
+use crate::{adapter::Adapter, client::Client};
+
+/// How often Docker is asked; containers come and go by people's hands.
+const DOCKER_EVERY: Duration = Duration::from_secs(10);
+/// And how often it is looked for where it did not answer.
+const DOCKER_AGAIN: Duration = Duration::from_secs(60);
+/// Longest sleep without a look: clocks may jump.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// Reads the sockets that listen here; `None` where the system does not tell them.
+/// Called at each process table, within a task: it must be quick.
+pub type ReadSockets = Arc<dyn Fn() -> Option<Vec<Socket>> + Send + Sync>;
+
+/// What a discovery is made of.
+pub struct Parts {
+    pub adapters: Vec<Arc<dyn Adapter>>,
+    pub client: Client,
+    pub clock: Arc<dyn Clock>,
+    /// Each new table is a look.
+    pub processes: watch::Receiver<Arc<ProcessTable>>,
+    pub rules: watch::Receiver<Arc<Rules>>,
+    pub sockets: ReadSockets,
+    /// Where Docker may be, the first that answers counts; see [`usual_sockets`].
+    pub docker: Vec<PathBuf>,
+}
+
+/// What is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// `services.discover`.
+    pub enabled: bool,
+    /// Ports that are not asked: those of services that the configuration names.
+    /// Plimsoll's own are known by their process.
+    pub left_out: BTreeSet<u16>,
+}
+
+/// What is there now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Finds {
+    /// When it was looked last and something had changed; 0 before the first look.
+    pub at_ms: i64,
+    /// By port.
+    pub sightings: Vec<Sighting>,
+    /// Ports that listen and of which it is not known yet what they are.
+    pub undecided: BTreeSet<u16>,
+    /// By name; empty where Docker does not tell them.
+    pub containers: Vec<Container>,
+    /// Why it does not.
+    pub docker: Option<DockerError>,
+}
+
+/// The search; it ends when this is dropped.
+pub struct Discovery {
+    finds: watch::Receiver<Arc<Finds>>,
+    task: JoinHandle<()>,
+}
+
+/// Work that came to its end.
+enum Done {
+    Asked(Key, Outcome),
+    Docker(Result<Vec<Container>, DockerError>),
+}
+
+struct Search {
+    parts: Parts,
+    asked: Asked,
+    candidates: Vec<Candidate>,
+    queue: VecDeque<Candidate>,
+    asking: usize,
+    work: JoinSet<Done>,
+    dockers: BTreeMap<PathBuf, Docker>,
+    containers: Vec<Container>,
+    docker: Option<DockerError>,
+    docker_busy: bool,
+    docker_at: Instant,
+    finds: watch::Sender<Arc<Finds>>,
+}
+
+// === impl Rules ===
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { enabled: true, left_out: BTreeSet::new() }
+    }
+}
+
+// === impl Discovery ===
+
+impl Discovery {
+    pub fn start(parts: Parts) -> Self {
+        let (sender, finds) = watch::channel(Arc::default());
+        let search = Search {
+            parts,
+            asked: Asked::default(),
+            candidates: Vec::new(),
+            queue: VecDeque::new(),
+            asking: 0,
+            work: JoinSet::new(),
+            dockers: BTreeMap::new(),
+            containers: Vec::new(),
+            docker: None,
+            docker_busy: false,
+            docker_at: Instant::now(),
+            finds: sender,
+        };
+        Self { finds, task: tokio::spawn(search.run()) }
+    }
+
+    /// What is there, whenever that changes.
+    pub fn finds(&self) -> watch::Receiver<Arc<Finds>> {
+        self.finds.clone()
+    }
+}
+
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+// === impl Search ===
+
+impl Search {
+    async fn run(mut self) {
+        loop {
+            let enabled = self.parts.rules.borrow_and_update().enabled;
+            if enabled {
+                self.look();
+            } else {
+                self.rest();
+            }
+            self.publish();
+            let pause = self.pause();
+            tokio::select! {
+                // A scan is due when somebody listens anew; nothing else tells it.
+                changed = self.parts.processes.changed() => if changed.is_err() { return },
+                changed = self.parts.rules.changed() => if changed.is_err() { return },
+                Some(done) = self.work.join_next() => self.take(done),
+                () = sleep_until(self.docker_at), if enabled && !self.docker_busy => {}
+                () = sleep(pause), if enabled => {}
+            }
+        }
+    }
+
+    /// Sees who listens, and asks whom nobody asked yet.
+    fn look(&mut self) {
+        self.ask_docker();
+        let table = self.parts.processes.borrow_and_update().clone();
+        if table.at_ms == 0 {
+            return;
+        }
+        let sockets = (self.parts.sockets)();
+        let around = Surroundings {
+            sockets: sockets.as_deref(),
+            table: &table,
+            containers: &self.containers,
+        };
+        let rules = self.parts.rules.borrow().clone();
+        self.candidates = candidates(around, &rules.left_out, MAX_CANDIDATES);
+        let now_ms = self.parts.clock.now().monotonic_ms;
+        self.queue.extend(self.asked.due(&self.candidates, now_ms));
+        while self.asking < AT_ONCE
+            && let Some(candidate) = self.queue.pop_front()
+        {
+            self.asking += 1;
+            let (adapters, client) = (self.parts.adapters.clone(), self.parts.client.clone());
+            self.work.spawn(async move {
+                let outcome = ask(&adapters, &client, &candidate, QUESTION, PATIENCE).await;
+                Done::Asked(candidate.key, outcome)
+            });
+        }
+    }
+
+    /// Forgets what it saw: to be switched off means that nothing is asked or told.
+    fn rest(&mut self) {
+        self.work = JoinSet::new();
+        (self.asking, self.docker_busy) = (0, false);
+        self.docker_at = Instant::now();
+        self.asked = Asked::default();
+        self.queue.clear();
+        self.candidates.clear();
+        self.containers.clear();
+        self.docker = None;
+        self.parts.processes.mark_unchanged();
+    }
+
+    fn take(&mut self, done: Result<Done, tokio::task::JoinError>) {
+        match done {
+            Ok(Done::Asked(key, outcome)) => {
+                self.asking = self.asking.saturating_sub(1);
+                match &outcome {
+                    Outcome::Found(identity, at) => {
+                        tracing::info!(kind = %identity.kind, %at, "a service is there");
+                    }
+                    other => tracing::debug!(port = key.port, outcome = ?other, "no service"),
+                }
+                self.asked.took(key, outcome, self.parts.clock.now().monotonic_ms);
+            }
+            Ok(Done::Docker(answer)) => {
+                self.docker_busy = false;
+                let pause = if answer.is_ok() { DOCKER_EVERY } else { DOCKER_AGAIN };
+                self.docker_at = Instant::now() + pause;
+                let (containers, trouble) = match answer {
+                    Ok(containers) => (containers, None),
+                    Err(trouble) => (Vec::new(), Some(trouble)),
+                };
+                if trouble != self.docker
+                    && let Some(words) = trouble.as_ref().filter(|t| **t != DockerError::Absent)
+                {
+                    tracing::info!("containers are not known by name: {words}");
+                }
+                (self.containers, self.docker) = (containers, trouble);
+            }
+            // Cancelled, or a fault of our own: none of the work panics by itself.
+            Err(_) => self.asking = self.asking.saturating_sub(1),
+        }
+    }
+
+    fn ask_docker(&mut self) {
+        if self.docker_busy || Instant::now() < self.docker_at {
+            return;
+        }
+        let mut daemons = Vec::new();
+        for socket in &self.parts.docker {
+            if !socket.exists() {
+                continue;
+            }
+            if !self.dockers.contains_key(socket)
+                && let Ok(docker) = Docker::at(socket.clone())
+            {
+                self.dockers.insert(socket.clone(), docker);
+            }
+            daemons.extend(self.dockers.get(socket).cloned());
+        }
+        self.docker_busy = true;
+        self.work.spawn(async move {
+            let mut answer = Err(DockerError::Absent);
+            for docker in daemons {
+                match docker.containers().await {
+                    Ok(containers) => return Done::Docker(Ok(containers)),
+                    // The first one's trouble is the one to tell.
+                    Err(error) if answer == Err(DockerError::Absent) => answer = Err(error),
+                    Err(_) => {}
+                }
+            }
+            Done::Docker(answer)
+        });
+    }
+
+    /// Until the next port that was not ready is due.
+    fn pause(&self) -> Duration {
+        let now_ms = self.parts.clock.now().monotonic_ms;
+        let next = self.asked.next_ms().map_or(LONGEST_SLEEP, |next| {
+            Duration::from_millis(u64::try_from(next - now_ms).unwrap_or(0))
+        });
+        next.clamp(Duration::from_millis(200), LONGEST_SLEEP)
+    }
+
+    fn publish(&mut self) {
+        let wall_ms = self.parts.clock.now().wall_ms;
+        let looked = self.parts.processes.borrow().at_ms != 0;
+        let fresh = Finds {
+            at_ms: 0,
+            sightings: self.asked.found(&self.candidates),
+            undecided: self.asked.undecided(&self.candidates),
+            containers: self.containers.clone(),
+            docker: self.docker.clone(),
+        };
+        self.finds.send_if_modified(|finds| {
+            let same = Finds { at_ms: 0, ..(**finds).clone() } == fresh;
+            if !looked || same && finds.at_ms != 0 {
+                return false;
+            }
+            *finds = Arc::new(Finds { at_ms: wall_ms, ..fresh });
+            true
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
