@@ -23,7 +23,12 @@ export interface KeyPress {
   shiftKey: boolean;
 }
 
-const PAGE_KEYS: Record<string, PageId> = { '1': 'overview', '2': 'explore', '3': 'processes' };
+const PAGE_KEYS: Record<string, PageId> = {
+  '1': 'overview',
+  '2': 'explore',
+  '3': 'processes',
+  '4': 'services',
+};
 
 /** What a key means. `typing`: the focus is in a text field; `onControl`: on something that uses Space and arrows itself. */
 export function actionOf(press: KeyPress, typing: boolean, onControl: boolean): KeyAction | null {
@@ -89,6 +94,7 @@ export const KEY_LIST: [keys: string, meaning: string][] = [
   ['1', 'Overview'],
   ['2', 'Explore'],
   ['3', 'Processes'],
+  ['4', 'Services'],
   ['Ctrl ,', 'Settings'],
   ['Ctrl K', 'Go to or run'],
   ['Space', 'Live or paused'],

@@ -1,12 +1,13 @@
 // Pages by hash: `#/explore?series=gpu.vram.used`. The hash survives a reload and needs no server.
 
-export const PAGES = ['overview', 'explore', 'processes', 'settings'] as const;
+export const PAGES = ['overview', 'explore', 'processes', 'services', 'settings'] as const;
 export type PageId = (typeof PAGES)[number];
 
 export const TITLES: Record<PageId, string> = {
   overview: 'Overview',
   explore: 'Explore',
   processes: 'Processes',
+  services: 'Services',
   settings: 'Settings',
 };
 

@@ -3,7 +3,8 @@ import { beforeEach, expect, it } from 'vitest';
 import type { ProcessTable, SeriesInfo } from '../bindings';
 import { useHost } from '../host';
 import { fakeHost } from '../host/fake';
-import { actions, metrics, pages, processes } from './items';
+import { some } from '../../pages/services/testing';
+import { actions, metrics, pages, processes, services } from './items';
 import { rank } from './match';
 
 beforeEach(() => useHost(fakeHost()));
@@ -64,4 +65,16 @@ it('finds a process by its pid and a page by its first letters', () => {
 it('every entry has an id of its own', () => {
   const ids = [...pages(), ...actions()].map((e) => e.id);
   expect(new Set(ids).size).toBe(ids.length);
+});
+
+it('a service is found by its name, its kind and its port, and opens its page', () => {
+  const list = services([
+    some('chat', { kind: 'llama-cpp', url: 'http://127.0.0.1:8080' }),
+    some('seen', { origin: 'proposed' }),
+  ]);
+  expect(list.map((e) => e.id)).toEqual(['service:chat']);
+  expect(list[0]?.aside).toBe('llama.cpp :8080, healthy');
+  for (const typed of ['chat', 'llama.cpp', '8080']) expect(rank(list, typed, 9)).toHaveLength(1);
+  list[0]?.run();
+  expect(location.hash).toBe('#/services/chat');
 });

@@ -1,6 +1,6 @@
-// What the palette offers: pages, actions, metrics, settings, processes.
+// What the palette offers: pages, actions, metrics, settings, services, processes.
 
-import type { ProcessTable, SeriesInfo } from '../bindings';
+import type { ProcessTable, SeriesInfo, Service } from '../bindings';
 import { host } from '../host';
 import { RANGE_IDS, RANGES } from '../range';
 import { PAGES, router, TITLES } from '../router.svelte';
@@ -11,8 +11,9 @@ import { draft } from '../../pages/settings/draft.svelte';
 import { titleOf as settingTitle } from '../../pages/settings/values';
 import { subjectOf, titleOf as seriesTitle } from '../../pages/explore/lanes';
 import { titleOf as processTitle } from '../../pages/processes/tree';
+import { addressOf, kindOf, listed, STATE_WORDS } from '../../pages/services/words';
 
-export type Kind = 'page' | 'action' | 'metric' | 'setting' | 'process' | 'alert';
+export type Kind = 'page' | 'action' | 'metric' | 'setting' | 'service' | 'process' | 'alert';
 
 export interface Entry {
   id: string;
@@ -27,7 +28,13 @@ export interface Entry {
   run: () => void;
 }
 
-const PAGE_KEYS: Record<string, string> = { overview: '1', explore: '2', processes: '3', settings: 'Ctrl ,' };
+const PAGE_KEYS: Record<string, string> = {
+  overview: '1',
+  explore: '2',
+  processes: '3',
+  services: '4',
+  settings: 'Ctrl ,',
+};
 const PARTS: [id: string, label: string, words: string][] = [
   ['history', 'History and storage', 'space disk keep retention'],
   ['alerts', 'Alert rules', 'threshold warn notify'],
@@ -208,6 +215,18 @@ export function processes(table: ProcessTable): Entry[] {
     aside: `${p.pid}, ${p.user}`,
     weight: p.vram_bytes === null ? -4 : -1,
     run: () => router.go('processes', `?pid=${p.pid}`),
+  }));
+}
+
+export function services(list: readonly Service[]): Entry[] {
+  return listed(list, 'all').map((s): Entry => ({
+    id: `service:${s.id}`,
+    kind: 'service',
+    label: s.name,
+    words: `${s.id} ${kindOf(s)} ${s.url} ${s.models.map((m) => m.name).join(' ')}`,
+    aside: `${kindOf(s)} ${addressOf(s.url)}, ${STATE_WORDS[s.state]}`,
+    weight: 2,
+    run: () => router.go('services', s.id),
   }));
 }
 

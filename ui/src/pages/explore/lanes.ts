@@ -147,6 +147,7 @@ const WHOLE: Record<string, string> = {
   'mount.used': 'mount.total',
   'mount.available': 'mount.total',
   'swap.used': 'swap.total',
+  'redis.memory.used': 'redis.memory.limit',
 };
 
 /** Where a lane's axis ends physically; `null` where nothing bounds it. */
@@ -155,7 +156,7 @@ export function endOf(lane: Lane, read: Read): number | null {
   if (!first) return null;
   if (lane.unit === 'percent') {
     // 100 is one core: several cores, and a process on them, may well exceed it.
-    return /^(process\.cpu|self\.cpu)$/.test(first.key.metric) ? null : 100;
+    return /^(process|self|service)\.cpu$/.test(first.key.metric) ? null : 100;
   }
   if (lane.unit === 'flag') return 1;
   const whole = WHOLE[first.key.metric];
@@ -209,6 +210,7 @@ export function sourceOf(metric: string): string {
   if (metric.startsWith('gpu.')) return 'gpu';
   if (metric.startsWith('process')) return 'process';
   if (metric.startsWith('self.')) return 'self';
+  if (/^(service|model|redis|store)\./.test(metric)) return 'services';
   return 'system';
 }
 

@@ -1,5 +1,6 @@
 // Invented data for `npm run dev`: one workstation, the same on every start.
-// Variants by address: `?fake=nogpu`, `?fake=empty`, `?fake=alarm`, `?fake=trouble`, `?fake=first`, `?fake=down`.
+// Variants by address: `?fake=nogpu`, `?fake=empty`, `?fake=alarm`, `?fake=trouble`, `?fake=ailing`,
+// `?fake=first`, `?fake=down`.
 
 import type { Answer, LiveValue, SeriesInfo, SettingState, SettingValue } from '../../bindings';
 import { fakeHost, type FakeHost, type Handlers } from '../fake';
@@ -8,6 +9,7 @@ import { about, status } from './machine';
 import { processAnswers } from './processes';
 import { alarm, marks, rules } from './rules';
 import { answer, catalogue } from './series';
+import { serviceMarks, serviceSeries, servicesOf } from './services';
 
 /** The settings that every page reads. */
 function settings(theme: string): SettingState[] {
@@ -33,7 +35,8 @@ export function devHost(search = location.search, more: (now: number) => Handler
   const gpu = variant !== 'nogpu';
   const empty = variant === 'empty';
   const start = Date.now();
-  const list = catalogue(gpu);
+  const lately = { gpu, ailing: variant === 'ailing', start };
+  const list = [...catalogue(gpu), ...serviceSeries(lately)];
   const find = (metric: string, subject: string) =>
     list.find((s) => s.metric === metric && s.subject === subject);
   const kept = new Map<string, string>();
@@ -62,7 +65,11 @@ export function devHost(search = location.search, more: (now: number) => Handler
       ),
     }),
     marks: (span) =>
-      empty ? [] : marks(start).filter((m) => m.at_ms >= span.from_ms && m.at_ms < span.to_ms),
+      empty
+        ? []
+        : [...marks(start), ...serviceMarks(lately)].filter(
+            (m) => m.at_ms >= span.from_ms && m.at_ms < span.to_ms,
+          ),
     energy: (span) =>
       gpu && !empty
         ? {
@@ -74,6 +81,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
           }
         : { basis: 'none', kwh: null, cost: null, currency: 'EUR', covered: 0 },
     ...processAnswers(gpu, start),
+    services: () => (empty ? [] : servicesOf(lately)),
     ...(empty && {
       processes: () => ({ at_ms: 0, interval_ms: 5000, processes: [], vram_unknown: null }),
     }),

@@ -1,0 +1,105 @@
+import { expect, it } from 'vitest';
+
+import type { Mark } from '../../lib/bindings';
+import { bandsOf, bandWords, degradedSpans, stateTold } from './bands';
+import { some } from './testing';
+
+const view = { from: 0, to: 100 };
+const columns = (points: [at: number, up: number | null][]) => ({
+  at: points.map(([at]) => at),
+  min: points.map(([, up]) => up),
+  mean: points.map(([, up]) => up),
+  max: points.map(([, up]) => up),
+});
+const mark = (at_ms: number, title: string, subject = 'a'): Mark => ({
+  id: at_ms,
+  at_ms,
+  end_ms: null,
+  kind: 'service',
+  subject,
+  title,
+  detail: '',
+  reference: `service:${subject}`,
+});
+const short = (bands: ReturnType<typeof bandsOf>) => bands.map((b) => `${b.state} ${b.from}-${b.to}`);
+
+it('neighbours of one state are one band, and any moment down is shown', () => {
+  const points = columns([
+    [0, 1],
+    [10, 1],
+    [20, 0.9],
+    [30, 1],
+  ]);
+  expect(short(bandsOf(points, 10, [], [], { from: 0, to: 40 }))).toEqual([
+    'healthy 0-20',
+    'down 20-30',
+    'healthy 30-40',
+  ]);
+});
+
+it('a gap is neither up nor down, in the middle and at the end', () => {
+  const points = columns([
+    [0, 1],
+    [10, 1],
+    [20, null],
+    [60, 1],
+  ]);
+  const gaps = [
+    { from: 20, to: 60 },
+    { from: 70, to: 100 },
+  ];
+  expect(short(bandsOf(points, 10, gaps, [], view))).toEqual([
+    'healthy 0-20',
+    'gap 20-60',
+    'healthy 60-70',
+    'gap 70-100',
+  ]);
+  expect(bandsOf(columns([]), 10, [], [], view)).toEqual([]);
+});
+
+it('marks say when it served badly, and being down goes before', () => {
+  const points = columns([
+    [0, 1],
+    [50, 0],
+    [60, 1],
+  ]);
+  expect(short(bandsOf(points, 10, [], [{ from: 30, to: 70 }], { from: 0, to: 70 }))).toEqual([
+    'healthy 0-30',
+    'degraded 30-50',
+    'down 50-60',
+    'degraded 60-70',
+  ]);
+});
+
+it('reads the state from a mark as it is written', () => {
+  expect(stateTold(mark(1, 'a is degraded: it wants a key'))).toBe('degraded');
+  expect(stateTold(mark(1, 'a is up again after 3 min'))).toBe('healthy');
+  expect(stateTold(mark(1, 'a is healthy'))).toBe('healthy');
+  expect(stateTold({ kind: 'restart', title: 'a started again' })).toBeNull();
+});
+
+it('degraded lasts from its mark to the next, of this service only', () => {
+  const marks = [mark(20, 'a is degraded: slow'), mark(40, 'a is healthy'), mark(30, 'b is healthy', 'b')];
+  expect(degradedSpans(marks, some('a'), view)).toEqual([{ from: 20, to: 40 }]);
+});
+
+it('degraded that began before the range is known by its end, or by how it is now', () => {
+  expect(degradedSpans([mark(40, 'a is healthy')], some('a'), view)).toEqual([{ from: 0, to: 40 }]);
+  // Up again after being down: it was not degraded before.
+  expect(degradedSpans([mark(40, 'a is up again after 3 s')], some('a'), view)).toEqual([]);
+  const now = some('a', { state: 'degraded', since_ms: -50 });
+  expect(degradedSpans([], now, view)).toEqual([view]);
+  expect(degradedSpans([], some('a', { state: 'degraded', since_ms: 60 }), view)).toEqual([
+    { from: 60, to: 100 },
+  ]);
+});
+
+it('says in words what the bar shows', () => {
+  const points = columns([
+    [0, 1],
+    [50, 0],
+  ]);
+  expect(bandWords(bandsOf(points, 50, [], [], view))).toBe('down once');
+  expect(bandWords(bandsOf(columns([[0, 1]]), 100, [], [], view))).toBe('healthy throughout');
+  expect(bandWords([])).toBe('no data');
+});

@@ -1,0 +1,118 @@
+// "Up and down": from the series `service.up` and the marks of a service to bands
+// over the range. `service.up` tells whether it served; that it served badly is told by
+// its marks alone. What nobody looked at is a gap, and neither of both. Pure.
+
+import type { Mark, Service, ServiceState } from '../../lib/bindings';
+import type { Columns } from '../../lib/chart/columns';
+import type { Span } from '../../lib/range';
+
+export type BandState = 'healthy' | 'degraded' | 'down' | 'gap';
+
+export interface Band extends Span {
+  state: BandState;
+}
+
+/** What a mark's sentence says of the state that begins with it. */
+export function stateTold(mark: Pick<Mark, 'kind' | 'title'>): ServiceState | null {
+  if (mark.kind !== 'service') return null;
+  if (/ is up again\b/.test(mark.title)) return 'healthy';
+  const word = / is (healthy|degraded|down|starting)\b/.exec(mark.title)?.[1];
+  return (word as ServiceState | undefined) ?? null;
+}
+
+/** The spans in which it said itself that it was not well. */
+export function degradedSpans(marks: readonly Mark[], service: Service, view: Span): Span[] {
+  const told = marks
+    .filter((m) => m.subject === service.id && m.at_ms < view.to)
+    .map((m) => ({ at: m.at_ms, title: m.title, state: stateTold(m) }))
+    .filter((m) => m.state !== null)
+    .sort((a, b) => a.at - b.at);
+  const spans: Span[] = [];
+  // It served, and then it was healthy: only from being degraded comes such a mark.
+  let since: number | null =
+    told[0]?.state === 'healthy' && / is healthy\b/.test(told[0].title) ? view.from : null;
+  if (told.length === 0 && service.state === 'degraded' && service.since_ms <= view.from) since = view.from;
+  for (const { at, state } of told) {
+    if (state === 'degraded') since ??= at;
+    else if (since !== null) {
+      spans.push({ from: since, to: at });
+      since = null;
+    }
+  }
+  if (since === null && service.state === 'degraded' && service.since_ms < view.to) {
+    since = Math.max(view.from, service.since_ms);
+  }
+  if (since !== null) spans.push({ from: since, to: view.to });
+  return spans;
+}
+
+/** Bands in order of time, without overlap; neighbours of one state are one. */
+export function bandsOf(
+  columns: Columns,
+  /** Time that one point stands for. */
+  step: number,
+  gaps: readonly Span[],
+  degraded: readonly Span[],
+  view: Span,
+): Band[] {
+  const bands: Band[] = [];
+  const push = (from: number, to: number, state: BandState) => {
+    const last = bands.at(-1);
+    const a = Math.max(from, view.from, last?.to ?? -Infinity);
+    const b = Math.min(to, view.to);
+    if (b <= a) return;
+    if (last && last.state === state && a <= last.to) last.to = b;
+    else bands.push({ from: a, to: b, state });
+  };
+  const { at, min } = columns;
+  const waiting = [...gaps].sort((a, b) => a.from - b.from);
+  for (let i = 0; i < at.length; i++) {
+    const from = at[i] ?? 0;
+    if (min[i] === null || min[i] === undefined) continue;
+    while (waiting[0] && waiting[0].to <= from) {
+      const gap = waiting.shift()!;
+      push(gap.from, gap.to, 'gap');
+    }
+    // A point holds until the next one, unless a gap begins before.
+    const to = Math.min(
+      Math.max(at[i + 1] ?? 0, from + step),
+      Math.max(waiting[0]?.from ?? Infinity, from + 1),
+    );
+    if (to < view.from || from > view.to) continue;
+    // Anything of it that was down is shown: a minute within a day must not vanish.
+    if ((min[i] ?? 1) < 1) push(from, to, 'down');
+    else split(from, to, degraded, push);
+  }
+  for (const gap of waiting) push(gap.from, gap.to, 'gap');
+  return bands;
+}
+
+function split(
+  from: number,
+  to: number,
+  degraded: readonly Span[],
+  push: (from: number, to: number, state: BandState) => void,
+) {
+  let at = from;
+  for (const span of degraded) {
+    if (span.to <= at || span.from >= to) continue;
+    if (span.from > at) push(at, span.from, 'healthy');
+    push(Math.max(at, span.from), Math.min(to, span.to), 'degraded');
+    at = Math.min(to, span.to);
+  }
+  push(at, to, 'healthy');
+}
+
+/** For a screen reader: what of the range it was, in words. */
+export function bandWords(bands: readonly Band[]): string {
+  const total = bands.reduce((sum, b) => sum + (b.to - b.from), 0);
+  if (total === 0) return 'no data';
+  const times = (state: BandState) => bands.filter((b) => b.state === state).length;
+  const parts = (['degraded', 'down'] as const)
+    .map((state) => [state, times(state)] as const)
+    .filter(([, n]) => n > 0)
+    .map(([state, n]) => `${state} ${n === 1 ? 'once' : `${n} times`}`);
+  if (times('gap') > 0) parts.push('with gaps');
+  if (parts.length > 0) return parts.join(', ');
+  return 'healthy throughout';
+}

@@ -1,0 +1,57 @@
+// Services for tests.
+
+import type { Service } from '../../lib/bindings';
+
+export const NO_FIGURES: Service['figures'] = {
+  running: null,
+  waiting: null,
+  finished_per_s: null,
+  prompt_tokens_per_s: null,
+  generated_tokens_per_s: null,
+  kv_used_percent: null,
+  preemptions_per_s: null,
+  prefix_hit_percent: null,
+  ttft: null,
+  itl: null,
+  queue: null,
+  e2e: null,
+  redis: null,
+  store: null,
+};
+
+export function some(id: string, more: Partial<Service> = {}): Service {
+  return {
+    id,
+    name: id,
+    kind: 'http',
+    url: 'http://127.0.0.1:8080',
+    origin: 'configured',
+    state: 'healthy',
+    reason: '',
+    since_ms: 1000,
+    version: null,
+    models: [],
+    slots: null,
+    figures: NO_FIGURES,
+    holder: null,
+    checked_ms: null,
+    scrape_ms: null,
+    hints: [],
+    ...more,
+  };
+}
+
+export const model = (
+  name: string,
+  more: Partial<Service['models'][number]> = {},
+): Service['models'][number] => ({
+  name,
+  loaded: 'loaded',
+  quantization: null,
+  context_tokens: null,
+  size_bytes: null,
+  vram_bytes: null,
+  gpu_share: null,
+  expires_ms: null,
+  ...more,
+});

@@ -1,0 +1,266 @@
+// What a service's row says, from what is known of it. What is not known is a
+// dash or a word, and never a zero. Pure.
+
+import type { Service, ServiceKind, ServiceState } from '../../lib/bindings';
+import { bytes, bytesAs, count, digits3, NONE, plural, span, text, type Quantity } from '../../lib/format';
+
+export type Model = Service['models'][number];
+
+export const KIND_LABELS: Record<ServiceKind, string> = {
+  'llama-cpp': 'llama.cpp',
+  vllm: 'vLLM',
+  ollama: 'Ollama',
+  sglang: 'SGLang',
+  'lm-studio': 'LM Studio',
+  'llama-cpp-python': 'llama-cpp-python',
+  openai: 'OpenAI-compatible',
+  redis: 'Redis',
+  qdrant: 'Qdrant',
+  milvus: 'Milvus',
+  chroma: 'Chroma',
+  'whisper-cpp': 'whisper.cpp',
+  speaches: 'Speaches',
+  mcp: 'MCP',
+  http: 'HTTP',
+};
+
+export const STATE_WORDS: Record<ServiceState, string> = {
+  starting: 'starting',
+  healthy: 'healthy',
+  degraded: 'degraded',
+  down: 'down',
+  unknown: 'not watched',
+};
+
+// === filter
+
+export type Only = 'all' | 'models' | 'stores' | 'other';
+
+export const FILTERS: readonly [Only, string][] = [
+  ['all', 'All'],
+  ['models', 'Models'],
+  ['stores', 'Stores'],
+  ['other', 'Other'],
+];
+
+const STORES: readonly (ServiceKind | null)[] = ['redis', 'qdrant', 'milvus', 'chroma'];
+const OTHERS: readonly (ServiceKind | null)[] = ['http', 'mcp', null];
+
+export function groupOf(service: Pick<Service, 'kind'>): Exclude<Only, 'all'> {
+  if (STORES.includes(service.kind)) return 'stores';
+  return OTHERS.includes(service.kind) ? 'other' : 'models';
+}
+
+/** Those that are watched, or known and switched off; found ones stand apart. */
+export function listed(services: readonly Service[], only: Only): Service[] {
+  return services.filter((s) => s.origin !== 'proposed' && (only === 'all' || groupOf(s) === only));
+}
+
+/** Head of the list: `6 healthy, 1 degraded`, worst last, in the order of the states. */
+export function tally(services: readonly Service[]): string {
+  const order: ServiceState[] = ['healthy', 'starting', 'degraded', 'down', 'unknown'];
+  return order
+    .map((state) => [state, services.filter((s) => s.state === state).length] as const)
+    .filter(([, n]) => n > 0)
+    .map(([state, n]) => `${n} ${STATE_WORDS[state]}`)
+    .join(', ');
+}
+
+// === who and where
+
+/** Of this machine only the port: `:8080`; of others host and port. */
+export function addressOf(url: string): string {
+  let at: URL;
+  try {
+    at = new URL(url);
+  } catch {
+    return url;
+  }
+  const port = at.port || ({ 'http:': '80', 'https:': '443', 'redis:': '6379' }[at.protocol] ?? '');
+  const here = ['localhost', '127.0.0.1', '[::1]', '::1'].includes(at.hostname);
+  return here ? `:${port}` : port ? `${at.hostname}:${port}` : at.hostname;
+}
+
+export function kindOf(service: Pick<Service, 'kind'>): string {
+  return service.kind === null ? 'not known yet' : KIND_LABELS[service.kind];
+}
+
+/** `healthy for 46 min`. */
+export function stateSince(service: Pick<Service, 'state' | 'since_ms'>, now: number): string {
+  const word = STATE_WORDS[service.state];
+  return service.since_ms > 0 ? `${word} for ${span(now - service.since_ms)}` : word;
+}
+
+// === what it holds
+
+/** Loaded ones first, otherwise as the server lists them. */
+export function modelsOf(service: Pick<Service, 'models'>): Model[] {
+  const rank = { loaded: 0, loading: 1, unknown: 2, unloaded: 3 };
+  return [...service.models].sort((a, b) => rank[a.loaded] - rank[b.loaded]);
+}
+
+/** Two lines: what it serves, and more closely. */
+export interface Holds {
+  main: string;
+  aside: string;
+  tone: 'plain' | 'warn' | 'danger' | 'quiet';
+}
+
+export function holdsOf(service: Service): Holds {
+  const { state, reason, figures } = service;
+  if (state !== 'healthy') {
+    const tone = state === 'down' ? 'danger' : state === 'unknown' ? 'quiet' : 'warn';
+    return { main: STATE_WORDS[state], aside: reason, tone };
+  }
+  const plain = (main: string, aside: string): Holds => ({ main, aside, tone: 'plain' });
+  if (figures.redis) {
+    const { memory_used_bytes: used, memory_limit_bytes: limit, hit_percent: hits, clients } = figures.redis;
+    const words = [
+      hits === null ? '' : `${text(hits, 'percent')} hits`,
+      clients === null ? '' : plural(clients, 'client'),
+    ];
+    return plain(
+      used === null ? 'memory not known' : fillOf(used, limit),
+      words.filter(Boolean).join(', ') || (limit === null ? 'no memory limit' : ''),
+    );
+  }
+  if (figures.store) {
+    const { collections, points } = figures.store;
+    return plain(
+      collections === null ? kindOf(service) : plural(collections, 'collection'),
+      points === null ? '' : `${amount(points)} vectors`,
+    );
+  }
+  if (groupOf(service) === 'models') return plain(...modelWords(service));
+  const took = service.scrape_ms;
+  return plain(took === null ? NONE : `answers in ${text(took, 'milliseconds')}`, '');
+}
+
+function modelWords(service: Service): [string, string] {
+  const models = modelsOf(service);
+  const held = models.filter((m) => m.loaded === 'loaded' || m.loaded === 'loading');
+  const first = held[0] ?? models.find((m) => m.loaded === 'unknown');
+  if (!first) {
+    const known = plural(models.length, 'model');
+    return models.length === 0 ? ['no model', 'it tells of none'] : ['no model loaded', `${known} on disk`];
+  }
+  const others = (held.includes(first) ? held.length : 1) - 1;
+  const parts = [
+    first.loaded === 'loading' ? 'loading' : '',
+    first.quantization ?? '',
+    first.context_tokens === null ? '' : `${amount(first.context_tokens, true)} tokens`,
+    others > 0 ? `and ${others} more` : '',
+  ];
+  return [first.name, parts.filter(Boolean).join(', ')];
+}
+
+/** `1.62 of 4.00 GiB`, or the size alone where nothing bounds it. */
+export function fillOf(used: number, limit: number | null): string {
+  if (limit === null) return text(used, 'bytes');
+  const { value, unit } = bytes(limit);
+  return `${bytesAs(used, unit)} of ${value} ${unit}`;
+}
+
+/** A count in short; `whole` up to 9999 in all its digits. */
+export function amount(value: number, whole = false): string {
+  if (whole && value < 10_000) return String(Math.round(value));
+  const { value: number, unit } = count(value);
+  return unit ? `${number} ${unit}` : number;
+}
+
+// === slots
+
+export interface SlotWords {
+  /** One square each: working or free; empty where they cannot be drawn. */
+  squares: ('busy' | 'free')[];
+  words: string;
+  /** The same as a sentence. */
+  label: string;
+}
+
+/** More squares than that are not counted by eye. */
+const MOST_SQUARES = 8;
+
+export function slotsOf(service: Pick<Service, 'slots' | 'figures'>): SlotWords | null {
+  const { slots, figures } = service;
+  const total = slots?.total ?? null;
+  const busy = slots?.busy ?? figures.running;
+  const waiting = slots?.waiting ?? figures.waiting;
+  if (total === null && busy === null && waiting === null) return null;
+  const queued = waiting ? `, ${amount(waiting)} queued` : '';
+  const assumed = slots?.basis === 'assumed' && total !== null ? ' (assumed: the server does not tell)' : '';
+  if (total === null) {
+    const words = `${busy === null ? NONE : amount(busy)} running${queued}`;
+    return { squares: [], words, label: words };
+  }
+  const words = `${busy === null ? '?' : amount(busy)} of ${total}${queued}`;
+  const label = `${busy === null ? 'an unknown number' : amount(busy)} of ${plural(total, 'slot')} busy${queued}${assumed}`;
+  const squares =
+    busy === null || total > MOST_SQUARES
+      ? []
+      : Array.from({ length: total }, (_, i) => (i < busy ? ('busy' as const) : ('free' as const)));
+  return { squares, words, label };
+}
+
+// === rate
+
+export interface Rate {
+  metric: string;
+  /** `null`: not known now. */
+  quantity: Quantity | null;
+}
+
+/** The one figure that says how much it works, and the series that holds its past. */
+export function rateOf(service: Pick<Service, 'kind' | 'figures'>): Rate | null {
+  const { figures } = service;
+  const rate = (metric: string, value: number | null, unit: string): Rate => {
+    if (value === null) return { metric, quantity: null };
+    const q = value < 999.5 ? { value: rateDigits(value), unit: '' } : count(value);
+    return { metric, quantity: { value: q.value, unit: q.unit ? `${q.unit} ${unit}` : unit } };
+  };
+  switch (groupOf(service)) {
+    case 'stores':
+      return service.kind === 'redis'
+        ? rate('redis.ops', figures.redis?.ops_per_s ?? null, 'ops/s')
+        : rate('store.requests', figures.store?.requests_per_s ?? null, 'req/s');
+    case 'models':
+      return figures.generated_tokens_per_s === null && figures.finished_per_s !== null
+        ? rate('service.requests.finished', figures.finished_per_s, 'req/s')
+        : rate('service.tokens.generated', figures.generated_tokens_per_s, 'tok/s');
+    case 'other':
+      return null;
+  }
+}
+
+/** Whole from 10 on; below it what three digits would only pretend to know is one decimal. */
+function rateDigits(value: number): string {
+  if (value === 0) return '0';
+  return value >= 9.95 ? value.toFixed(0) : value >= 0.095 ? value.toFixed(1) : '< 0.1';
+}
+
+// === VRAM
+
+export interface VramParts {
+  total: number;
+  /** Told by the server as its models'. */
+  models: number;
+  /** Held by its processes beyond that. */
+  rest: number;
+}
+
+export function vramOf(service: Pick<Service, 'models' | 'holder'>): VramParts | null {
+  const told = service.models.map((m) => m.vram_bytes).filter((v) => v !== null);
+  const models = told.reduce((sum, v) => sum + v, 0);
+  const held = service.holder?.vram_bytes ?? null;
+  if (held === null) return told.length === 0 || models === 0 ? null : { total: models, models, rest: 0 };
+  return { total: held, models: Math.min(models, held), rest: Math.max(0, held - models) };
+}
+
+/** `100 %`, `62 % of it on the CPU`; empty where it is not known. */
+export function shareWords(model: Pick<Model, 'gpu_share'>): { text: string; fallen: boolean } | null {
+  const share = model.gpu_share;
+  if (share === null) return null;
+  // What a server counts differs by buffers of its own: a whisker below whole is whole.
+  const fallen = share < 0.995;
+  return { text: `${fallen ? digits3(share * 100).replace(/\.\d+$/, '') : '100'} %`, fallen };
+}
