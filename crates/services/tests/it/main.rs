@@ -1,0 +1,3 @@
+//! Tests of the services through their public surface.
+
+mod hostile;
