@@ -165,6 +165,7 @@ pub struct Buckets {
 #[derive(Default)]
 pub struct Memory {
     kept: Option<Box<dyn Any + Send>>,
+    command: Option<Arc<str>>,
 }
 
 /// Asks every adapter in turn, in the order of [`ServiceKind::ALL`], which of them
@@ -304,7 +305,18 @@ impl Memory {
         self.kept.as_mut().and_then(|kept| kept.downcast_mut()).expect("of this type")
     }
 
-    /// Forgets everything: the service started again.
+    /// The command line of the process behind the service, arguments joined by
+    /// spaces; `None` where it is not on this machine or cannot be seen. Some servers
+    /// tell how they were started nowhere else.
+    pub fn command(&self) -> Option<&str> {
+        self.command.as_deref()
+    }
+
+    pub fn set_command(&mut self, command: Option<Arc<str>>) {
+        self.command = command;
+    }
+
+    /// Forgets what an adapter kept: the service started again.
     pub fn clear(&mut self) {
         self.kept = None;
     }

@@ -38,8 +38,11 @@ pub enum ServiceKind {
 impl ServiceKind {
     /// All kinds, in the order in which an unknown port is asked: the most
     /// particular answers first, those that would fit many servers last.
+    /// llama-cpp-python comes before all that ask for `/v1/models`: that question
+    /// breaks off the answer that it is giving.
     pub const ALL: &'static [ServiceKind] = &[
         ServiceKind::LlamaCpp,
+        ServiceKind::LlamaCppPython,
         ServiceKind::Vllm,
         ServiceKind::Ollama,
         ServiceKind::SgLang,
@@ -49,7 +52,6 @@ impl ServiceKind {
         ServiceKind::Chroma,
         ServiceKind::Speaches,
         ServiceKind::WhisperCpp,
-        ServiceKind::LlamaCppPython,
         ServiceKind::OpenAi,
         ServiceKind::Mcp,
         ServiceKind::Redis,
@@ -59,6 +61,7 @@ impl ServiceKind {
     /// The names of all kinds, as the configuration accepts them.
     pub const NAMES: &'static [&'static str] = &[
         "llama-cpp",
+        "llama-cpp-python",
         "vllm",
         "ollama",
         "sglang",
@@ -68,7 +71,6 @@ impl ServiceKind {
         "chroma",
         "speaches",
         "whisper-cpp",
-        "llama-cpp-python",
         "openai",
         "mcp",
         "redis",
@@ -192,7 +194,7 @@ mod tests {
     fn what_fits_many_servers_is_asked_after_what_fits_one() {
         let place = |kind| ServiceKind::ALL.iter().position(|&k| k == kind).unwrap();
         assert!(place(ServiceKind::OpenAi) > place(ServiceKind::Speaches));
-        assert!(place(ServiceKind::OpenAi) > place(ServiceKind::LlamaCppPython));
+        assert!(place(ServiceKind::LlamaCppPython) < place(ServiceKind::Vllm));
         assert_eq!(place(ServiceKind::Http), ServiceKind::ALL.len() - 1);
     }
 }

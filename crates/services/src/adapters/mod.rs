@@ -3,10 +3,13 @@
 mod chroma;
 mod hints;
 mod http;
+mod llama_cpp;
+mod llama_cpp_python;
 mod lm_studio;
 mod mcp;
 mod milvus;
 mod ollama;
+mod open_ai;
 #[cfg(test)]
 mod peer;
 mod qdrant;
@@ -16,6 +19,8 @@ mod scripted;
 mod sglang;
 mod speaches;
 mod tally;
+#[cfg(test)]
+mod together;
 mod vllm;
 mod whisper_cpp;
 
@@ -25,10 +30,13 @@ use crate::adapter::Adapter;
 
 pub use chroma::Chroma;
 pub use http::Http;
+pub use llama_cpp::LlamaCpp;
+pub use llama_cpp_python::LlamaCppPython;
 pub use lm_studio::LmStudio;
 pub use mcp::Mcp;
 pub use milvus::Milvus;
 pub use ollama::Ollama;
+pub use open_ai::OpenAi;
 pub use qdrant::Qdrant;
 pub use redis::Redis;
 pub use sglang::SgLang;
@@ -39,17 +47,20 @@ pub use whisper_cpp::WhisperCpp;
 /// One adapter of every kind that there is.
 pub fn all() -> Vec<Arc<dyn Adapter>> {
     vec![
+        Arc::new(LlamaCpp),
+        Arc::new(LlamaCppPython),
         Arc::new(Vllm),
-        Arc::new(SgLang),
         Arc::new(Ollama),
+        Arc::new(SgLang),
         Arc::new(LmStudio),
-        Arc::new(Chroma),
-        Arc::new(Mcp),
-        Arc::new(Milvus),
-        Arc::new(Qdrant),
         Arc::new(Redis),
-        Arc::new(Speaches),
+        Arc::new(Qdrant),
+        Arc::new(Milvus),
+        Arc::new(Chroma),
+        Arc::new(OpenAi),
         Arc::new(WhisperCpp),
+        Arc::new(Speaches),
+        Arc::new(Mcp),
         Arc::new(Http),
     ]
 }

@@ -134,6 +134,7 @@ impl Watcher {
             Target::new(&self.shared.client, &watched.url, watched.key.clone(), watched.bounds);
         self.kind = watched.kind;
         self.memory.clear();
+        self.memory.set_command(None);
         self.normaliser.restarted();
         self.holder = None;
         self.table_ms = -1;
@@ -255,6 +256,11 @@ impl Watcher {
         }
         self.table_ms = table.at_ms;
         let holder = holder_of(&table, target.port());
+        if let Some(holder) = &holder {
+            let listens = table.processes.iter().find(|p| Some(&p.pid) == holder.pids.first());
+            let command = listens.map(|p| p.command.as_str()).filter(|line| !line.is_empty());
+            self.memory.set_command(command.map(Into::into));
+        }
         let restarted = match (&self.holder, &holder) {
             (Some(old), Some(new)) => {
                 (old.started_ms, old.pids.first()) != (new.started_ms, new.pids.first())
