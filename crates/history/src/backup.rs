@@ -79,6 +79,12 @@ async fn copy(
     // One view of everything that still changes, with the slots sealed since.
     sqlx::query("BEGIN").execute(&mut connection).await?;
     for sql in [
+        "INSERT INTO hours SELECT h.* FROM source.slot l CROSS JOIN source.series s
+         CROSS JOIN source.hours h ON h.id = s.id << 32 | l.id
+         WHERE l.level = 4 AND l.state = 1 AND l.id NOT IN (SELECT id FROM main.slot)",
+        "INSERT INTO blocks SELECT b.* FROM source.slot l CROSS JOIN source.series s
+         CROSS JOIN source.blocks b ON b.id = s.id << 32 | l.id
+         WHERE l.level = 4 AND l.state = 1 AND l.id NOT IN (SELECT id FROM main.slot)",
         "INSERT INTO slot SELECT * FROM source.slot WHERE state = 1 AND id NOT IN (SELECT id FROM main.slot)",
         "INSERT INTO chunk SELECT c.* FROM source.chunk c JOIN source.slot s ON s.id = c.slot AND s.state = 1
          WHERE c.slot > (SELECT coalesce(max(slot), 0) FROM main.chunk)",
@@ -116,6 +122,10 @@ async fn copy_slot(connection: &mut SqliteConnection) -> Result<Option<i64>, sql
         "BEGIN",
         "INSERT INTO slot SELECT * FROM source.slot WHERE id = ?1 AND state = 1",
         "INSERT INTO chunk SELECT * FROM source.chunk WHERE slot = ?1",
+        "INSERT INTO hours SELECT h.* FROM main.slot l CROSS JOIN source.series s
+         CROSS JOIN source.hours h ON h.id = s.id << 32 | l.id WHERE l.id = ?1 AND l.level = 4",
+        "INSERT INTO blocks SELECT b.* FROM main.slot l CROSS JOIN source.series s
+         CROSS JOIN source.blocks b ON b.id = s.id << 32 | l.id WHERE l.id = ?1 AND l.level = 4",
         "COMMIT",
     ] {
         let query = sqlx::query(sql);

@@ -13,6 +13,7 @@ use crate::{
     },
     db,
     error::ReadError,
+    hours::{self, Hours},
     lane::slot_of,
     retention::{ROWS, Round, mark_going},
     rollup::Values,
@@ -123,6 +124,9 @@ async fn cut(
         .fetch_one(&mut *connection)
         .await?;
     let from_ms: i64 = row.try_get(0)?;
+    if level == Level::H1 {
+        return cut_hours(connection, slot, from_ms, before_ms).await;
+    }
     let rows = sqlx::query("SELECT series, data FROM chunk WHERE slot = ? ORDER BY series")
         .bind(slot)
         .fetch_all(&mut *connection)
@@ -161,6 +165,40 @@ async fn cut(
             }
         }
     }
+    is_left(connection, slot, [chunks, bytes, samples], before_ms).await
+}
+
+async fn cut_hours(
+    connection: &mut SqliteConnection,
+    slot: i64,
+    from_ms: i64,
+    before_ms: i64,
+) -> Result<(), sqlx::Error> {
+    let rows = hours::of_slot(connection, slot).await?;
+    let (mut chunks, mut bytes, mut samples) = (0i64, 0i64, 0i64);
+    db::begin(connection).await?;
+    for (series, data) in rows {
+        hours::delete(connection, series, slot).await?;
+        let step = Level::H1.step_ms().unwrap_or(1);
+        let shorter = cut_points(&data, from_ms, step, before_ms);
+        let Some((hours, n)) = shorter.and_then(|(data, _)| Hours::read(&data, from_ms)) else {
+            continue;
+        };
+        hours.put(connection, series, slot).await?;
+        chunks += 1;
+        bytes += hours.bytes();
+        samples += n as i64;
+    }
+    is_left(connection, slot, [chunks, bytes, samples], before_ms).await
+}
+
+/// Says in its slot what is left of it, and ends the transaction.
+async fn is_left(
+    connection: &mut SqliteConnection,
+    slot: i64,
+    [chunks, bytes, samples]: [i64; 3],
+    before_ms: i64,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE slot SET chunks = ?2, bytes = ?3, samples = ?4, first_ms = max(first_ms, ?5)
          WHERE id = ?1",

@@ -98,7 +98,8 @@ pub(crate) async fn storage(desk: &mut Desk) -> Result<Vec<Stored>, ReadError> {
     for kind in [StoredKind::Raw, StoredKind::S10, StoredKind::M1, StoredKind::M15, StoredKind::H1]
     {
         let level = kind.level().unwrap_or(Level::Raw);
-        // 16 bytes: what a row of the table and one of its index take beside the chunk.
+        // 16 bytes: what a row of the table and one of its index, or of hours the rows of
+        // two tables, take beside the data.
         let row = sqlx::query(
             "SELECT coalesce(sum(bytes + chunks * 16), 0), min(first_ms) FROM slot
              WHERE level = ?1 AND state = 1",

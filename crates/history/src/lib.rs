@@ -23,6 +23,7 @@ mod faults;
 mod figures;
 mod filled;
 mod history;
+mod hours;
 mod lane;
 mod moment;
 mod offload;

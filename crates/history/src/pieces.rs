@@ -16,17 +16,28 @@ use crate::{
     rollup::GAP_TENTHS,
 };
 
-/// Chunks worth a helper each.
-const WORTH: i64 = 64;
+/// What a chunk costs to read, in what a row of blocks does: several of these lie
+/// in a page, while a chunk is a page or two.
+const CHUNK_COST: i64 = 4;
+/// Cost that is worth a helper.
+const WORTH: i64 = 64 * CHUNK_COST;
 
 /// Slots of one level of a lane that begin after one moment and before another.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Span {
     level: Level,
     lane: i64,
     after_ms: i64,
     end_ms: i64,
-    /// Of chunks with blocks no more than these are read.
+    /// Of hours no more than their blocks are read.
     blocks: bool,
+}
+
+/// What one connection reads.
+#[derive(Debug)]
+struct Group {
+    spans: Vec<Span>,
+    ids: Vec<u32>,
 }
 
 /// What is asked, beside which series.
@@ -63,6 +74,54 @@ impl Span {
             return vec![span(first, end, false)];
         }
         vec![span(first, from, false), span(from - 1, to, true), span(to - 1, end, false)]
+    }
+
+    /// The first slot that may lie in it, and how many.
+    fn slots(&self) -> (i64, i64) {
+        let chunk = self.level.chunk_ms();
+        let first = slot_of(self.level, self.after_ms).saturating_add(chunk);
+        let span = self.end_ms.saturating_sub(first).max(0);
+        (first, span / chunk + i64::from(span % chunk > 0))
+    }
+
+    /// For one series.
+    fn cost(&self) -> i64 {
+        self.slots().1 * if self.blocks { 1 } else { CHUNK_COST }
+    }
+
+    /// In the table of blocks, of hours, or of other chunks.
+    fn table(&self) -> u8 {
+        match (self.level, self.blocks) {
+            (Level::H1, true) => 2,
+            (Level::H1, false) => 1,
+            _ => 0,
+        }
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    fn new(spans: Vec<Span>, ids: &[u32]) -> Self {
+        let mut ids = ids.to_vec();
+        if spans.iter().any(|span| span.level == Level::Raw) {
+            // With the times of raw slots.
+            ids.insert(0, 0);
+        }
+        Self { spans, ids }
+    }
+
+    /// As JSON.
+    fn words(&self) -> String {
+        let words: Vec<String> = self
+            .spans
+            .iter()
+            .map(|s| {
+                let table = s.table();
+                format!("[{},{},{},{},{table}]", s.level as u8, s.lane, s.after_ms, s.end_ms)
+            })
+            .collect();
+        format!("[{}]", words.join(","))
     }
 }
 
@@ -120,7 +179,7 @@ impl Desk {
             read.push(pieces);
         }
         let mut material = Material { level, lanes, read, data: Vec::new(), from_ms, to_ms };
-        self.read_pieces(&mut material, &purged, &spans, &wanted).await?;
+        self.read_pieces(&mut material, &purged, spans, &wanted).await?;
         self.add_waiting(&mut material, &wanted);
         Ok(material)
     }
@@ -169,43 +228,38 @@ impl Desk {
         &mut self,
         material: &mut Material,
         purged: &[i64; 5],
-        spans: &[Span],
+        spans: Vec<Span>,
         wanted: &[Wanted],
     ) -> Result<(), ReadError> {
         if spans.is_empty() || wanted.is_empty() {
             return self.end().await;
         }
-        let words: Vec<String> = spans
-            .iter()
-            .map(|s| {
-                let blocks = u8::from(s.blocks);
-                format!("[{},{},{},{},{blocks}]", s.level as u8, s.lane, s.after_ms, s.end_ms)
-            })
-            .collect();
-        let words = format!("[{}]", words.join(","));
-        let mut groups = share(spans, wanted, self.helpers.len() + 1);
-        // With the times of raw slots.
-        let mut own = groups.pop().unwrap_or_default();
-        own.insert(0, 0);
+        let mut ids: Vec<u32> = wanted.iter().map(|w| w.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let groups = share(spans, &ids, self.helpers.len() + 1);
         let Some((_, connection)) = self.link.as_mut() else { return Err(ReadError::Closed) };
-        if groups.is_empty() {
-            material.data.push(read_chunks(connection, LAST, &words, &own).await?.1);
-        } else {
-            let beside = self.helpers.iter_mut().zip(&groups);
-            let beside = beside.map(|(h, ids)| h.chunks(&self.shared, purged, &words, ids));
-            let (own, beside) =
-                futures::join!(read_chunks(connection, MORE, &words, &own), join_all(beside));
-            material.data.push(own?.1);
-            for (ids, data) in groups.iter().zip(beside) {
+        if let [own] = &groups[..] {
+            material.data.push(read_chunks(connection, LAST, &own.words(), &own.ids).await?.1);
+        } else if let [own, beside @ ..] = &groups[..] {
+            let helped = self.helpers.iter_mut().zip(beside).map(|(helper, group)| {
+                let shared = &self.shared;
+                async move { helper.chunks(shared, purged, &group.words(), &group.ids).await }
+            });
+            let words = own.words();
+            let (data, helped) =
+                futures::join!(read_chunks(connection, MORE, &words, &own.ids), join_all(helped));
+            material.data.push(data?.1);
+            for (group, data) in beside.iter().zip(helped) {
                 material.data.push(match data {
                     Some(data) => data,
-                    None => read_chunks(connection, MORE, &words, ids).await?.1,
+                    None => read_chunks(connection, MORE, &group.words(), &group.ids).await?.1,
                 });
             }
             self.end().await?;
         }
-        for source in 0..material.data.len() {
-            material.sort_out(source, spans);
+        for (source, group) in groups.iter().enumerate() {
+            material.sort_out(source, &group.spans);
         }
         // SQL promises no order within a concatenation.
         for read in &mut material.read {
@@ -278,22 +332,69 @@ impl Material {
                     read.times.insert(from_ms, times);
                 }
             } else {
-                let (level, series) = (span.level, head.series);
-                read.pieces.push(Piece { level, from_ms, series, source, data: range });
+                let Span { level, blocks, .. } = *span;
+                let series = head.series;
+                read.pieces.push(Piece { level, from_ms, blocks, series, source, data: range });
             }
         }
     }
 }
 
-/// The numbers of the series in as many groups as are worth a connection each.
-fn share(spans: &[Span], wanted: &[Wanted], most: usize) -> Vec<Vec<u32>> {
-    let mut ids: Vec<u32> = wanted.iter().map(|w| w.id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let slots: i64 = spans.iter().map(|s| (s.end_ms - s.after_ms) / s.level.chunk_ms()).sum();
-    let groups = usize::try_from(slots.saturating_mul(ids.len() as i64) / WORTH).unwrap_or(most);
-    let each = ids.len().div_ceil(groups.clamp(1, most));
-    ids.chunks(each).map(<[u32]>::to_vec).collect()
+/// What several connections read, where it is worth them, each its own pages: hours
+/// lie by series in the file, all finer chunks by time.
+fn share(spans: Vec<Span>, ids: &[u32], most: usize) -> Vec<Group> {
+    let cost =
+        |spans: &[Span]| spans.iter().map(Span::cost).sum::<i64>().saturating_mul(ids.len() as i64);
+    let all = cost(&spans);
+    let groups = usize::try_from(all / WORTH).unwrap_or(most).clamp(1, most);
+    if groups == 1 {
+        return vec![Group::new(spans, ids)];
+    }
+    let (hours, finer): (Vec<Span>, Vec<Span>) =
+        spans.into_iter().partition(|span| span.level == Level::H1);
+    let part = usize::try_from(cost(&hours).saturating_mul(groups as i64) / all.max(1));
+    let most_for_hours = ids.len().min(if finer.is_empty() { groups } else { groups - 1 });
+    let for_hours = part.unwrap_or(groups).clamp(1, most_for_hours.max(1));
+    let mut out = Vec::with_capacity(groups);
+    if !finer.is_empty() {
+        let left = if hours.is_empty() { groups } else { groups - for_hours };
+        out.extend(by_time(finer, left).into_iter().map(|spans| Group::new(spans, ids)));
+    }
+    if !hours.is_empty() {
+        let each = ids.len().div_ceil(for_hours).max(1);
+        out.extend(ids.chunks(each).map(|ids| Group::new(hours.clone(), ids)));
+    }
+    out
+}
+
+/// The same spans in at most so many parts of as many slots each.
+fn by_time(spans: Vec<Span>, parts: usize) -> Vec<Vec<Span>> {
+    let all: i64 = spans.iter().map(|span| span.slots().1).sum();
+    let each = all.div_euclid(parts.max(1) as i64) + 1;
+    let mut out: Vec<Vec<Span>> = vec![Vec::new()];
+    let mut room = each;
+    for mut span in spans {
+        loop {
+            let (first, slots) = span.slots();
+            if slots > room {
+                let border = first + room * span.level.chunk_ms();
+                let before = Span { end_ms: border, ..span.clone() };
+                span.after_ms = border - 1;
+                if let Some(last) = out.last_mut().filter(|_| room > 0) {
+                    last.push(before);
+                }
+                out.push(Vec::new());
+                room = each;
+                continue;
+            }
+            room -= slots;
+            if let Some(last) = out.last_mut() {
+                last.push(span);
+            }
+            break;
+        }
+    }
+    out
 }
 
 /// How far before a range its first pair of totals may begin.
@@ -329,5 +430,49 @@ mod tests {
         assert_eq!(slots(1, 3 * chunk + 1), [(0, false), (1, true), (2, true), (3, false)]);
         assert_eq!(slots(1, 2), [(0, false)]);
         assert_eq!(slots(1, chunk + 1), [(0, false), (1, false)]);
+    }
+
+    #[test]
+    fn every_slot_is_read_by_one_connection_once_for_each_series() {
+        let span = |level: Level, days: Range<i64>, blocks| {
+            let range = days.start * 86_400_000 + 5..days.end * 86_400_000 + 7;
+            Span::of(level, 1, range, blocks)
+        };
+        let mut spans = span(Level::H1, 0..1800, true);
+        spans.extend(span(Level::M15, 1800..1826, false));
+        spans.extend(span(Level::M1, 1826..1831, false));
+        spans.extend(span(Level::Raw, 1831..1832, false));
+        // Once for each series what is read, and by how many.
+        let read = |groups: &[Group]| {
+            let mut read: Vec<(u8, u8, i64, u32)> = Vec::new();
+            for group in groups {
+                for span in &group.spans {
+                    let (first, slots) = span.slots();
+                    for slot in 0..slots {
+                        let at = first + slot * span.level.chunk_ms();
+                        assert!(at > span.after_ms && at < span.end_ms);
+                        let ids = group.ids.iter().filter(|id| **id > 0);
+                        read.extend(ids.map(|id| (span.level as u8, span.table(), at, *id)));
+                    }
+                }
+                let raw = group.spans.iter().any(|span| span.level == Level::Raw);
+                assert_eq!(group.ids.contains(&0), raw);
+            }
+            read.sort_unstable();
+            read
+        };
+        for ids in [&[1u32][..], &[1, 2], &[1, 4, 5, 9, 11, 12, 30, 31]] {
+            let one = share(spans.clone(), ids, 1);
+            assert_eq!(one.len(), 1);
+            for most in 2..6 {
+                for only in [None, Some(true), Some(false)] {
+                    let hours = |span: &Span| only.is_none_or(|o| o == (span.level == Level::H1));
+                    let spans: Vec<Span> = spans.iter().filter(|s| hours(s)).cloned().collect();
+                    let groups = share(spans.clone(), ids, most);
+                    assert!(groups.len() <= most, "{} of {most}", groups.len());
+                    assert_eq!(read(&groups), read(&share(spans, ids, 1)));
+                }
+            }
+        }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Wanted {
 pub(crate) struct Piece {
     pub level: Level,
     pub from_ms: i64,
+    /// Hours joined to [`BLOCK_MS`].
+    pub blocks: bool,
     pub series: u32,
     /// Where it lies in [`Material::data`]: in which part, and there.
     pub source: usize,
@@ -169,6 +171,7 @@ impl Material {
             let to = read.starts[piece.level as usize - 1].min(self.to_ms);
             let part = Part { from_ms: from, to_ms: to, join_ms: join_ms.unwrap_or(step) };
             let data = &self.data[piece.source][piece.data.clone()];
+            let step = if piece.blocks { BLOCK_MS } else { step };
             let Some(taken_every) = points::join_points(
                 data,
                 piece.from_ms,

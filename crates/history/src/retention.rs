@@ -8,7 +8,7 @@
 use plimsoll_core::series::Level;
 use sqlx::{Row as _, SqliteConnection};
 
-use crate::{db, faults::may_be_killed, lane::Lane, seal::LOOKBACK_MS, writer::Writer};
+use crate::{db, faults::may_be_killed, hours, lane::Lane, seal::LOOKBACK_MS, writer::Writer};
 
 /// Rows deleted at once: 200 took 121 ms, 50 pass unnoticed.
 pub(crate) const ROWS: i64 = 50;
@@ -196,13 +196,19 @@ impl Writer {
     /// Rows of one slot that goes; `false` when no slot goes any more.
     async fn delete_rows(&mut self) -> Result<bool, sqlx::Error> {
         let Some(connection) = self.connection.as_mut() else { return Ok(false) };
-        let slot: Option<i64> = sqlx::query_scalar(
-            "SELECT id FROM slot WHERE state = 2 ORDER BY level, from_ms LIMIT 1",
+        let row = sqlx::query(
+            "SELECT id, level FROM slot WHERE state = 2 ORDER BY level, from_ms LIMIT 1",
         )
         .fetch_optional(&mut *connection)
         .await?;
-        let Some(slot) = slot else { return Ok(false) };
+        let Some(row) = row else { return Ok(false) };
+        let (slot, level): (i64, u8) = (row.try_get(0)?, row.try_get(1)?);
         may_be_killed!("purge");
+        if level == Level::H1 as u8 && hours::delete_some(connection, slot, ROWS).await? {
+            may_be_killed!("purged");
+            self.committed();
+            return Ok(true);
+        }
         let done = sqlx::query(
             "DELETE FROM chunk WHERE rowid IN (SELECT rowid FROM chunk WHERE slot = ?1 LIMIT ?2)",
         )

@@ -18,7 +18,7 @@ pub(crate) const KIND_RAW_HISTOGRAM: u8 = 3;
 pub(crate) const KIND_GAUGE: u8 = 4;
 pub(crate) const KIND_COUNTER: u8 = 5;
 pub(crate) const KIND_HISTOGRAM: u8 = 6;
-/// Gauges and counters of hours, with their blocks.
+/// Of databases before version 3: gauges and counters of hours, behind their blocks.
 pub(crate) const KIND_GAUGE_BLOCKS: u8 = 9;
 pub(crate) const KIND_COUNTER_BLOCKS: u8 = 10;
 

@@ -1,9 +1,9 @@
 //! Chunks of the coarse levels: points of one step, column by column.
 //!
-//! Years of hours are hundreds of chunks, and unpacking them would take longer
-//! than all the rest of an answer. So a chunk of hours begins with its points
-//! joined to [`BLOCK_MS`], and a checksum up to there: a chart of years reads no
-//! more than these first [`HEAD`] bytes.
+//! Years of hours are hundreds of chunks, and reading and unpacking them would
+//! take longer than all the rest of an answer. So beside the hours stand their
+//! points joined to [`BLOCK_MS`], with the columns that a chart needs: one of
+//! years reads no more than these.
 
 use std::ops::Range;
 
@@ -20,12 +20,9 @@ use super::{
 };
 use crate::rollup::{At, Counter, Gauge, Points, Roll, roll};
 
-const HOUR_MS: i64 = 3_600_000;
 /// To so long spans hours are joined beforehand: a chart whose points are a
 /// multiple of it reads these.
-pub(crate) const BLOCK_MS: i64 = 4 * HOUR_MS;
-/// The blocks of a chunk take no more bytes, or it has none.
-pub(crate) const HEAD: usize = 1536;
+pub(crate) const BLOCK_MS: i64 = 4 * 3_600_000;
 
 /// Which columns of a rollup are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,44 +40,34 @@ pub(crate) fn encode_points(
     step_ms: i64,
     cadence_ms: u32,
 ) -> Vec<u8> {
-    let head = (step_ms == HOUR_MS && from_ms % BLOCK_MS == 0)
-        .then(|| with_blocks(points, from_ms, cadence_ms))
-        .flatten();
-    let mut out = head.unwrap_or_else(|| {
-        let kind = match points {
-            Points::Gauge(_) => KIND_GAUGE,
-            Points::Counter(_) => KIND_COUNTER,
-            Points::Histogram(_) => KIND_HISTOGRAM,
-        };
-        let mut out = vec![VERSION, kind];
-        put(&mut out, u64::from(cadence_ms));
-        out
-    });
+    encode(points, from_ms, step_ms, cadence_ms, Columns::All)
+}
+
+/// Points of [`BLOCK_MS`], for [`Columns::Chart`] alone.
+pub(crate) fn encode_blocks(points: &Points, from_ms: i64, cadence_ms: u32) -> Vec<u8> {
+    encode(points, from_ms, BLOCK_MS, cadence_ms, Columns::Chart)
+}
+
+fn encode(
+    points: &Points,
+    from_ms: i64,
+    step_ms: i64,
+    cadence_ms: u32,
+    columns: Columns,
+) -> Vec<u8> {
+    let kind = match points {
+        Points::Gauge(_) => KIND_GAUGE,
+        Points::Counter(_) => KIND_COUNTER,
+        Points::Histogram(_) => KIND_HISTOGRAM,
+    };
+    let mut out = vec![VERSION, kind];
+    put(&mut out, u64::from(cadence_ms));
     put_places(&mut out, &places_of(points, from_ms, step_ms));
     match points {
         Points::Histogram(v) => put_histograms(&mut out, v.iter().map(|(_, hist)| hist)),
-        _ => put_columns(&mut out, points, Columns::All),
+        _ => put_columns(&mut out, points, columns),
     }
     close(out)
-}
-
-/// The head of a chunk with blocks.
-fn with_blocks(points: &Points, from_ms: i64, cadence_ms: u32) -> Option<Vec<u8>> {
-    let kind = match points {
-        Points::Gauge(_) => KIND_GAUGE_BLOCKS,
-        Points::Counter(_) => KIND_COUNTER_BLOCKS,
-        Points::Histogram(_) => return None,
-    };
-    let mut joined = Vec::new();
-    let blocks = points.clone().coarser(BLOCK_MS);
-    put_places(&mut joined, &places_of(&blocks, from_ms, BLOCK_MS));
-    put_columns(&mut joined, &blocks, Columns::Chart);
-    let mut out = vec![VERSION, kind];
-    put(&mut out, u64::from(cadence_ms));
-    put(&mut out, joined.len() as u64);
-    out.extend(joined);
-    let out = close(out);
-    (out.len() <= HEAD).then_some(out)
 }
 
 fn places_of(points: &Points, from_ms: i64, step_ms: i64) -> Vec<u32> {
@@ -154,43 +141,19 @@ pub(crate) fn join_points(
     out: &mut Option<Points>,
     scratch: &mut Scratch,
 ) -> Option<u32> {
-    let whole = data;
-    let (&[version, mut kind], mut data) = whole.split_first_chunk::<2>()?;
+    let (&[version, mut kind], mut data) = verified(data)?.split_first_chunk::<2>()?;
     if version != VERSION {
         return None;
     }
     let Scratch { places, columns: room } = scratch;
-    let mut step_ms = step_ms;
-    let mut cadence_ms = take(&mut data)?;
-    let mut taken = false;
+    let cadence_ms = take(&mut data)?;
     if matches!(kind, KIND_GAUGE_BLOCKS | KIND_COUNTER_BLOCKS) {
-        let length = take_len(&mut data)?;
-        let (mut blocks, rest) = data.split_at_checked(length)?;
-        let head = whole.len().checked_sub(rest.len())? + 4;
-        let joins = columns == Columns::Chart && part.join_ms % BLOCK_MS == 0;
-        // A block counts whole: where the part ends within one, the hours are read.
-        let within = |places: &[u32]| {
-            let time = |place: &u32| from_ms + i64::from(*place) * BLOCK_MS;
-            places.first().is_none_or(|first| time(first) >= part.from_ms)
-                && places.last().is_none_or(|last| time(last) + BLOCK_MS <= part.to_ms)
-        };
-        if joins
-            && verified(whole.get(..head)?).is_some()
-            && take_places_into(&mut blocks, places).is_some()
-            && within(places)
-        {
-            (data, step_ms, taken) = (blocks, BLOCK_MS, true);
-        } else {
-            data = verified(whole)?.get(head..)?;
-        }
+        // Behind the blocks and their checksum.
+        let blocks = take_len(&mut data)?;
+        data = data.get(blocks + 4..)?;
         kind = if kind == KIND_GAUGE_BLOCKS { KIND_GAUGE } else { KIND_COUNTER };
-    } else {
-        data = verified(whole)?.get(2..)?;
-        cadence_ms = take(&mut data)?;
     }
-    if !taken {
-        take_places_into(&mut data, places)?;
-    }
+    take_places_into(&mut data, places)?;
     let cadence_ms = u32::try_from(cadence_ms).ok()?;
     let n = places.len();
     if kind == KIND_HISTOGRAM {
@@ -289,6 +252,27 @@ fn column<T>(points: &[At<T>], of: impl Fn(&T) -> i64) -> Vec<i64> {
     points.iter().map(|(_, p)| of(p)).collect()
 }
 
+/// A chunk of hours as it was before version 3.
+#[cfg(test)]
+pub(crate) fn with_blocks(points: &Points, from_ms: i64) -> Vec<u8> {
+    let kind = match points {
+        Points::Counter(_) => KIND_COUNTER_BLOCKS,
+        _ => KIND_GAUGE_BLOCKS,
+    };
+    let mut joined = Vec::new();
+    let blocks = points.clone().coarser(BLOCK_MS);
+    put_places(&mut joined, &places_of(&blocks, from_ms, BLOCK_MS));
+    put_columns(&mut joined, &blocks, Columns::Chart);
+    let mut out = vec![VERSION, kind];
+    put(&mut out, 1000);
+    put(&mut out, joined.len() as u64);
+    out.extend(joined);
+    let mut out = close(out);
+    put_places(&mut out, &places_of(points, from_ms, BLOCK_MS / 4));
+    put_columns(&mut out, points, Columns::All);
+    close(out)
+}
+
 #[cfg(test)]
 mod tests {
     use plimsoll_core::histogram::Histogram;
@@ -296,6 +280,8 @@ mod tests {
 
     use super::*;
     use crate::codec::chunk::count;
+
+    const HOUR_MS: i64 = 3_600_000;
 
     fn places() -> impl Strategy<Value = Vec<u32>> {
         prop_oneof![
@@ -370,14 +356,18 @@ mod tests {
                 let mut single = decode_points(&data, start, HOUR_MS, Columns::Chart).unwrap().0;
                 single.retain(|at| at >= part.from_ms && at < part.to_ms);
                 let single = single.coarser(part.join_ms);
-                prop_assert_eq!(out.unwrap(), single.clone());
-                // The head alone says as much, where no block is cut.
-                let kind = data[1];
-                if part.from_ms == i64::MIN && (kind == KIND_GAUGE_BLOCKS || kind == KIND_COUNTER_BLOCKS) {
-                    let (head, mut out) = (&data[..data.len().min(HEAD)], None);
-                    join_points(head, start, HOUR_MS, Columns::Chart, part, &mut out, &mut scratch).unwrap();
-                    prop_assert_eq!(out.unwrap(), single);
-                }
+                prop_assert_eq!(out.unwrap(), single);
+            }
+            for points in [&gauges, &counters] {
+                let old = with_blocks(points, start);
+                prop_assert_eq!(count(&old), Some(places.len()));
+                prop_assert_eq!(&decode_points(&old, start, HOUR_MS, Columns::All).unwrap().0, points);
+                let blocks = encode_blocks(&points.clone().coarser(BLOCK_MS), start, 1000);
+                let (mut out, mut scratch) = (None, Scratch::default());
+                join_points(&blocks, start, BLOCK_MS, Columns::Chart, whole, &mut out, &mut scratch).unwrap();
+                let single = encode_points(points, start, HOUR_MS, 1000);
+                let single = decode_points(&single, start, HOUR_MS, Columns::Chart).unwrap().0;
+                prop_assert_eq!(out.unwrap(), single.coarser(whole.join_ms));
             }
         }
 

@@ -15,10 +15,10 @@ use sqlx::{
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use self::steps::{Step, copy_before_migration};
+use self::steps::copy_before_migration;
 pub(crate) use self::{
     aside::{set_aside, set_aside_in},
-    steps::{HISTORY, STATE},
+    steps::{HISTORY, STATE, Step},
 };
 use crate::error::{Fault, OpenError, fault_of, reason_of};
 
@@ -157,7 +157,7 @@ impl Schema {
             if version > 0 && (self.always_copy || due.clone().any(|step| step.destructive)) {
                 copy_before_migration(&mut connection, &path, version).await?;
             }
-            self.migrate(&mut connection, &path).await?;
+            self.migrate(&mut connection, &path, version).await?;
         }
         // Damage to the schema shows here and not at the first tick.
         sqlx::query("SELECT count(*) FROM sqlite_schema")
@@ -233,13 +233,19 @@ pub(crate) async fn close(connection: SqliteConnection) {
 mod tests {
     use super::*;
 
-    const OLD: Step =
-        Step { version: 1, name: "first", sql: "CREATE TABLE a (x)", destructive: false };
+    const OLD: Step = Step {
+        version: 1,
+        name: "first",
+        sql: "CREATE TABLE a (x)",
+        destructive: false,
+        then: None,
+    };
     const NEW: Step = Step {
         version: 2,
         name: "second",
         sql: "ALTER TABLE a ADD COLUMN y; DELETE FROM a WHERE x = 2",
         destructive: true,
+        then: None,
     };
 
     fn schema(steps: &'static [Step]) -> Schema {

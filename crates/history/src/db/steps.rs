@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use futures::future::BoxFuture;
 use sqlx::{
     SqlSafeStr as _, SqliteConnection,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
@@ -9,7 +10,14 @@ use sqlx::{
 };
 
 use super::{Schema, available_bytes};
-use crate::error::{Fault, OpenError, fault_of};
+use crate::{
+    error::{Fault, OpenError, fault_of},
+    hours,
+};
+
+/// Work of a step on the tables that its SQL has made.
+pub(crate) type Work =
+    for<'a> fn(&'a mut SqliteConnection) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 
 /// One step of a schema, numbered and never changed once it was released.
 pub(crate) struct Step {
@@ -18,6 +26,8 @@ pub(crate) struct Step {
     pub sql: &'static str,
     /// It throws data away: the file is copied first where the disk has room.
     pub destructive: bool,
+    /// What SQL alone cannot do, after it; made again where it was interrupted.
+    pub then: Option<Work>,
 }
 
 pub(crate) static HISTORY: Schema = Schema {
@@ -29,12 +39,21 @@ pub(crate) static HISTORY: Schema = Schema {
             name: "first",
             sql: include_str!("../../../../migrations/history/0001_first.sql"),
             destructive: false,
+            then: None,
         },
         Step {
             version: 2,
             name: "newest",
             sql: include_str!("../../../../migrations/history/0002_newest.sql"),
             destructive: false,
+            then: None,
+        },
+        Step {
+            version: 3,
+            name: "hours",
+            sql: include_str!("../../../../migrations/history/0003_hours.sql"),
+            destructive: false,
+            then: Some(hours::move_in),
         },
     ],
     synchronous: SqliteSynchronous::Normal,
@@ -49,6 +68,7 @@ pub(crate) static STATE: Schema = Schema {
         name: "first",
         sql: include_str!("../../../../migrations/state/0001_first.sql"),
         destructive: false,
+        then: None,
     }],
     synchronous: SqliteSynchronous::Full,
     always_copy: true,
@@ -61,6 +81,7 @@ impl Schema {
         &self,
         connection: &mut SqliteConnection,
         path: &Path,
+        found: u32,
     ) -> Result<(), OpenError> {
         let steps = self.steps.iter().map(|step| {
             Migration::new(
@@ -82,6 +103,15 @@ impl Schema {
             }
             e => failed(e.to_string()),
         })?;
+        for step in self.steps.iter().filter(|step| step.version > found) {
+            let Some(work) = step.then else { continue };
+            work(&mut *connection).await.map_err(|e| match fault_of(&e) {
+                Fault::Damaged => {
+                    OpenError::Damaged { path: path.to_owned(), reason: e.to_string() }
+                }
+                Fault::Pause => failed(e.to_string()),
+            })?;
+        }
         // The header says what the file is, for programs that must not open it.
         let head = format!(
             "PRAGMA application_id = {}; PRAGMA user_version = {}; PRAGMA wal_checkpoint(TRUNCATE);",

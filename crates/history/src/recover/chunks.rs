@@ -4,13 +4,16 @@
 use std::{collections::BTreeMap, path::Path};
 
 use plimsoll_core::series::Level;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     Recovery, carve,
     scan::{scan, scan_from},
 };
-use crate::codec::{chunk, varint};
+use crate::{
+    codec::{chunk, varint},
+    hours::{self, Hours},
+};
 
 struct OldSlot {
     level: Level,
@@ -42,24 +45,59 @@ impl Recovery {
         else {
             return Ok(false);
         };
-        let done = sqlx::query(
-            "INSERT INTO chunk (slot, series, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        )
-        .bind(slot.new_id)
-        .bind(series)
-        .bind(data)
-        .execute(target)
-        .await?;
-        if done.rows_affected() == 1 {
+        let (new, bytes, samples) = if slot.level == Level::H1 {
+            // Also those of a version that kept them among the others.
+            let Some((hours, n)) = Hours::read(data, slot.from_ms) else { return Ok(false) };
+            (hours.put(target, series, slot.new_id).await?, hours.bytes(), n)
+        } else {
+            let done = sqlx::query(
+                "INSERT INTO chunk (slot, series, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(slot.new_id)
+            .bind(series)
+            .bind(data)
+            .execute(target)
+            .await?;
+            let n = if series == 0 { 0 } else { chunk::count(data).unwrap_or(0) };
+            (done.rows_affected() == 1, data.len() as i64, n)
+        };
+        if new {
             slot.chunks += 1;
-            slot.bytes += data.len() as i64;
-            if series != 0 {
-                slot.samples += chunk::count(data).unwrap_or(0) as i64;
-                self.report.chunks += 1;
-            }
+            slot.bytes += bytes;
+            slot.samples += samples as i64;
+            self.report.chunks += u64::from(series != 0);
             self.report.spans(slot.first_ms, slot.last_ms);
         }
         Ok(true)
+    }
+
+    /// Takes over what a walk through one of the tables finds.
+    async fn walk(
+        &mut self,
+        source: &mut SqliteConnection,
+        target: &mut SqliteConnection,
+        slots: &mut BTreeMap<i64, OldSlot>,
+        select: &'static str,
+        place: impl Fn(&SqliteRow) -> Result<(u32, i64), sqlx::Error>,
+    ) -> Result<(), sqlx::Error> {
+        let mut at = i64::MIN;
+        loop {
+            // In batches, so that no more than one is held.
+            let mut batch: Vec<(u32, i64, Vec<u8>)> = Vec::new();
+            let lost = scan_from(source, select, &mut at, |row| {
+                let (series, slot) = place(row)?;
+                batch.push((series, slot, row.try_get(1)?));
+                Ok(())
+            })
+            .await?;
+            let Some(lost) = lost else { return Ok(()) };
+            self.report.lost += lost;
+            for (series, slot, data) in batch {
+                if !self.chunk(target, slots, slot, series, &data).await? {
+                    self.report.lost += 1;
+                }
+            }
+        }
     }
 
     pub(super) async fn chunks(
@@ -110,42 +148,41 @@ impl Recovery {
                     .await?
                     .last_insert_rowid();
         }
-        let mut at = i64::MIN;
         let before = self.report.lost;
-        loop {
-            // In batches, so that no more than one is held.
-            let mut batch: Vec<(i64, i64, u32, Vec<u8>)> = Vec::new();
-            let lost = scan_from(
+        self.walk(
+            source,
+            target,
+            &mut slots,
+            "SELECT rowid, data, slot, series FROM chunk NOT INDEXED
+             WHERE rowid >= ?1 ORDER BY rowid LIMIT 256",
+            |row| Ok((row.try_get(3)?, row.try_get(2)?)),
+        )
+        .await?;
+        // A version that had no such table kept hours among the chunks.
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'hours'";
+        let has_hours = sqlx::query_scalar::<_, i64>(tables).fetch_one(&mut *source).await;
+        if has_hours.is_ok_and(|n| n == 1) {
+            self.walk(
                 source,
-                "SELECT rowid, rowid, slot, series, data FROM chunk NOT INDEXED
-                 WHERE rowid >= ?1 ORDER BY rowid LIMIT 256",
-                &mut at,
-                |row| {
-                    batch.push((
-                        row.try_get(1)?,
-                        row.try_get(2)?,
-                        row.try_get(3)?,
-                        row.try_get(4)?,
-                    ));
-                    Ok(())
-                },
+                target,
+                &mut slots,
+                "SELECT id, data FROM hours NOT INDEXED WHERE id >= ?1 ORDER BY id LIMIT 256",
+                |row| Ok(hours::parts(row.try_get(0)?)),
             )
             .await?;
-            let Some(lost) = lost else { break };
-            self.report.lost += lost;
-            for (_, slot, series, data) in batch {
-                if !self.chunk(target, &mut slots, slot, series, &data).await? {
-                    self.report.lost += 1;
-                }
-            }
         }
         if self.report.lost > before {
             // Leaves that no walk through the table reaches any more. What
             // belongs to no slot was purged long ago, and only not overwritten.
             let mut leaves = Vec::new();
             let carved = carve::rows(file, |row| {
-                if let [Some(slot), Some(series)] = row.numbers[..]
-                    && let Ok(series) = u32::try_from(series)
+                let place = match row.numbers[..] {
+                    [Some(slot), Some(series)] => u32::try_from(series).ok().map(|n| (n, slot)),
+                    // Of `hours`; one of `blocks` has a second number.
+                    [None] => Some(hours::parts(row.rowid)),
+                    _ => None,
+                };
+                if let Some((series, slot)) = place
                     && slots.contains_key(&slot)
                 {
                     leaves.push((slot, series, row.blob));

@@ -13,14 +13,20 @@ use crate::{
     },
     db,
     faults::may_be_killed,
+    hours::Hours,
     rollup::{Points, Values},
 };
 
+/// What is stored of it, and where.
+pub(super) enum Stored {
+    Chunk(Vec<u8>),
+    Hours(Hours),
+}
+
 /// What one series gets in one slot.
-#[derive(Default)]
 pub(super) struct Made {
     pub series: u32,
-    pub data: Vec<u8>,
+    pub data: Stored,
     pub samples: usize,
     pub first_ms: i64,
     pub last_ms: i64,
@@ -28,6 +34,38 @@ pub(super) struct Made {
     pub newest: Option<Sample>,
     /// The same in the metric's unit.
     pub last: Option<f64>,
+}
+
+// === impl Made ===
+
+impl Made {
+    pub(super) fn bytes(&self) -> i64 {
+        match &self.data {
+            Stored::Chunk(data) => data.len() as i64,
+            Stored::Hours(hours) => hours.bytes(),
+        }
+    }
+
+    pub(super) async fn store(
+        &self,
+        connection: &mut SqliteConnection,
+        slot: i64,
+    ) -> Result<(), sqlx::Error> {
+        match &self.data {
+            Stored::Chunk(data) => {
+                sqlx::query("INSERT INTO chunk (slot, series, data) VALUES (?, ?, ?)")
+                    .bind(slot)
+                    .bind(self.series)
+                    .bind(&data[..])
+                    .execute(connection)
+                    .await?;
+            }
+            Stored::Hours(hours) => {
+                hours.put(connection, self.series, slot).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Chunks of the batch by series, in the order of their slots.
@@ -73,16 +111,18 @@ pub(super) fn make_raw(
     if with_times {
         made.push(Made {
             series: 0,
-            data: raw::encode_times(from_ms, times),
+            data: Stored::Chunk(raw::encode_times(from_ms, times)),
+            samples: 0,
             first_ms: i64::MAX,
             last_ms: i64::MIN,
-            ..Made::default()
+            newest: None,
+            last: None,
         });
     }
     for RawWork { series, places, column, cadence_ms } in work {
         made.push(Made {
             series,
-            data: raw::encode_raw(&places, &column, cadence_ms),
+            data: Stored::Chunk(raw::encode_raw(&places, &column, cadence_ms)),
             samples: places.len(),
             first_ms: at(places.first(), i64::MAX),
             last_ms: at(places.last(), i64::MIN),
@@ -120,14 +160,19 @@ pub(super) fn make_coarse(
         }
         let times = points.times();
         let (Some(&first_ms), Some(&last_ms)) = (times.first(), times.last()) else { continue };
-        let data = points::encode_points(&points, from_ms, step, cadence_ms);
+        let data = if level == Level::H1 {
+            Stored::Hours(Hours::of(&points, from_ms, cadence_ms))
+        } else {
+            Stored::Chunk(points::encode_points(&points, from_ms, step, cadence_ms))
+        };
         made.push(Made {
             series,
             data,
             samples: points.len(),
             first_ms,
             last_ms,
-            ..Made::default()
+            newest: None,
+            last: None,
         });
     }
     made.sort_by_key(|m| m.series);
@@ -189,12 +234,7 @@ pub(super) async fn insert_chunks(
 ) -> Result<(), sqlx::Error> {
     db::begin(connection).await?;
     for chunk in made {
-        sqlx::query("INSERT INTO chunk (slot, series, data) VALUES (?, ?, ?)")
-            .bind(slot)
-            .bind(chunk.series)
-            .bind(&chunk.data[..])
-            .execute(&mut *connection)
-            .await?;
+        chunk.store(connection, slot).await?;
         if let Some(last) = chunk.last {
             sqlx::query("UPDATE series SET last_ms = ?2, last = ?3 WHERE id = ?1")
                 .bind(chunk.series)

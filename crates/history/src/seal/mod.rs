@@ -136,7 +136,7 @@ impl Writer {
         job.next = end;
         for chunk in &made {
             job.chunks += 1;
-            job.bytes += chunk.data.len() as i64;
+            job.bytes += chunk.bytes();
             job.samples += chunk.samples as i64;
             job.first_ms = job.first_ms.min(chunk.first_ms);
             job.last_ms = job.last_ms.max(chunk.last_ms);

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 use sqlx::SqliteConnection;
 
-use super::make::{RawWork, make_raw};
+use super::make::{Made, RawWork, make_raw};
 use crate::{
     codec::{Sample, raw::RawColumn},
     offload::off_the_runtime,
@@ -97,7 +97,7 @@ pub(crate) async fn make_raw_slot(
     .bind(lane)
     .bind(from_ms)
     .bind(made.len() as i64)
-    .bind(made.iter().map(|m| m.data.len() as i64).sum::<i64>())
+    .bind(made.iter().map(Made::bytes).sum::<i64>())
     .bind(made.iter().map(|m| m.samples as i64).sum::<i64>())
     .bind(first_ms)
     .bind(last_ms)
@@ -105,12 +105,7 @@ pub(crate) async fn make_raw_slot(
     .await?
     .last_insert_rowid();
     for chunk in &made {
-        sqlx::query("INSERT INTO chunk (slot, series, data) VALUES (?, ?, ?)")
-            .bind(id)
-            .bind(chunk.series)
-            .bind(&chunk.data[..])
-            .execute(&mut *connection)
-            .await?;
+        chunk.store(connection, id).await?;
     }
     Ok(())
 }

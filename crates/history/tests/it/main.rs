@@ -12,6 +12,7 @@ mod basics;
 mod clocks;
 mod damage;
 mod disk;
+mod hours;
 mod kill;
 mod model;
 mod retention;
