@@ -95,8 +95,9 @@ impl Peer {
                         head += &format!("{header}\r\n");
                     }
                     head += &format!("Content-Length: {}\r\n\r\n", reply.body.len());
-                    let _ = stream.write_all(head.as_bytes()).await;
-                    if stream.write_all(&reply.body).await.is_err() {
+                    // In one piece: two would wait for each other's acknowledgement.
+                    let whole = [head.as_bytes(), &reply.body].concat();
+                    if stream.write_all(&whole).await.is_err() {
                         return;
                     }
                 }

@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(peer.asked().iter().filter(|line| *line == "GET /").count(), 1);
         assert!(Qdrant.identify(&peer.probe()).await.unwrap().wants_key);
         let scrape = Qdrant.scrape(&peer.target_with("s3cret"), &mut Memory::default()).await;
-        assert_eq!(figure(&scrape.unwrap(), Metric::StorePoints).is_some(), true);
+        assert!(figure(&scrape.unwrap(), Metric::StorePoints).is_some());
     }
 
     #[tokio::test]

@@ -55,7 +55,8 @@ impl<'t> Info<'t> {
     }
 
     pub fn condition(&self) -> Condition {
-        if self.is("loading", "1") || self.is("async_loading", "1") {
+        // A replica that loads beside what it has (`async_loading`) goes on answering.
+        if self.is("loading", "1") {
             let done =
                 self.number("loading_loaded_perc").filter(|done| (0.0..=100.0).contains(done));
             return Condition::Loading(match done {

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use plimsoll_core::metric::Metric;
+use proptest::prelude::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -310,4 +311,15 @@ async fn what_has_answered_in_http_is_asked_in_no_other_protocol() {
     probe.get("/health").await.unwrap();
     assert!(Redis.identify(&probe).await.is_none());
     assert_eq!(double.asked(), ["GET /health"]);
+}
+
+proptest! {
+    #[test]
+    fn no_text_that_is_nearly_an_info_panics(
+        text in "((used_memory|maxmemory|loading|loading_loaded_perc|evicted_keys|mem_fragmentation_bytes|redis_version|é)?:?[-0-9.eNaif:é]{0,12}\r?\n?){0,12}",
+    ) {
+        let info = Info::read(&text);
+        let _ = (info.condition(), info.version(), info.hints(&mut Before::default()));
+        prop_assert!(info.figures().len() <= 10);
+    }
 }
