@@ -231,13 +231,19 @@ impl Asked {
         candidates.iter().map(|c| c.key).filter(open).map(|key| key.port).collect()
     }
 
-    /// When the next port is due; `None` where nothing waits.
-    pub fn next_ms(&self) -> Option<i64> {
-        let waits = self.ports.values().filter_map(|port| match port.state {
-            State::Waiting { until_ms } => Some(until_ms),
-            _ => None,
-        });
+    /// When the next of the candidates is due; `None` where nothing waits.
+    pub fn next_ms(&self, candidates: &[Candidate]) -> Option<i64> {
+        let waits =
+            candidates.iter().filter_map(|candidate| match self.ports.get(&candidate.key)?.state {
+                State::Waiting { until_ms } => Some(until_ms),
+                _ => None,
+            });
         waits.min()
+    }
+
+    /// Whether a port was never to be asked so far.
+    pub fn is_new(&self, key: &Key) -> bool {
+        !self.ports.contains_key(key)
     }
 
     fn forget(&mut self, now_ms: i64) {

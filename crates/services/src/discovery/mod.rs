@@ -45,6 +45,10 @@ use crate::{adapter::Adapter, client::Client};
 const DOCKER_EVERY: Duration = Duration::from_secs(10);
 /// And how often it is looked for where it did not answer.
 const DOCKER_AGAIN: Duration = Duration::from_secs(60);
+/// All sockets of Docker together: one that hangs holds nobody up for long.
+const DOCKER_WITHIN: Duration = Duration::from_secs(5);
+/// A list of this age is new enough for a port that was not there before.
+const DOCKER_FRESH: Duration = Duration::from_secs(1);
 /// Longest sleep without a look: clocks may jump.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -113,7 +117,10 @@ struct Search {
     containers: Vec<Container>,
     docker: Option<DockerError>,
     docker_busy: bool,
+    /// When it is asked next.
     docker_at: Instant,
+    /// When it answered last, with a list or without.
+    docker_told: Option<Instant>,
     finds: watch::Sender<Arc<Finds>>,
 }
 
@@ -142,6 +149,7 @@ impl Discovery {
             docker: None,
             docker_busy: false,
             docker_at: Instant::now(),
+            docker_told: None,
             finds: sender,
         };
         Self { finds, task: tokio::spawn(search.run()) }
@@ -198,6 +206,9 @@ impl Search {
         };
         let rules = self.parts.rules.borrow().clone();
         self.candidates = candidates(around, &rules.left_out, MAX_CANDIDATES);
+        if self.waits_for_docker() {
+            return;
+        }
         let now_ms = self.parts.clock.now().monotonic_ms;
         self.queue.extend(self.asked.due(&self.candidates, now_ms));
         while self.asking < AT_ONCE
@@ -212,11 +223,24 @@ impl Search {
         }
     }
 
+    /// A port that was not there before may be a container's, and the service behind
+    /// it is called by the container's name: that is known first.
+    fn waits_for_docker(&mut self) -> bool {
+        let Some(told) = self.docker_told else { return true };
+        let new = self.candidates.iter().any(|candidate| self.asked.is_new(&candidate.key));
+        if self.docker.is_some() || !new || told.elapsed() < DOCKER_FRESH {
+            return false;
+        }
+        self.docker_at = Instant::now();
+        self.ask_docker();
+        true
+    }
+
     /// Forgets what it saw: to be switched off means that nothing is asked or told.
     fn rest(&mut self) {
         self.work = JoinSet::new();
         (self.asking, self.docker_busy) = (0, false);
-        self.docker_at = Instant::now();
+        (self.docker_at, self.docker_told) = (Instant::now(), None);
         self.asked = Asked::default();
         self.queue.clear();
         self.candidates.clear();
@@ -241,6 +265,7 @@ impl Search {
                 self.docker_busy = false;
                 let pause = if answer.is_ok() { DOCKER_EVERY } else { DOCKER_AGAIN };
                 self.docker_at = Instant::now() + pause;
+                self.docker_told = Some(Instant::now());
                 let (containers, trouble) = match answer {
                     Ok(containers) => (containers, None),
                     Err(trouble) => (Vec::new(), Some(trouble)),
@@ -275,23 +300,16 @@ impl Search {
         }
         self.docker_busy = true;
         self.work.spawn(async move {
-            let mut answer = Err(DockerError::Absent);
-            for docker in daemons {
-                match docker.containers().await {
-                    Ok(containers) => return Done::Docker(Ok(containers)),
-                    // The first one's trouble is the one to tell.
-                    Err(error) if answer == Err(DockerError::Absent) => answer = Err(error),
-                    Err(_) => {}
-                }
-            }
-            Done::Docker(answer)
+            let answer = tokio::time::timeout(DOCKER_WITHIN, first_list(daemons)).await;
+            let late = || Err(DockerError::Failed("it gave no answer in time".into()));
+            Done::Docker(answer.unwrap_or_else(|_| late()))
         });
     }
 
     /// Until the next port that was not ready is due.
     fn pause(&self) -> Duration {
         let now_ms = self.parts.clock.now().monotonic_ms;
-        let next = self.asked.next_ms().map_or(LONGEST_SLEEP, |next| {
+        let next = self.asked.next_ms(&self.candidates).map_or(LONGEST_SLEEP, |next| {
             Duration::from_millis(u64::try_from(next - now_ms).unwrap_or(0))
         });
         next.clamp(Duration::from_millis(200), LONGEST_SLEEP)
@@ -316,6 +334,20 @@ impl Search {
             true
         });
     }
+}
+
+/// The list of the first daemon that gives one.
+async fn first_list(daemons: Vec<Docker>) -> Result<Vec<Container>, DockerError> {
+    let mut trouble = DockerError::Absent;
+    for docker in daemons {
+        match docker.containers().await {
+            Ok(containers) => return Ok(containers),
+            // The first one's trouble is the one to tell.
+            Err(error) if trouble == DockerError::Absent => trouble = error,
+            Err(_) => {}
+        }
+    }
+    Err(trouble)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use plimsoll_core::clock::SystemClock;
 
 use super::{
     candidates::tests::{process, table},
+    docker::tests::Daemon,
     identify::tests::{Server, client, knowing},
     *,
 };
@@ -22,6 +23,10 @@ struct Machine {
 
 impl Machine {
     fn start() -> Self {
+        Self::with_docker(Vec::new())
+    }
+
+    fn with_docker(docker: Vec<PathBuf>) -> Self {
         let sockets: Arc<Mutex<Vec<Socket>>> = Arc::default();
         let (table, processes) = watch::channel(Arc::default());
         let (rules, follow) = watch::channel(Arc::default());
@@ -33,7 +38,7 @@ impl Machine {
             processes,
             rules: follow,
             sockets: Arc::new(move || Some(read.lock().unwrap().clone())),
-            docker: Vec::new(),
+            docker,
         });
         let finds = discovery.finds();
         Self { sockets, table, rules, _discovery: discovery, finds }
@@ -116,4 +121,32 @@ async fn a_port_that_the_configuration_names_is_left_to_it() {
     let finds = machine.until(|finds| !finds.sightings.is_empty()).await;
     assert_eq!(kinds(&finds), [(ServiceKind::OpenAi, other.port)]);
     assert!(named.asked.lock().unwrap().is_empty());
+}
+
+fn publishes(name: &str, port: u16) -> String {
+    format!(
+        r#"[{{"Id":"3f4a9c1b2d5e6f70","Names":["/{name}"],"Image":"x","Ports":[{{"IP":"127.0.0.1","PrivatePort":8000,"PublicPort":{port},"Type":"tcp"}}]}}]"#
+    )
+}
+
+#[tokio::test]
+async fn a_container_has_its_name_from_the_first_look_on() {
+    let (first, later) =
+        (Server::http("200 OK", "vllm").await, Server::http("200 OK", "open").await);
+    let daemon = Daemon::json(&publishes("engine", first.port));
+    let mut machine = Machine::with_docker(vec![daemon.socket()]);
+    // Nothing listens in this network: the daemon alone tells of the port.
+    machine.listen(&[]);
+    let finds = machine.until(|finds| !finds.sightings.is_empty()).await;
+    let name = |finds: &Finds| finds.sightings[0].candidate.container.clone().unwrap().name;
+    assert_eq!(name(&finds).as_deref(), Some("engine"));
+    assert_eq!((finds.docker.clone(), finds.containers.len()), (None, 1));
+    // A proxy listens on a port that was not there before: whose it is, is asked first.
+    daemon.says(&publishes("later", later.port));
+    tokio::time::sleep(DOCKER_FRESH).await;
+    machine.listen(&[(10, "docker-proxy", later.port)]);
+    let finds = machine.until(|f| f.sightings.iter().any(|s| s.address.port() == later.port)).await;
+    let mut known = Known::default();
+    known.see(&finds.sightings, &finds.undecided, &Manner::default(), 1);
+    assert!(known.entry("later").is_some(), "{:?}", known.entries());
 }
