@@ -85,7 +85,6 @@ impl Adapter for LlamaCpp {
 
     async fn identify(&self, probe: &Probe) -> Option<Identity> {
         let signed = |answer: &Answer| answer.server.as_deref() == Some("llama.cpp");
-        let health = probe.get(health::HEALTH).await.ok()?;
         let answer = probe.get("/props").await.ok()?;
         let mut identity = Identity::of(ServiceKind::LlamaCpp);
         identity.wants_key = matches!(answer.status, 401 | 403);
@@ -95,8 +94,9 @@ impl Adapter for LlamaCpp {
                 identity.name = props.name();
                 identity.version = props.build_info;
             }
-            // It signs its answers while it loads, too, and without a key.
-            None if signed(&health) && signed(&answer) => {}
+            // It signs its answers while it loads, too, and without a key. Health is asked
+            // of such a one alone: another kind of server generates a token for it.
+            None if signed(&answer) && signed(&*probe.get(health::HEALTH).await.ok()?) => {}
             None => return None,
         }
         Some(identity)

@@ -206,7 +206,7 @@ async fn it_is_known_by_its_answers_and_not_by_a_name() {
     let identity = LlamaCpp.identify(&server.peer.probe()).await.unwrap();
     assert_eq!(identity.name.as_deref(), Some("Qwen3-8B-Q4_K_M"));
     assert_eq!(identity.version.as_deref(), Some("b9931-1a2b3c4"));
-    assert_eq!(server.peer.asked(), ["GET /health", "GET /props"]);
+    assert_eq!(server.peer.asked(), ["GET /props"]);
     // Behind a proxy that signs for itself.
     let proxied = Peer::http(|asked| match asked.path.as_str() {
         "/props" => Reply::json(200, &State::default().props()).with("Server: nginx"),
