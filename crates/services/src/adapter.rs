@@ -231,6 +231,12 @@ impl Probe {
         answer
     }
 
+    /// Whether anything that was asked so far was answered with that status.
+    pub async fn was_told(&self, status: u16) -> bool {
+        let asked = self.asked.lock().await;
+        asked.answers.values().flatten().any(|answer| answer.status == status)
+    }
+
     /// Whether anything that was asked so far was answered in HTTP. Then no other
     /// protocol needs to be tried.
     pub async fn spoke_http(&self) -> bool {

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use crate::{
     adapter::{Adapter, Identity, Memory, Probe, Scrape},
     client::{CallError, Target},
-    health::{self, HEALTH},
+    health,
     kind::ServiceKind,
     service::{Basis, Slots},
 };
@@ -34,7 +34,8 @@ impl Adapter for WhisperCpp {
     }
 
     async fn identify(&self, probe: &Probe) -> Option<Identity> {
-        let answer = probe.get(HEALTH).await.ok()?;
+        // Any path will do. Its health is not asked: for that SGLang generates a token.
+        let answer = probe.get("/").await.ok()?;
         let named = answer.server.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(SERVER));
         named.then(|| Identity::of(ServiceKind::WhisperCpp))
     }

@@ -21,7 +21,6 @@ use super::candidates::{Candidate, Key, MAX_CANDIDATES};
 use crate::{
     adapter::{Adapter, Identity, Probe, identify},
     client::{Bounds, CallError, Client, Target},
-    health,
     kind::ServiceKind,
 };
 
@@ -118,9 +117,11 @@ async fn ask_at(
         if let Some(identity) = identify(adapters, &probe, likely, patience).await {
             return Outcome::Found(identity, address);
         }
-        // As a rule somebody asked this already, and then it is not sent again.
-        match probe.get(health::HEALTH).await {
-            Ok(answer) if answer.status == 503 => Outcome::NotYet,
+        // As a rule somebody asked this already, and then it is not sent again. Its
+        // health is not asked: for that SGLang generates a token.
+        match probe.get("/").await {
+            // A server that begins says so at one path or another.
+            Ok(_) if probe.was_told(503).await => Outcome::NotYet,
             Ok(_) => Outcome::Stranger,
             // A TLS server hangs up when it is spoken to in HTTP, and so do many others.
             Err(CallError::NotHttp { .. } | CallError::Closed { .. }) => Outcome::Foreign,
