@@ -13,7 +13,7 @@ mod target;
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
@@ -35,7 +35,10 @@ pub struct Client {
 }
 
 struct Inner {
-    http: reqwest::Client,
+    /// Trusts nobody: for `http`, which is nearly all there is to ask.
+    plain: reqwest::Client,
+    /// For `https`. The system's certificates are megabytes, read when first of use.
+    trusting: OnceLock<reqwest::Client>,
     limits: Limits,
     /// Permits by place and number; those nobody holds any more are forgotten.
     permits: Mutex<BTreeMap<(String, usize), Weak<Semaphore>>>,
@@ -47,28 +50,36 @@ impl Client {
     /// A client with these limits. Certificates are judged by the system's trust;
     /// where the system has none, `https` places fail one by one, and `http` works.
     pub fn new(limits: Limits) -> Result<Self, CallError> {
-        // One provider for the whole process; a second call finds the first one's.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = builder(&limits)
-            .build()
-            .or_else(|error| {
-                tracing::warn!(%error, "no trusted certificates here: https services will fail");
-                builder(&limits).tls_certs_only([]).build()
-            })
-            .map_err(|error| CallError::BadUrl(format!("no HTTP client can be made: {error}")))?;
-        Ok(Self { inner: Arc::new(Inner { http, limits, permits: Mutex::default() }) })
+        Self::with(builder(&limits), limits)
+            .map_err(|error| CallError::BadUrl(format!("no HTTP client can be made: {error}")))
     }
 
     /// A client whose every call goes through this socket of the file system, whatever
     /// host the address names: Docker speaks HTTP there.
     pub fn over_socket(path: &Path) -> Result<Self, CallError> {
         let limits = Limits { connections: 1, idle: 0, idle_life: Duration::ZERO };
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http =
-            builder(&limits).unix_socket(path).tls_certs_only([]).build().map_err(|error| {
-                CallError::BadUrl(format!("no client can be made for {}: {error}", path.display()))
-            })?;
-        Ok(Self { inner: Arc::new(Inner { http, limits, permits: Mutex::default() }) })
+        Self::with(builder(&limits).unix_socket(path), limits).map_err(|error| {
+            CallError::BadUrl(format!("no client can be made for {}: {error}", path.display()))
+        })
+    }
+
+    fn with(builder: reqwest::ClientBuilder, limits: Limits) -> Result<Self, reqwest::Error> {
+        let plain = builder.tls_certs_only([]).build()?;
+        let (trusting, permits) = (OnceLock::new(), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { plain, trusting, limits, permits }) })
+    }
+
+    /// The client for places of that scheme.
+    fn http(&self, scheme: &str) -> &reqwest::Client {
+        if scheme != "https" {
+            return &self.inner.plain;
+        }
+        self.inner.trusting.get_or_init(|| {
+            builder(&self.inner.limits).build().unwrap_or_else(|error| {
+                tracing::warn!(%error, "no trusted certificates here: https services will fail");
+                self.inner.plain.clone()
+            })
+        })
     }
 
     pub fn limits(&self) -> Limits {
@@ -97,6 +108,8 @@ impl std::fmt::Debug for Client {
 }
 
 fn builder(limits: &Limits) -> reqwest::ClientBuilder {
+    // One provider for the whole process; a second call finds the first one's.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(concat!("plimsoll/", env!("CARGO_PKG_VERSION")))
         .no_proxy()

@@ -257,7 +257,7 @@ impl Target {
     ) -> Result<Answer, CallError> {
         let asked = Instant::now();
         let url = format!("{}{path}", self.prefix);
-        let mut request = self.client.inner.http.request(method.clone(), url);
+        let mut request = self.client.http(self.base.scheme()).request(method.clone(), url);
         if self.is_local() {
             // Packing costs the server's CPU and saves nothing on this machine.
             request = request.header(ACCEPT_ENCODING, "identity");
