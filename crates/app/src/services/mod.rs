@@ -56,8 +56,9 @@ impl Services {
     /// Starts the watch on the current runtime.
     pub async fn start(parts: Parts) -> Result<Self, Fault> {
         let Parts { config, clock, record, processes, simulated } = parts;
-        let first =
-            if simulated { Asked::default() } else { ask(&config.borrow().clone()).await? };
+        // Held over the wait it would bind the start to one thread.
+        let now = config.borrow().clone();
+        let first = if simulated { Asked::default() } else { ask(&now).await? };
         let (publish, asked) = watch::channel(first);
         let follower = match simulated {
             true => tokio::spawn(std::future::ready(())),
