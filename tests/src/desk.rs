@@ -172,6 +172,9 @@ impl Desk {
 async fn connect(port: u16, capabilities: Capabilities) -> Result<WebDriver> {
     listens(port).await?;
     let url = format!("http://127.0.0.1:{port}");
+    // The driver is asked over plain HTTP, but its client wants a provider of TLS to be made:
+    // built with the workspace it has the client of the services, which names none.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     WebDriver::new(url, capabilities).await.context("the window did not open")
 }
 
