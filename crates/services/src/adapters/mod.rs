@@ -1,5 +1,6 @@
 //! The adapters, one file a protocol. Each begins with the facts of its protocol.
 
+mod cards;
 mod chroma;
 mod hints;
 mod http;
