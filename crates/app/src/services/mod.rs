@@ -200,7 +200,6 @@ async fn ask(config: &Arc<Config>) -> Result<Asked, Fault> {
     blocking(move || Asked::of(&config)).await
 }
 
-/// The system's certificates are read for it.
 async fn client() -> Result<Client, Fault> {
     Ok(blocking(|| Client::new(Limits::here())).await??)
 }

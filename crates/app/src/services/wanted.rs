@@ -69,6 +69,13 @@ pub fn bounds(config: &Config) -> Bounds {
     }
 }
 
+/// One line; two for a store that wants a user and a password.
+fn is_key(text: &str) -> bool {
+    text.len() as u64 <= MAX_KEY
+        && text.lines().count() <= 2
+        && !text.lines().any(|line| line.contains(char::is_control))
+}
+
 /// The key of a service; `None` where it wants none. Blocks.
 pub fn read_key(entry: &ServiceEntry) -> Result<Option<Secret>, String> {
     if entry.key_file.is_empty() {
@@ -91,8 +98,8 @@ pub fn read_key(entry: &ServiceEntry) -> Result<Option<Secret>, String> {
         .map_err(|error| cannot(&error))?;
     match text.trim() {
         "" => Err(cannot(&"it is empty")),
-        key if key.len() as u64 > MAX_KEY || key.contains(char::is_control) => {
-            Err(cannot(&"it holds more than one line"))
+        key if !is_key(key) => {
+            Err(cannot(&"it holds more than a key, or a user and a password on two lines"))
         }
         key => Ok(Some(Secret::new(key))),
     }
@@ -160,8 +167,8 @@ mod tests {
         assert_eq!(read(&file("good", "sk-1\n")), (Some("sk-1".into()), None));
         assert_eq!(read(""), (None, None));
         for (path, why) in [
-            (file("two", "a\nb\n"), "more than one line"),
-            (file("long", &"x".repeat(20_000)), "more than one line"),
+            (file("three", "a\nb\nc\n"), "more than a key"),
+            (file("long", &"x".repeat(20_000)), "more than a key"),
             (file("empty", " \n"), "empty"),
             (dir.path().join("none").display().to_string(), "No such file"),
             (dir.path().display().to_string(), "no plain file"),
