@@ -103,8 +103,10 @@ impl Writer {
         let spans = [keep.raw_ms, keep.s10_ms, keep.m1_ms, keep.m15_ms, keep.h1_ms];
         for (level, span) in Level::ALL.into_iter().zip(spans) {
             for lane in &self.lanes {
-                let end = (now_ms - span).min(replaceable(lane, level));
-                let outcome = mark_going(connection, lane.id, level, end).await;
+                let (old, sealed) = (now_ms - span, replaceable(lane, level));
+                // The newest slot that is old enough is not all sealed yet.
+                self.purge_waits |= sealed < old - old.rem_euclid(level.chunk_ms());
+                let outcome = mark_going(connection, lane.id, level, old.min(sealed)).await;
                 db::or_rollback(outcome, connection).await?;
             }
         }

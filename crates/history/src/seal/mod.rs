@@ -180,6 +180,9 @@ impl Writer {
             self.spent_ticks = Some(sealed.sealed_seq);
         }
         *lane = sealed;
+        if job.level != Level::Raw {
+            self.purge_what_waited();
+        }
         self.committed();
         Ok(())
     }

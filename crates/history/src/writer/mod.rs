@@ -80,6 +80,8 @@ pub(crate) struct Writer {
     /// Monotonic times at which sealing and purging are looked at again.
     seal_at_ms: i64,
     purge_at_ms: i64,
+    /// Something is old enough to go, and its coarser level is not sealed yet.
+    pub(crate) purge_waits: bool,
     /// After a clock that leapt forward, age is not believed for a while.
     pub(crate) hold_purge_until_ms: i64,
 }
@@ -122,6 +124,7 @@ impl Writer {
             rounds: 0,
             seal_at_ms: i64::MIN,
             purge_at_ms: i64::MIN,
+            purge_waits: false,
             hold_purge_until_ms: i64::MIN,
         };
         match writer.attach().await {
@@ -312,6 +315,13 @@ impl Writer {
             }
             self.committed();
             self.upkeep(tick.at.monotonic_ms).await?;
+        }
+    }
+
+    /// What a round of purging had to leave may go now: the coarser level is sealed.
+    pub(crate) fn purge_what_waited(&mut self) {
+        if std::mem::take(&mut self.purge_waits) {
+            self.purge_at_ms = i64::MIN;
         }
     }
 

@@ -35,6 +35,32 @@ async fn what_is_older_than_its_retention_goes_once_the_coarser_level_holds_it()
 }
 
 #[tokio::test]
+async fn what_waits_for_its_coarser_level_goes_as_soon_as_that_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(START));
+    // No further round of its own comes while this runs.
+    let options = Options { purge_ms: 100 * HOUR, ..Options::default() };
+    let world = World::with(folder.path(), clock, options).await;
+    let net = |i: i64| vec![counter(Metric::NetSent, "eth0", i as u64)];
+    let written = || async {
+        while world.recorder_len() > 0 {
+            tokio::task::yield_now().await;
+        }
+        world.reader.storage().await.unwrap()[0].oldest_ms.unwrap()
+    };
+    // Two hours are one slot of 10 s: before they are over nothing can go.
+    world.seconds(100 * 60, net).await;
+    written().await;
+    world.options.send_modify(|o| o.keep.raw_ms = HOUR);
+    world.seconds(10, net).await;
+    assert_eq!(written().await, START);
+    world.seconds(2 * 3600, net).await;
+    let oldest = written().await;
+    assert!(oldest >= START + HOUR, "from {} min on", (oldest - START) / MINUTE);
+    world.history.stop().await;
+}
+
+#[tokio::test]
 async fn a_database_over_its_size_shrinks_and_the_finest_goes_first() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at(START));
