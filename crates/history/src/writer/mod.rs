@@ -281,9 +281,6 @@ impl Writer {
     /// Writes everything that waits; log entries only when there are enough or
     /// `flush` says so.
     async fn drain(&mut self, flush: bool) {
-        if self.options_rx.has_changed().unwrap_or(false) {
-            self.apply_options();
-        }
         if self.shared.is_damaged() {
             self.replace("a query met damage").await;
         }
@@ -304,6 +301,10 @@ impl Writer {
 
     async fn write_all(&mut self, flush: bool) -> Result<(), sqlx::Error> {
         loop {
+            // Here and not before: while a demo's past is written the queue is never empty.
+            if self.options_rx.has_changed().unwrap_or(false) {
+                self.apply_options();
+            }
             self.write_events(flush).await?;
             let Some(tick) = self.queue.lock().ticks.front().cloned() else { return Ok(()) };
             self.write_tick(&tick).await?;
