@@ -10,7 +10,9 @@ use std::{any::Any, collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use plimsoll_core::metric::Metric;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use ts_rs::TS;
 
 use crate::{
     client::{Answer, CallError, Target},
@@ -57,7 +59,8 @@ pub trait Adapter: Send + Sync + 'static {
 }
 
 /// What a server of a kind lets one do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(rename = "ServiceActions")]
 pub struct Actions {
     pub load: bool,
     pub unload: bool,

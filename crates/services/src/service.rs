@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::kind::ServiceKind;
+use crate::{adapter::Actions, kind::ServiceKind};
 
 /// Most models that are told of one service.
 pub const MAX_MODELS: usize = 256;
@@ -168,6 +168,54 @@ pub struct Holder {
     pub vram_bytes: Option<u64>,
 }
 
+/// What lies in VRAM for a service, as far as its server lets it be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct VramSplit {
+    /// All that its processes hold, as the driver counts it.
+    pub total_bytes: u64,
+    pub weights_bytes: Option<u64>,
+    pub kv_bytes: Option<u64>,
+    /// What is left: compute buffers, the driver's context, what is not known apart.
+    pub other_bytes: u64,
+    /// `Told` where the server says the parts, `Assumed` where they are computed.
+    pub basis: Basis,
+}
+
+/// How a service does that Plimsoll itself starts and stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    Stopped,
+    /// For those before it, or for room in VRAM.
+    Waiting,
+    /// Its process runs, and it does not answer yet.
+    Starting,
+    Running,
+    Stopping,
+    /// It ended by itself, and is started again at `next_ms`.
+    Restarting,
+    /// It ended by itself too often, or cannot be started at all.
+    Failed,
+}
+
+/// The process of a managed service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Run {
+    pub state: RunState,
+    /// Why, one sentence; empty where the state says it all.
+    pub reason: String,
+    pub since_ms: i64,
+    pub pid: Option<i32>,
+    /// How often it was started again since a person started it.
+    pub restarts: u32,
+    /// When it is started again.
+    pub next_ms: Option<i64>,
+    /// What it is planned to take; `None` where nobody said.
+    pub planned_vram_bytes: Option<u64>,
+    /// Program and arguments, as it is started.
+    pub command: Vec<String>,
+}
+
 /// How much a hint matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
@@ -219,6 +267,12 @@ pub struct Service {
     pub scrape_ms: Option<f64>,
     /// At most [`MAX_HINTS`].
     pub hints: Vec<Hint>,
+    /// What its server lets one do with models.
+    pub actions: Actions,
+    /// `None` where its processes hold none, or it is not known.
+    pub vram: Option<VramSplit>,
+    /// `None` for a service that somebody else starts.
+    pub run: Option<Run>,
 }
 
 // === impl Hint ===

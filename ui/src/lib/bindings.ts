@@ -282,6 +282,38 @@ samples: number,
  */
 bytes_per_sample: number | null, series: number, oldest_ms: number | null, newest_ms: number | null, epochs: number, };
 
+export type Hold = { state: HoldState, from_ms: number, 
+/**
+ * When everything is brought back.
+ */
+until_ms: number, steps: Array<HoldStep>, 
+/**
+ * VRAM in use over all GPUs; `None` where there is none that is measured.
+ */
+vram_before_bytes: number | null, vram_after_bytes: number | null, };
+
+export type HoldRequest = { 
+/**
+ * 1 to 1440.
+ */
+minutes: number, 
+/**
+ * Services to free; empty: all that hold VRAM and let themselves be freed.
+ */
+services: Array<string>, };
+
+export type HoldState = "freeing" | "held" | "restoring" | "ended";
+
+export type HoldStep = { service: string, 
+/**
+ * The model that was unloaded; `None`: the whole service was stopped.
+ */
+model: string | null, freed: boolean, restored: boolean, 
+/**
+ * Why it could not be freed or brought back; empty where nothing is wrong.
+ */
+trouble: string, };
+
 export type Holder = { 
 /**
  * The listening process first; at most 64.
@@ -299,6 +331,12 @@ started_ms: number,
  * 100 for one core.
  */
 cpu_percent: number | null, rss_bytes: number, vram_bytes: number | null, };
+
+export type IgnoredService = { id: string, name: string, kind: ServiceKind, url: string, 
+/**
+ * It is there now.
+ */
+live: boolean, };
 
 export type JobId = { job: number, };
 
@@ -478,6 +516,14 @@ export type Nothing = Record<symbol, never>;
 
 export type Origin = { "from": "default" } | { "from": "file", line: number, } | { "from": "environment", variable: string, };
 
+export type OutputLine = { at_ms: number, stream: OutputStream, 
+/**
+ * At most 4 KiB; cut lines end with `…`.
+ */
+text: string, };
+
+export type OutputStream = "out" | "error";
+
 export type PageLink = { url: string, };
 
 export type Pid = { pid: number, };
@@ -635,6 +681,30 @@ export type RollbackRequest = {
  */
 revision: number, by: string, };
 
+export type Run = { state: RunState, 
+/**
+ * Why, one sentence; empty where the state says it all.
+ */
+reason: string, since_ms: number, pid: number | null, 
+/**
+ * How often it was started again since a person started it.
+ */
+restarts: number, 
+/**
+ * When it is started again.
+ */
+next_ms: number | null, 
+/**
+ * What it is planned to take; `None` where nobody said.
+ */
+planned_vram_bytes: number | null, 
+/**
+ * Program and arguments, as it is started.
+ */
+command: Array<string>, };
+
+export type RunState = "stopped" | "waiting" | "starting" | "running" | "stopping" | "restarting" | "failed";
+
 export type SeriesAnswer = { key: SeriesKey, unit: Unit, kind: Kind, level: Level, 
 /**
  * Span of time that one point stands for.
@@ -701,13 +771,74 @@ scrape_ms: number | null,
 /**
  * At most [`MAX_HINTS`].
  */
-hints: Array<Hint>, };
+hints: Array<Hint>, 
+/**
+ * What its server lets one do with models.
+ */
+actions: ServiceActions, 
+/**
+ * `None` where its processes hold none, or it is not known.
+ */
+vram: VramSplit | null, 
+/**
+ * `None` for a service that somebody else starts.
+ */
+run: Run | null, };
+
+export type ServiceActions = { load: boolean, unload: boolean, };
+
+export type ServiceAdd = { 
+/**
+ * `[a-z0-9-]{1,32}`; `None`: made from the name, else from the address.
+ */
+id: string | null, url: string, name: string, 
+/**
+ * As in the configuration; empty: found out.
+ */
+kind: string, key_file: string, 
+/**
+ * Who asks: `window`, `browser` or `terminal`.
+ */
+by: string, };
+
+export type ServiceAdded = { id: string, revision: number, };
 
 export type ServiceId = { id: string, };
 
 export type ServiceKind = "llama-cpp" | "vllm" | "ollama" | "sglang" | "lm-studio" | "llama-cpp-python" | "openai" | "redis" | "qdrant" | "milvus" | "chroma" | "whisper-cpp" | "speaches" | "mcp" | "http";
 
+export type ServiceModelRequest = { id: string, model: string, };
+
 export type ServiceOrigin = "configured" | "accepted" | "proposed";
+
+export type ServiceOutput = { lines: Array<OutputLine>, 
+/**
+ * Where the whole output stands; `None` where it is not kept.
+ */
+file: string | null, };
+
+export type ServiceOutputRequest = { id: string, 
+/**
+ * The newest ones, 1 to 1000.
+ */
+lines: number, };
+
+export type ServiceRemove = { id: string, 
+/**
+ * Who asks: `window`, `browser` or `terminal`.
+ */
+by: string, };
+
+export type ServiceRemoved = { 
+/**
+ * What was done, one sentence.
+ */
+message: string, 
+/**
+ * The revision that took it out of the configuration: `config.undo` brings it back.
+ * `None` for a service that was found: it is proposed again.
+ */
+revision: number | null, };
 
 export type ServiceState = "starting" | "healthy" | "degraded" | "down" | "unknown";
 
@@ -731,6 +862,25 @@ took_ms: number,
  * What was found and what it said, one sentence.
  */
 message: string, };
+
+export type ServicesFound = { 
+/**
+ * `services.discover`, and not a simulated workstation.
+ */
+searching: boolean, 
+/**
+ * When it was looked last; `None` before the first time.
+ */
+looked_ms: number | null, 
+/**
+ * Proposals that a person does not want to see; `services.restore` brings one back.
+ */
+ignored: Array<IgnoredService>, 
+/**
+ * Why containers are not known by name, one sentence; `None` where they are, or where
+ * there is no Docker.
+ */
+docker: string | null, };
 
 export type SettingSpec = { 
 /**
@@ -852,6 +1002,20 @@ export type Unit = "bytes" | "bytes_per_second" | "percent" | "celsius" | "watts
 
 export type Verdict = "good" | "limited" | "bad" | "unknown";
 
+export type VramSplit = { 
+/**
+ * All that its processes hold, as the driver counts it.
+ */
+total_bytes: number, weights_bytes: number | null, kv_bytes: number | null, 
+/**
+ * What is left: compute buffers, the driver's context, what is not known apart.
+ */
+other_bytes: number, 
+/**
+ * `Told` where the server says the parts, `Assumed` where they are computed.
+ */
+basis: Basis, };
+
 export type Written = { path: string, bytes: number, };
 
 export interface Commands {
@@ -871,6 +1035,20 @@ export interface Commands {
   "services": { args: Nothing; answer: Array<Service> };
   "services.show": { args: ServiceId; answer: Service };
   "services.test": { args: ServiceTest; answer: ServiceTested };
+  "services.found": { args: Nothing; answer: ServicesFound };
+  "services.accept": { args: ServiceId; answer: Done };
+  "services.ignore": { args: ServiceId; answer: Done };
+  "services.restore": { args: ServiceId; answer: Done };
+  "services.add": { args: ServiceAdd; answer: ServiceAdded };
+  "services.remove": { args: ServiceRemove; answer: ServiceRemoved };
+  "services.load": { args: ServiceModelRequest; answer: JobStarted };
+  "services.unload": { args: ServiceModelRequest; answer: JobStarted };
+  "services.start": { args: ServiceId; answer: Done };
+  "services.stop": { args: ServiceId; answer: Done };
+  "services.output": { args: ServiceOutputRequest; answer: ServiceOutput };
+  "hold": { args: HoldRequest; answer: Hold };
+  "hold.show": { args: Nothing; answer: Hold | null };
+  "hold.end": { args: Nothing; answer: Hold };
   "alerts": { args: Nothing; answer: Array<Alert> };
   "alerts.history": { args: Range; answer: Array<AlertRow> };
   "alerts.acknowledge": { args: AlertId; answer: Done };

@@ -6,11 +6,13 @@
 
 mod fault;
 mod live;
+mod services;
 mod types;
 mod typescript;
 
 pub use fault::{Fault, FaultCode};
 pub use live::{Live, LiveValue, Subscription};
+pub use services::*;
 pub use types::*;
 pub use typescript::bindings;
 
@@ -96,6 +98,31 @@ commands! {
     "services.show" ServiceShow(ServiceId) -> Service;
     /// Tries an address or a configured service out, and watches nothing.
     "services.test" ServiceTest(ServiceTest) -> ServiceTested;
+    "services.found" ServicesFound(Nothing) -> ServicesFound;
+    /// Watches a service that was found from now on.
+    "services.accept" ServiceAccept(ServiceId) -> Done;
+    /// Proposes a service that was found no more.
+    "services.ignore" ServiceIgnore(ServiceId) -> Done;
+    /// Proposes one again that was ignored.
+    "services.restore" ServiceRestore(ServiceId) -> Done;
+    /// Writes a service into the configuration, as a revision. With the id of one that was
+    /// found it takes that one's place.
+    "services.add" ServiceAdd(ServiceAdd) -> ServiceAdded;
+    "services.remove" ServiceRemove(ServiceRemove) -> ServiceRemoved;
+    /// Starts a job; its last message says what it took, with VRAM before and after.
+    "services.load" ServiceLoad(ServiceModelRequest) -> JobStarted;
+    "services.unload" ServiceUnload(ServiceModelRequest) -> JobStarted;
+    /// Starts a managed service, or stops it; both answer at once.
+    "services.start" ServiceStart(ServiceId) -> Done;
+    "services.stop" ServiceStop(ServiceId) -> Done;
+    /// What a managed service wrote last.
+    "services.output" ServiceOutput(ServiceOutputRequest) -> ServiceOutput;
+    /// Frees the GPU for a while, or changes how long.
+    "hold" Hold(HoldRequest) -> Hold;
+    /// The hold that is on, or the one that ended last.
+    "hold.show" HoldShow(Nothing) -> Option<Hold>;
+    /// Ends it before its time: everything is brought back.
+    "hold.end" HoldEnd(Nothing) -> Hold;
 
     /// Active alerts, and those that ended within the last day.
     "alerts" Alerts(Nothing) -> Vec<Alert>;

@@ -9,10 +9,6 @@ use plimsoll_core::{
     source::SourceStatus,
     unit::Unit,
 };
-use plimsoll_services::{
-    kind::ServiceKind,
-    service::{Model, ServiceState},
-};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -174,36 +170,6 @@ pub struct EnergyReport {
 #[serde(deny_unknown_fields)]
 pub struct Pid {
     pub pid: i32,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceId {
-    pub id: String,
-}
-
-/// What is to be tried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceTest {
-    /// An address, e.g. `http://127.0.0.1:8080`, or the id of a service of the configuration,
-    /// which is asked with its kind and its key.
-    pub target: String,
-}
-
-/// Something answered. Where nothing did, or nothing that is understood, that is the fault.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
-pub struct ServiceTested {
-    pub url: String,
-    pub kind: ServiceKind,
-    pub version: Option<String>,
-    /// `starting`, `healthy` or `degraded`, by this one answer.
-    pub state: ServiceState,
-    pub models: Vec<Model>,
-    /// All questions together.
-    pub took_ms: f64,
-    /// What was found and what it said, one sentence.
-    pub message: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]

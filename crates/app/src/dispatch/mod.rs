@@ -39,6 +39,21 @@ impl Host for App {
             C::ServiceShow(service) => answer(self.services.show(&service.id).await?),
             C::ServiceTest(test) => answer(self.services.test(&test.target).await?),
 
+            C::ServicesFound(_)
+            | C::ServiceAccept(_)
+            | C::ServiceIgnore(_)
+            | C::ServiceRestore(_)
+            | C::ServiceAdd(_)
+            | C::ServiceRemove(_)
+            | C::ServiceLoad(_)
+            | C::ServiceUnload(_)
+            | C::ServiceStart(_)
+            | C::ServiceStop(_)
+            | C::ServiceOutput(_)
+            | C::Hold(_)
+            | C::HoldShow(_)
+            | C::HoldEnd(_) => Err(Fault::new(FaultCode::Unavailable, "TODO")),
+
             C::Alerts(_) => answer(self.alerts.list()),
             C::AlertsHistory(range) => answer(self.alerts_history(range).await?),
             C::AlertAcknowledge(alert) => answer(self.alerts.acknowledge(&alert.id)?),

@@ -290,7 +290,10 @@ fn state(state: ServiceState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_services::service::{Origin, RedisFigures};
+    use plimsoll_services::{
+        adapter::Actions,
+        service::{Origin, RedisFigures},
+    };
 
     use super::*;
 
@@ -317,6 +320,9 @@ mod tests {
             checked_ms: Some(60_000),
             scrape_ms: Some(1.25),
             hints: Vec::new(),
+            actions: Actions::default(),
+            vram: None,
+            run: None,
         }
     }
 

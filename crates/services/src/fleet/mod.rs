@@ -31,7 +31,7 @@ use self::{
     watch::{Ask, Door, Watcher, find_kind, scrape_once},
 };
 use crate::{
-    adapter::{ActionError, Adapter, Condition, Memory},
+    adapter::{ActionError, Actions, Adapter, Condition, Memory},
     client::{Bounds, CallError, Client, Secret, Target},
     kind::ServiceKind,
     service::{Figures, Model, Origin, Service, ServiceState},
@@ -443,6 +443,9 @@ pub fn unseen(watched: &Watched, now_ms: i64) -> Service {
         checked_ms: None,
         scrape_ms: None,
         hints: Vec::new(),
+        actions: Actions::default(),
+        vram: None,
+        run: None,
     }
 }
 
@@ -464,6 +467,9 @@ fn proposal(proposed: &Proposed) -> Service {
         checked_ms: None,
         scrape_ms: None,
         hints: Vec::new(),
+        actions: Actions::default(),
+        vram: None,
+        run: None,
     }
 }
 

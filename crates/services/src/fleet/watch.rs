@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{Shared, Watched, holder::holder_of};
 use crate::{
-    adapter::{Adapter, Condition, Memory, Probe, Scrape, identify},
+    adapter::{Actions, Adapter, Condition, Memory, Probe, Scrape, identify},
     client::{CallError, Target},
     kind::ServiceKind,
     normalise::{Normal, Normaliser},
@@ -320,7 +320,15 @@ impl Watcher {
             checked_ms: looked.map(|(at_ms, _)| at_ms),
             scrape_ms: looked.map(|(_, took)| took.as_secs_f64() * 1000.0),
             hints: Vec::new(),
+            actions: self.actions(watched),
+            vram: None,
+            run: None,
         }
+    }
+
+    fn actions(&self, watched: &Watched) -> Actions {
+        let kind = self.kind.or(watched.kind);
+        kind.and_then(|kind| self.shared.adapter(kind)).map(|a| a.actions()).unwrap_or_default()
     }
 
     /// Tells the history what changed.

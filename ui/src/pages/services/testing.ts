@@ -37,6 +37,9 @@ export function some(id: string, more: Partial<Service> = {}): Service {
     checked_ms: null,
     scrape_ms: null,
     hints: [],
+    actions: { load: false, unload: false },
+    vram: null,
+    run: null,
     ...more,
   };
 }

@@ -81,6 +81,9 @@ export function servicesOf({ gpu, ailing, start }: Lately): Service[] {
     checked_ms: now,
     scrape_ms: 6,
     hints: [],
+    actions: { load: false, unload: false },
+    vram: null,
+    run: null,
     ...more,
   });
   const holder = (

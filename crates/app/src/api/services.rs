@@ -1,0 +1,193 @@
+//! Arguments and answers of the commands about services.
+
+use plimsoll_services::{
+    kind::ServiceKind,
+    service::{Model, ServiceState},
+};
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceId {
+    pub id: String,
+}
+
+/// What is to be tried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceTest {
+    /// An address, e.g. `http://127.0.0.1:8080`, or the id of a service of the configuration,
+    /// which is asked with its kind and its key.
+    pub target: String,
+}
+
+/// Something answered. Where nothing did, or nothing that is understood, that is the fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct ServiceTested {
+    pub url: String,
+    pub kind: ServiceKind,
+    pub version: Option<String>,
+    /// `starting`, `healthy` or `degraded`, by this one answer.
+    pub state: ServiceState,
+    pub models: Vec<Model>,
+    /// All questions together.
+    pub took_ms: f64,
+    /// What was found and what it said, one sentence.
+    pub message: String,
+}
+
+/// What the search for services knows besides the proposals, which stand among `services`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
+pub struct ServicesFound {
+    /// `services.discover`, and not a simulated workstation.
+    pub searching: bool,
+    /// When it was looked last; `None` before the first time.
+    pub looked_ms: Option<i64>,
+    /// Proposals that a person does not want to see; `services.restore` brings one back.
+    pub ignored: Vec<IgnoredService>,
+    /// Why containers are not known by name, one sentence; `None` where they are, or where
+    /// there is no Docker.
+    pub docker: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct IgnoredService {
+    pub id: String,
+    pub name: String,
+    pub kind: ServiceKind,
+    pub url: String,
+    /// It is there now.
+    pub live: bool,
+}
+
+/// A service for the configuration. What is empty or 0 stays at its default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceAdd {
+    /// `[a-z0-9-]{1,32}`; `None`: made from the name, else from the address.
+    #[serde(default)]
+    pub id: Option<String>,
+    pub url: String,
+    #[serde(default)]
+    pub name: String,
+    /// As in the configuration; empty: found out.
+    #[serde(default)]
+    pub kind: String,
+    #[serde(default)]
+    pub key_file: String,
+    /// Who asks: `window`, `browser` or `terminal`.
+    #[serde(default)]
+    pub by: String,
+}
+
+/// The service, and the revision of the configuration that it came with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ServiceAdded {
+    pub id: String,
+    pub revision: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceRemove {
+    pub id: String,
+    /// Who asks: `window`, `browser` or `terminal`.
+    #[serde(default)]
+    pub by: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ServiceRemoved {
+    /// What was done, one sentence.
+    pub message: String,
+    /// The revision that took it out of the configuration: `config.undo` brings it back.
+    /// `None` for a service that was found: it is proposed again.
+    pub revision: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceModelRequest {
+    pub id: String,
+    pub model: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStream {
+    Out,
+    Error,
+}
+
+/// A line that a managed service wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct OutputLine {
+    pub at_ms: i64,
+    pub stream: OutputStream,
+    /// At most 4 KiB; cut lines end with `…`.
+    pub text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceOutputRequest {
+    pub id: String,
+    /// The newest ones, 1 to 1000.
+    pub lines: u32,
+}
+
+/// The newest lines, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ServiceOutput {
+    pub lines: Vec<OutputLine>,
+    /// Where the whole output stands; `None` where it is not kept.
+    pub file: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct HoldRequest {
+    /// 1 to 1440.
+    pub minutes: u32,
+    /// Services to free; empty: all that hold VRAM and let themselves be freed.
+    #[serde(default)]
+    pub services: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldState {
+    /// Models are being unloaded and services stopped.
+    Freeing,
+    /// The GPU is free of what could be freed.
+    Held,
+    /// What was taken away is being brought back.
+    Restoring,
+    Ended,
+}
+
+/// One thing that was taken away, and is brought back at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct HoldStep {
+    pub service: String,
+    /// The model that was unloaded; `None`: the whole service was stopped.
+    pub model: Option<String>,
+    pub freed: bool,
+    pub restored: bool,
+    /// Why it could not be freed or brought back; empty where nothing is wrong.
+    pub trouble: String,
+}
+
+/// The GPU, free for somebody else for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Hold {
+    pub state: HoldState,
+    pub from_ms: i64,
+    /// When everything is brought back.
+    pub until_ms: i64,
+    pub steps: Vec<HoldStep>,
+    /// VRAM in use over all GPUs; `None` where there is none that is measured.
+    pub vram_before_bytes: Option<u64>,
+    pub vram_after_bytes: Option<u64>,
+}
