@@ -53,5 +53,5 @@ pub use options::{Keep, Options};
 pub use reader::Reader;
 pub use recorder::Recorder;
 pub use recover::{RecoverReport, recover};
-pub use state::{AcceptedService, AlertState, State, StoredRevision};
+pub use state::{AlertState, State, StoredRevision};
 pub use status::{Recording, RecordingStatus};

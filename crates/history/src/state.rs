@@ -36,15 +36,6 @@ pub struct AlertState {
     pub snoozed_until_ms: Option<i64>,
 }
 
-/// A service a person accepted as theirs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AcceptedService {
-    pub id: String,
-    pub accepted_ms: i64,
-    /// JSON.
-    pub detail: String,
-}
-
 /// The small database beside the history.
 #[derive(Debug)]
 pub struct State {
@@ -168,40 +159,25 @@ impl State {
             .collect()
     }
 
-    pub async fn accept_service(&self, service: &AcceptedService) -> Result<(), ReadError> {
+    /// Keeps JSON text of Plimsoll's own under a key; the window cannot reach it.
+    pub async fn keep(&self, key: &str, value: &str) -> Result<(), ReadError> {
         sqlx::query(
-            "INSERT INTO service (id, accepted_ms, detail) VALUES (?1, ?2, ?3)
-             ON CONFLICT (id) DO UPDATE SET accepted_ms = ?2, detail = ?3",
+            "INSERT INTO kept (key, value) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET value = ?2",
         )
-        .bind(&service.id)
-        .bind(service.accepted_ms)
-        .bind(&service.detail)
+        .bind(key)
+        .bind(value)
         .execute(&mut *self.connection.lock().await)
         .await?;
         Ok(())
     }
 
-    pub async fn forget_service(&self, id: &str) -> Result<(), ReadError> {
-        sqlx::query("DELETE FROM service WHERE id = ?")
-            .bind(id)
-            .execute(&mut *self.connection.lock().await)
+    pub async fn kept(&self, key: &str) -> Result<Option<String>, ReadError> {
+        let row = sqlx::query("SELECT value FROM kept WHERE key = ?")
+            .bind(key)
+            .fetch_optional(&mut *self.connection.lock().await)
             .await?;
-        Ok(())
-    }
-
-    pub async fn services(&self) -> Result<Vec<AcceptedService>, ReadError> {
-        let rows = sqlx::query("SELECT id, accepted_ms, detail FROM service ORDER BY id")
-            .fetch_all(&mut *self.connection.lock().await)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(AcceptedService {
-                    id: row.try_get(0)?,
-                    accepted_ms: row.try_get(1)?,
-                    detail: row.try_get(2)?,
-                })
-            })
-            .collect()
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
     /// Writes a complete copy to `path`, which must not exist.
@@ -242,6 +218,9 @@ mod tests {
         state.remember("explore.metrics", Some("[1,2]")).await.unwrap();
         state.remember("gone", Some("1")).await.unwrap();
         state.remember("gone", None).await.unwrap();
+        for value in ["[]", "[3]"] {
+            state.keep("gone", value).await.unwrap();
+        }
         let revision = StoredRevision {
             id: 0,
             at_ms: 5,
@@ -263,6 +242,8 @@ mod tests {
         let state = State::open(folder.path()).await.unwrap();
         assert_eq!(state.recall("explore.metrics").await.unwrap().as_deref(), Some("[1,2]"));
         assert_eq!(state.recall("gone").await.unwrap(), None);
+        assert_eq!(state.kept("gone").await.unwrap().as_deref(), Some("[3]"));
+        assert_eq!(state.kept("other").await.unwrap(), None);
         assert_eq!(state.revision(id).await.unwrap().unwrap(), StoredRevision { id, ..revision });
         assert_eq!(state.alerts().await.unwrap(), [alert]);
     }

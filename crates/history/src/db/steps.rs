@@ -63,13 +63,22 @@ pub(crate) static HISTORY: Schema = Schema {
 pub(crate) static STATE: Schema = Schema {
     file: "state.db",
     application_id: 0x504c_5331, // PLS1
-    steps: &[Step {
-        version: 1,
-        name: "first",
-        sql: include_str!("../../../../migrations/state/0001_first.sql"),
-        destructive: false,
-        then: None,
-    }],
+    steps: &[
+        Step {
+            version: 1,
+            name: "first",
+            sql: include_str!("../../../../migrations/state/0001_first.sql"),
+            destructive: false,
+            then: None,
+        },
+        Step {
+            version: 2,
+            name: "kept",
+            sql: include_str!("../../../../migrations/state/0002_kept.sql"),
+            destructive: false,
+            then: None,
+        },
+    ],
     synchronous: SqliteSynchronous::Full,
     always_copy: true,
 };
