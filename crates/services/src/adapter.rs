@@ -52,6 +52,17 @@ pub trait Adapter: Send + Sync + 'static {
         Err(ActionError::Unsupported { kind: self.kind() })
     }
 
+    /// Loads a model that is to stay as it did before, where the server can be told
+    /// so; else as [`Adapter::load`] does.
+    async fn load_to_stay(
+        &self,
+        target: &Target,
+        model: &str,
+        _stay: Stay,
+    ) -> Result<(), ActionError> {
+        self.load(target, model).await
+    }
+
     /// Unloads a model, and returns when the server says that it is gone.
     async fn unload(&self, _target: &Target, _model: &str) -> Result<(), ActionError> {
         Err(ActionError::Unsupported { kind: self.kind() })
@@ -64,6 +75,18 @@ pub trait Adapter: Send + Sync + 'static {
 pub struct Actions {
     pub load: bool,
     pub unload: bool,
+}
+
+/// How long a model stays loaded when nobody asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stay {
+    /// As the server has it by itself.
+    #[default]
+    Usual,
+    Seconds(u32),
+    /// Until somebody unloads it.
+    Always,
 }
 
 /// Why an action was not done.

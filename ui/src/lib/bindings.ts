@@ -372,7 +372,7 @@ window_ms: number, };
 
 export type Level = "raw" | "s10" | "m1" | "m15" | "h1";
 
-export type Live = { "event": "tick", at_ms: number, values: Array<LiveValue>, } | { "event": "sources", sources: Array<SourceStatus>, } | { "event": "processes", at_ms: number, } | { "event": "services", at_ms: number, } | { "event": "alerts" } | { "event": "notice", rule: string, subject: string, severity: Severity, 
+export type Live = { "event": "tick", at_ms: number, values: Array<LiveValue>, } | { "event": "sources", sources: Array<SourceStatus>, } | { "event": "processes", at_ms: number, } | { "event": "services", at_ms: number, } | { "event": "hold" } | { "event": "alerts" } | { "event": "notice", rule: string, subject: string, severity: Severity, 
 /**
  * One sentence.
  */
@@ -847,7 +847,15 @@ export type ServiceTest = {
  * An address, e.g. `http://127.0.0.1:8080`, or the id of a service of the configuration,
  * which is asked with its kind and its key.
  */
-target: string, };
+target: string, 
+/**
+ * For an address: as in the configuration; empty or `auto`: found out.
+ */
+kind: string, 
+/**
+ * For an address: whole path of the file that holds its key; empty: it wants none.
+ */
+key_file: string, };
 
 export type ServiceTested = { url: string, kind: ServiceKind, version: string | null, 
 /**

@@ -48,6 +48,8 @@ pub enum Live {
     Services {
         at_ms: i64,
     },
+    /// A hold of the GPU began, went on or ended: ask for `hold.show`.
+    Hold,
     /// Alerts began, ended, were acknowledged or snoozed: ask again.
     Alerts,
     /// An alert is worth a notification of the desktop; not more often than `alerts.notify_gap_min`.

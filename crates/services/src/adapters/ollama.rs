@@ -26,7 +26,7 @@ use serde_json::json;
 
 use super::hints::name_of;
 use crate::{
-    adapter::{ActionError, Actions, Adapter, Condition, Identity, Memory, Probe, Scrape},
+    adapter::{ActionError, Actions, Adapter, Condition, Identity, Memory, Probe, Scrape, Stay},
     client::{Answer, CallError, Target},
     health,
     kind::ServiceKind,
@@ -145,12 +145,23 @@ impl Adapter for Ollama {
     }
 
     async fn load(&self, target: &Target, model: &str) -> Result<(), ActionError> {
-        let answer =
-            target.post("/api/generate", &json!({"model": model, "stream": false})).await?;
+        self.load_to_stay(target, model, Stay::Usual).await
+    }
+
+    async fn load_to_stay(
+        &self,
+        target: &Target,
+        model: &str,
+        stay: Stay,
+    ) -> Result<(), ActionError> {
+        let mut wish = json!({"model": model, "stream": false});
+        keep(&mut wish, stay);
+        let answer = target.post("/api/generate", &wish).await?;
         let said = health::words_of(&answer);
         if answer.status == 400 && said.contains("does not support generate") {
-            let answer = target.post("/api/embed", &json!({"model": model, "input": []})).await?;
-            return done(answer);
+            let mut wish = json!({"model": model, "input": []});
+            keep(&mut wish, stay);
+            return done(target.post("/api/embed", &wish).await?);
         }
         done(answer)
     }
@@ -174,6 +185,15 @@ impl Adapter for Ollama {
                 "{model} still works on a request; it goes when that ends"
             ))),
         }
+    }
+}
+
+/// How long it stays from now on, for the server: seconds, or for ever where negative.
+fn keep(wish: &mut serde_json::Value, stay: Stay) {
+    match stay {
+        Stay::Usual => {}
+        Stay::Seconds(seconds) => wish["keep_alive"] = seconds.into(),
+        Stay::Always => wish["keep_alive"] = (-1).into(),
     }
 }
 

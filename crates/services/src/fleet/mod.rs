@@ -31,7 +31,7 @@ use self::{
     watch::{Ask, Door, Watcher, find_kind, scrape_once},
 };
 use crate::{
-    adapter::{ActionError, Actions, Adapter, Condition, Memory},
+    adapter::{ActionError, Actions, Adapter, Condition, Memory, Stay},
     client::{Bounds, CallError, Client, Secret, Target},
     kind::ServiceKind,
     service::{Figures, Model, Origin, Service, ServiceState},
@@ -227,8 +227,19 @@ impl Fleet {
 
     /// Loads a model. `patience` is what the server may take for it.
     pub async fn load(&self, id: &str, model: &str, patience: Duration) -> Result<(), FleetError> {
+        self.load_to_stay(id, model, Stay::Usual, patience).await
+    }
+
+    /// Loads a model that is to stay as it did before.
+    pub async fn load_to_stay(
+        &self,
+        id: &str,
+        model: &str,
+        stay: Stay,
+        patience: Duration,
+    ) -> Result<(), FleetError> {
         let (adapter, target) = self.open(id, patience)?;
-        let done = adapter.load(&target, model).await;
+        let done = adapter.load_to_stay(&target, model, stay).await;
         self.look_now(id).await;
         Ok(done?)
     }
@@ -284,7 +295,10 @@ impl Fleet {
         let (Some(adapter), Some(target)) = (door.adapter, door.target) else {
             return Err(FleetError::NotKnownYet(id.to_string()));
         };
-        let bounds = Bounds { budget: patience, ..target.bounds() };
+        // Apart from the watch's own: it must not starve, and call the service down, while a
+        // model is loaded for minutes.
+        let most = target.bounds().connections.unwrap_or(self.shared.client.limits().connections);
+        let bounds = Bounds { budget: patience, connections: Some(most + 1), ..target.bounds() };
         Ok((adapter, target.within(bounds)))
     }
 }

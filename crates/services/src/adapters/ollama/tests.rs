@@ -197,6 +197,18 @@ async fn a_model_is_loaded_without_a_prompt() {
 }
 
 #[tokio::test]
+async fn a_model_can_be_loaded_to_stay_as_it_did_before() {
+    let server = serve(NONE).await;
+    server.on("POST /api/generate", 200, r#"{"model":"m","done":true,"done_reason":"load"}"#);
+    for (stay, keep_alive) in [(Stay::Seconds(7200), 7200), (Stay::Always, -1)] {
+        Ollama.load_to_stay(&server.target(), "m", stay).await.unwrap();
+        let sent = server.sent("POST /api/generate");
+        let wish = json!({"model": "m", "stream": false, "keep_alive": keep_alive});
+        assert_eq!(sent.last(), Some(&wish));
+    }
+}
+
+#[tokio::test]
 async fn a_model_that_only_embeds_is_loaded_by_its_own_path() {
     let server = serve(NONE).await;
     let no = r#"{"error":"\"nomic-embed-text:latest\" does not support generate"}"#;
