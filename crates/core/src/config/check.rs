@@ -1,11 +1,14 @@
 //! One value against what its setting accepts.
 
 use super::{
-    setting::{Accepts, Setting},
+    setting::{Accepts, Items, Setting},
     typed::split_module,
     wire::SettingValue,
 };
 use crate::metric::Metric;
+
+/// Longest word of a command, and longest value of a variable for one, in bytes.
+const LONGEST_ITEM: usize = 32 << 10;
 
 /// A value that is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,21 +39,52 @@ pub fn check(setting: &Setting, value: SettingValue) -> Result<SettingValue, Ref
             Ok(Text(v))
         }
         (Accepts::Path, Text(v)) if !v.contains('\0') => Ok(Text(v)),
-        (Accepts::List { max_items }, List(v)) if v.len() <= max_items as usize => {
-            match v.iter().find(|entry| split_module(entry).is_none()) {
-                Some(bad) => Err(Refusal {
-                    message: format!(
-                        "is a list of module=level with the levels error, warn, info, debug, \
-                         trace. Found {bad:?} in it."
-                    ),
-                    hint: Some("For example \"plimsoll_history=debug\".".into()),
-                    mend: None,
-                }),
+        (Accepts::List { max_items, of }, List(v)) if v.len() <= max_items as usize => {
+            match v.iter().find_map(|text| check_item(of, text)) {
+                Some(refusal) => Err(refusal),
                 None => Ok(List(v)),
             }
         }
         (_, value) => Err(refuse(setting, &value)),
     }
+}
+
+/// What is wrong with one text of a list.
+fn check_item(of: Items, text: &str) -> Option<Refusal> {
+    let (message, hint) = match of {
+        Items::Modules if split_module(text).is_none() => (
+            format!(
+                "is a list of module=level with the levels error, warn, info, debug, trace. \
+                 Found {} in it.",
+                shortened(text)
+            ),
+            "For example \"plimsoll_history=debug\".",
+        ),
+        Items::Arguments if text.len() > LONGEST_ITEM || text.contains('\0') => (
+            format!(
+                "is a list of words of at most {LONGEST_ITEM} bytes. Found {} in it.",
+                shortened(text)
+            ),
+            "A long text belongs into a file that the command reads.",
+        ),
+        // What stands there may be a secret, also where its form is wrong.
+        Items::Variables if !is_variable(text) => (
+            "is a list of NAME=value, the names of letters, digits and _. Found one that is not \
+             that."
+                .into(),
+            "For example \"CUDA_VISIBLE_DEVICES=0\".",
+        ),
+        _ => return None,
+    };
+    Some(Refusal { message, hint: Some(hint.into()), mend: None })
+}
+
+fn is_variable(text: &str) -> bool {
+    let Some((name, value)) = text.split_once('=') else { return false };
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let named =
+        name.chars().all(letter) && name.starts_with(|c: char| letter(c) && !c.is_numeric());
+    named && value.len() <= LONGEST_ITEM && !value.contains('\0')
 }
 
 /// Whether a metric of that name is in the catalogue; the refusal names the nearest.
@@ -70,7 +104,14 @@ pub fn check_metric(name: &str) -> Result<(), Refusal> {
 }
 
 fn refuse(setting: &Setting, value: &SettingValue) -> Refusal {
-    refusal(setting, &found(value), mend(setting, value))
+    let found = match setting.accepts {
+        // May be a secret.
+        Accepts::List { of: Items::Variables, .. } if matches!(value, SettingValue::Text(_)) => {
+            "a text".into()
+        }
+        _ => found(value),
+    };
+    refusal(setting, &found, mend(setting, value))
 }
 
 /// A refusal of something that no setting can be, e.g. `a date or time`.
@@ -103,7 +144,7 @@ pub fn allowed(setting: &Setting) -> String {
             options.iter().map(|o| format!("\"{o}\"")).collect::<Vec<_>>().join(", ")
         ),
         Accepts::Path => "a path, as text".into(),
-        Accepts::List { max_items } => format!("a list of at most {max_items} texts"),
+        Accepts::List { max_items, .. } => format!("a list of at most {max_items} texts"),
     }
 }
 
@@ -160,7 +201,9 @@ fn mend(setting: &Setting, value: &SettingValue) -> Option<String> {
             super::nearest::nearest(&v.trim().to_lowercase(), options.iter().copied())
                 .map(|near| format!("{near:?}"))
         }
-        (Accepts::List { .. }, SettingValue::Text(v)) if split_module(v).is_some() => {
+        (Accepts::List { of: Items::Modules, .. }, SettingValue::Text(v))
+            if split_module(v).is_some() =>
+        {
             Some(format!("[{v:?}]"))
         }
         _ => None,

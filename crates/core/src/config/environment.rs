@@ -155,17 +155,28 @@ pub fn value_of(setting: &Setting, text: &str) -> Option<SettingValue> {
         Accepts::Text { .. } | Accepts::Path | Accepts::Choice(_) => {
             SettingValue::Text(text.into())
         }
-        Accepts::List { .. } => SettingValue::List(
-            text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Into::into).collect(),
-        ),
+        Accepts::List { .. } => SettingValue::List(array_of(text).unwrap_or_else(|| {
+            text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Into::into).collect()
+        })),
     })
+}
+
+/// A list written as in the file: its texts may hold commas.
+fn array_of(text: &str) -> Option<Vec<String>> {
+    let value: toml_edit::Value = text.starts_with('[').then(|| text.parse().ok())??;
+    value.as_array()?.iter().map(|text| text.as_str().map(Into::into)).collect()
+}
+
+/// A text that stands between commas as it is.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text && !text.contains(',') && !text.starts_with('[')
 }
 
 /// A value as it is typed, without quotes.
 pub fn plain(value: &SettingValue) -> String {
     match value {
         SettingValue::Text(v) => v.clone(),
-        SettingValue::List(v) => v.join(","),
+        SettingValue::List(v) if v.iter().all(|text| is_plain(text)) => v.join(","),
         other => super::toml_value(other),
     }
 }
@@ -175,6 +186,27 @@ mod tests {
     use super::*;
     use crate::config::{BUILT_IN, Config, Loaded, Values};
     use proptest::prelude::*;
+
+    #[test]
+    fn a_command_with_a_comma_in_a_word_is_typed_as_in_the_file_and_read_back() {
+        let setting = setting_of("services.x.command").unwrap();
+        let words = SettingValue::List(vec!["llama-server".into(), "-ts".into(), "3,1".into()]);
+        let typed = plain(&words);
+        assert_eq!(typed, "[\"llama-server\", \"-ts\", \"3,1\"]");
+        assert_eq!(value_of(setting, &typed), Some(words));
+        let simple = SettingValue::List(vec!["redis-server".into(), "--port".into(), "0".into()]);
+        assert_eq!(value_of(setting, "redis-server, --port,0"), Some(simple));
+    }
+
+    #[test]
+    fn a_variable_for_a_command_never_stands_in_a_message_with_its_value() {
+        for text in ["hush", "[\"hush", "1=hush", "[\"OK=1\", \"hush\"]"] {
+            let environment = Environment::from_variables([("PLIMSOLL_SERVICES__X__ENV", text)]);
+            let (overrides, problems) = environment.read();
+            assert!(overrides.is_empty() && problems.len() == 1, "{text}");
+            assert!(!format!("{problems:?}").contains("hush"), "{problems:?}");
+        }
+    }
 
     // AR9: every limit can be set by environment
     #[test]

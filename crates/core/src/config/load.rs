@@ -9,6 +9,7 @@ use super::{
     environment::{Environment, Override, variable_of},
     file,
     keys::judge_key,
+    launch_checks::judge_launch,
     parse::parse,
     rule_checks::judge_rules,
     service_checks::judge_services,
@@ -67,6 +68,7 @@ impl Loaded {
         }
         problems.extend(judge_rules(&values, &parsed.entries));
         problems.extend(judge_services(&values, &parsed.entries));
+        problems.extend(judge_launch(&values, &parsed.entries));
         problems.sort_by_key(|p| (p.line, p.column));
         let sound = problems.is_empty();
         if sound {
@@ -85,6 +87,7 @@ impl Loaded {
             }
             let mut refused = judge_rules(&with, &[]);
             refused.extend(judge_services(&with, &[]));
+            refused.extend(judge_launch(&with, &[]));
             if refused.is_empty() {
                 values = with;
                 for o in group {

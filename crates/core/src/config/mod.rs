@@ -8,6 +8,8 @@ pub mod environment;
 pub mod file;
 pub mod ids;
 pub mod keys;
+pub mod launch;
+mod launch_checks;
 pub mod load;
 pub mod nearest;
 pub mod parse;
@@ -30,8 +32,8 @@ pub use load::{Loaded, changed_between, load};
 pub use rules::{BUILT_IN, BuiltIn, built_in};
 pub use table::{SETTINGS, schema};
 pub use typed::{
-    Accept, Alerts, Config, Gpu, History, Keep, Log, OnClose, Power, Rule, Sampling, ServiceEntry,
-    Services, Theme, Window,
+    Accept, Alerts, Config, Gpu, History, Keep, Log, OnClose, Power, Restart, Rule, Sampling,
+    ServiceEntry, Services, Theme, Window,
 };
 pub use values::Values;
 

@@ -23,7 +23,7 @@ const LINE: usize = 96;
 /// The text of `defaults.toml`.
 pub fn defaults_toml() -> String {
     let mut text = String::from(
-        "# Every setting of Plimsoll with its default, made from the table in table.rs.\n\
+        "# Every setting of Plimsoll with its default, made from the tables in table/.\n\
          # A file of your own needs only the lines that differ.\n",
     );
     let mut section = "";
@@ -47,7 +47,13 @@ pub fn defaults_toml() -> String {
          # What is not found by itself, and what other machines serve, has a table here, e.g.\n\
          #   [services.llama]\n\
          #   url = \"http://192.168.1.20:8080\"\n\
-         # and, where they help, kind, name, key_file, enabled, scrape_ms and max_connections.\n",
+         # and, where they help, kind, name, key_file, enabled, scrape_ms and max_connections.\n\
+         # With a command Plimsoll starts and stops it itself, e.g.\n\
+         #   kind = \"llama-cpp\"\n\
+         #   command = [\"llama-server\", \"-m\", \"/models/a.gguf\", \"--port\", \"8080\"]\n\
+         #   context_tokens = 16384\n\
+         # and, where they help, cwd, env, autostart, order, restart, stop_s, vram_mib, parallel,\n\
+         # kv_type, gpu_layers and gpu_memory_utilization.\n",
     );
     text.push_str("\n\n# === Alert rules ===\n");
     text.push_str(
@@ -113,7 +119,7 @@ fn comment(text: &mut String, words: &str) {
 pub fn settings_md() -> String {
     let mut text = String::from(
         "# Settings\n\n\
-         Made from the table in `crates/core/src/config/table.rs`; a test keeps it true.\n\n\
+         Made from the table in `crates/core/src/config/table/`; a test keeps it true.\n\n\
          The file is `plimsoll.toml`, by default in `~/.config/plimsoll/`. Environment variables \
          override it.\n`plimsoll config get|set|validate` read and change it, and the Settings \
          page of the window edits the same file.\n\
@@ -243,7 +249,7 @@ fn property(s: &Setting) -> Value {
         Accepts::Text { max_length } => json!({ "type": "string", "maxLength": max_length }),
         Accepts::Choice(options) => json!({ "type": "string", "enum": options }),
         Accepts::Path => json!({ "type": "string" }),
-        Accepts::List { max_items } => {
+        Accepts::List { max_items, .. } => {
             json!({ "type": "array", "items": { "type": "string" }, "maxItems": max_items })
         }
     };

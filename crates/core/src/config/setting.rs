@@ -22,7 +22,18 @@ pub enum Accepts {
     Text { max_length: u32 },
     Choice(&'static [&'static str]),
     Path,
-    List { max_items: u32 },
+    List { max_items: u32, of: Items },
+}
+
+/// What the texts of a list are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Items {
+    /// `module=level` each.
+    Modules,
+    /// Words of a command.
+    Arguments,
+    /// `NAME=value` each; the values may be secrets.
+    Variables,
 }
 
 /// One setting, declared once.
@@ -94,8 +105,8 @@ impl Named {
         self.with(Accepts::Path, Constant::Text(""))
     }
 
-    pub const fn list(self, max_items: u32) -> Setting {
-        self.with(Accepts::List { max_items }, Constant::EmptyList)
+    pub const fn list(self, max_items: u32, of: Items) -> Setting {
+        self.with(Accepts::List { max_items, of }, Constant::EmptyList)
     }
 }
 
@@ -175,7 +186,7 @@ impl Accepts {
                 SettingType::Choice { options: options.iter().map(|&o| o.into()).collect() }
             }
             Accepts::Path => SettingType::Path,
-            Accepts::List { max_items } => SettingType::List { max_items },
+            Accepts::List { max_items, .. } => SettingType::List { max_items },
         }
     }
 }

@@ -151,6 +151,35 @@ pub struct ServiceEntry {
     pub scrape_ms: u32,
     /// 0: what fits this machine.
     pub max_connections: u32,
+    /// Program and arguments; empty: somebody else starts it.
+    pub command: Vec<String>,
+    /// Empty: the home folder.
+    pub cwd: String,
+    /// Each `NAME=value`, no name twice. The values may be secrets.
+    pub env: Vec<String>,
+    pub autostart: bool,
+    pub order: u32,
+    pub restart: Restart,
+    pub stop_s: u32,
+    /// 0: not known.
+    pub vram_mib: u64,
+    /// 0: the server's own; as in the next ones.
+    pub context_tokens: u32,
+    pub parallel: u32,
+    /// `default`, or one that the kind knows: see [`super::launch::kv_types`].
+    pub kv_type: String,
+    /// -1: the server's own.
+    pub gpu_layers: i32,
+    pub gpu_memory_utilization: f64,
+}
+
+/// When a command that ended by itself is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    OnFailure,
+    Always,
+    Never,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
