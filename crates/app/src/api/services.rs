@@ -14,12 +14,18 @@ pub struct ServiceId {
 }
 
 /// What is to be tried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceTest {
     /// An address, e.g. `http://127.0.0.1:8080`, or the id of a service of the configuration,
     /// which is asked with its kind and its key.
     pub target: String,
+    /// For an address: as in the configuration; empty or `auto`: found out.
+    #[serde(default)]
+    pub kind: String,
+    /// For an address: whole path of the file that holds its key; empty: it wants none.
+    #[serde(default)]
+    pub key_file: String,
 }
 
 /// Something answered. Where nothing did, or nothing that is understood, that is the fault.

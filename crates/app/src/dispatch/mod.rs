@@ -37,7 +37,7 @@ impl Host for App {
 
             C::Services(_) => answer(self.services.list()),
             C::ServiceShow(service) => answer(self.services.show(&service.id).await?),
-            C::ServiceTest(test) => answer(self.services.test(&test.target).await?),
+            C::ServiceTest(test) => answer(self.services.test(&test).await?),
 
             C::ServicesFound(_)
             | C::ServiceAccept(_)

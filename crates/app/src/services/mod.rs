@@ -20,7 +20,7 @@ use tokio::{sync::watch, task::AbortHandle};
 
 use self::wanted::Asked;
 use crate::{
-    api::{Fault, FaultCode, ServiceTested},
+    api::{Fault, FaultCode, ServiceTest, ServiceTested},
     dispatch::blocking,
     project::project,
 };
@@ -105,12 +105,12 @@ impl Services {
     }
 
     /// Tries out an address, or a service of the configuration.
-    pub async fn test(&self, target: &str) -> Result<ServiceTested, Fault> {
+    pub async fn test(&self, ask: &ServiceTest) -> Result<ServiceTested, Fault> {
         if self.simulated {
             return Err(simulated());
         }
         let config = self.config.borrow().clone();
-        trial::run(&self.fleet, &config, target).await
+        trial::run(&self.fleet, &config, ask).await
     }
 
     /// Ends the watch.

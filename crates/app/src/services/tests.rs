@@ -20,6 +20,10 @@ fn with_key(path: &Path) -> Arc<Config> {
     config(&format!("[services.x]\nurl = \"http://127.0.0.1:1\"\nkey_file = \"{path}\"\n"))
 }
 
+fn address(url: &str) -> ServiceTest {
+    ServiceTest { target: url.into(), ..ServiceTest::default() }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_renewed_is_taken_without_a_word() {
     let dir = tempfile::tempdir().unwrap();
@@ -89,10 +93,35 @@ async fn a_simulated_workstation_asks_no_real_server() {
     assert_eq!(services.list(), []);
     assert_eq!(services.show("x").await.unwrap_err().code, FaultCode::NotFound);
     for fault in [
-        services.test("http://127.0.0.1:1").await.unwrap_err(),
+        services.test(&address("http://127.0.0.1:1")).await.unwrap_err(),
         test_alone(&config.borrow().clone(), "x", true).await.unwrap_err(),
     ] {
         assert_eq!(fault.code, FaultCode::Unavailable);
         assert!(fault.message.contains("simulated"), "{fault}");
     }
+}
+
+#[tokio::test]
+async fn an_address_is_tried_with_the_kind_and_the_key_that_it_would_be_watched_with() {
+    let config = config("");
+    let (_tell, config) = watch::channel(config);
+    let services = Services::start(Parts {
+        config,
+        clock: Arc::new(ManualClock::at(0)),
+        record: Arc::new(Nowhere),
+        processes: watch::channel(Arc::default()).1,
+        simulated: false,
+    })
+    .await
+    .unwrap();
+    let with = |kind: &str, key_file: &str| ServiceTest {
+        kind: kind.into(),
+        key_file: key_file.into(),
+        ..address("http://127.0.0.1:1")
+    };
+    let kind = services.test(&with("lama", "")).await.unwrap_err();
+    assert!(kind.message.contains("\"lama\"") && kind.hint.unwrap().contains("llama-cpp"));
+    let key = services.test(&with("auto", "/nowhere/key")).await.unwrap_err();
+    assert!(key.message.contains("/nowhere/key"), "{key}");
+    services.stop();
 }

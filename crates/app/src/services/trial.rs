@@ -6,14 +6,16 @@ use plimsoll_core::{clock::SystemClock, config::Config, record::Nowhere};
 use plimsoll_services::{
     adapter::Condition,
     adapters,
+    client::Secret,
     fleet::{self, Fleet, Pace, Tested, Wanted, Watched},
+    kind::ServiceKind,
     service::{Origin, ServiceState},
 };
 use tokio::sync::watch;
 
 use super::{client, no_such, wanted};
 use crate::{
-    api::{Fault, FaultCode, ServiceTested},
+    api::{Fault, FaultCode, ServiceTest, ServiceTested},
     dispatch::blocking,
 };
 
@@ -36,37 +38,35 @@ pub async fn test_alone(
         processes: watch::channel(Arc::default()).1,
         pace: watch::channel(Pace::default()).1,
     });
-    run(&fleet, config, target).await
+    run(&fleet, config, &ServiceTest { target: target.into(), ..ServiceTest::default() }).await
 }
 
 /// Asks once, as it would be asked if it were watched.
 pub(super) async fn run(
     fleet: &Fleet,
     config: &Arc<Config>,
-    target: &str,
+    ask: &ServiceTest,
 ) -> Result<ServiceTested, Fault> {
-    let watched = meant(config, target.trim()).await?;
+    let watched = meant(config, ask).await?;
     let tested = fleet.test(&watched).await?;
     Ok(told(watched.url, tested))
 }
 
 /// The service of that id, or one at that address.
-async fn meant(config: &Arc<Config>, target: &str) -> Result<Watched, Fault> {
+async fn meant(config: &Arc<Config>, ask: &ServiceTest) -> Result<Watched, Fault> {
+    let target = ask.target.trim();
     if let Some(entry) = config.services.entries.get(target) {
-        let of = entry.clone();
-        let key = blocking(move || wanted::read_key(&of))
-            .await?
-            .map_err(|why| Fault::new(FaultCode::Invalid, why))?;
+        let key = key_in(entry.key_file.clone()).await?;
         return Ok(Watched { key, ..wanted::watched_of(config, target, entry) });
     }
     if target.contains("://") {
         return Ok(Watched {
             id: "test".into(),
             name: target.into(),
-            kind: None,
+            kind: kind_named(ask.kind.trim())?,
             url: target.into(),
             origin: Origin::Configured,
-            key: None,
+            key: key_in(ask.key_file.trim().to_owned()).await?,
             cadence: None,
             pace: Pace::default().tick,
             bounds: wanted::bounds(config),
@@ -78,6 +78,24 @@ async fn meant(config: &Arc<Config>, target: &str) -> Result<Watched, Fault> {
             .hint(format!("Did you mean http://{}?", target.trim_start_matches('/'))));
     }
     Err(no_such(target, config.services.entries.keys().map(String::as_str)))
+}
+
+async fn key_in(file: String) -> Result<Option<Secret>, Fault> {
+    blocking(move || wanted::read_key(&file))
+        .await?
+        .map_err(|why| Fault::new(FaultCode::Invalid, why))
+}
+
+/// `None` where it is to be found out.
+fn kind_named(name: &str) -> Result<Option<ServiceKind>, Fault> {
+    match ServiceKind::named(name) {
+        None if !matches!(name, "" | "auto") => {
+            let names: Vec<_> = ServiceKind::ALL.iter().map(|kind| kind.name()).collect();
+            Err(Fault::new(FaultCode::Invalid, format!("There is no kind of service {name:?}."))
+                .hint(format!("There are: auto, {}.", names.join(", "))))
+        }
+        kind => Ok(kind),
+    }
 }
 
 fn told(url: String, tested: Tested) -> ServiceTested {

@@ -29,7 +29,7 @@ impl Asked {
         let mut keyless = BTreeMap::new();
         let mut watched = Vec::new();
         for (id, entry) in &config.services.entries {
-            let key = read_key(entry).unwrap_or_else(|why| {
+            let key = read_key(&entry.key_file).unwrap_or_else(|why| {
                 keyless.insert(id.clone(), why);
                 None
             });
@@ -76,12 +76,12 @@ fn is_key(text: &str) -> bool {
         && !text.lines().any(|line| line.contains(char::is_control))
 }
 
-/// The key of a service; `None` where it wants none. Blocks.
-pub fn read_key(entry: &ServiceEntry) -> Result<Option<Secret>, String> {
-    if entry.key_file.is_empty() {
+/// The key of a service; `None` where it wants none and names no file. Blocks.
+pub fn read_key(file: &str) -> Result<Option<Secret>, String> {
+    if file.is_empty() {
         return Ok(None);
     }
-    let path = Path::new(&entry.key_file);
+    let path = Path::new(file);
     let cannot = |why: &dyn std::fmt::Display| {
         format!("Its key file {} cannot be used: {why}.", path.display())
     };

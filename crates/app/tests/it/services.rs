@@ -147,7 +147,7 @@ async fn an_address_is_tried_out_and_said_in_words() {
     let data_dir = Some(dir.path().to_path_buf());
     let session = Session::start(Options { data_dir, ..Options::default() }).await.unwrap();
     let test = async |target: &str| {
-        let test = ServiceTest { target: target.into() };
+        let test = ServiceTest { target: target.into(), ..ServiceTest::default() };
         session.call::<ServiceTested>(Command::ServiceTest(test)).await
     };
     let url = format!("http://127.0.0.1:{}", web.port);

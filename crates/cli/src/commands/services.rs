@@ -71,7 +71,10 @@ async fn shown(session: &Session, id: &str) -> Result<Service, plimsoll_app::api
 
 async fn test(global: &Global, target: String) -> Outcome {
     let tested: ServiceTested = match attach(global).await? {
-        Some(session) => session.call(Command::ServiceTest(ServiceTest { target })).await?,
+        Some(session) => {
+            let test = ServiceTest { target, ..ServiceTest::default() };
+            session.call(Command::ServiceTest(test)).await?
+        },
         None => offline::test_service(&options(global), &target).await?,
     };
     if global.json {

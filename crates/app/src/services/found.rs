@@ -1,0 +1,368 @@
+//! What was found by itself, and what a person said of it: proposed once, kept when
+//! accepted, never forgotten because it is down.
+//!
+//! [`Known`] decides; here it is kept on disk, told to the history, and handed on to
+//! those who watch and show.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use plimsoll_core::{
+    clock::Clock,
+    config::{Accept, Config},
+    mark::{Mark, MarkKind},
+    record::Record,
+};
+use plimsoll_history::State;
+use plimsoll_services::{
+    discovery::{Entry, Event, Finds, Known, KnownError, Manner, Sighting, Verdict, local_port},
+    fleet::{MAX_SERVICES, Proposed},
+};
+use tokio::sync::watch;
+
+use crate::api::{Done, Fault, FaultCode, IgnoredService};
+
+/// Where it stands in `state.db`.
+const KEY: &str = "services.found";
+/// What could not be read stands there, for a person who wants it back.
+const DAMAGED: &str = "services.found.damaged";
+
+/// What others make of it: whenever it changes, they are told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Offers {
+    /// To be watched, up or down.
+    pub accepted: Vec<Entry>,
+    /// There now, and waiting for a person's word.
+    pub proposed: Vec<Proposed>,
+    pub ignored: Vec<IgnoredService>,
+}
+
+/// All that was found.
+pub struct Found {
+    known: Mutex<Known>,
+    /// Whether something waits to be saved. Held while it is written: an older text
+    /// must not come last.
+    unsaved: tokio::sync::Mutex<bool>,
+    state: Arc<State>,
+    clock: Arc<dyn Clock>,
+    /// Takes the marks.
+    record: Arc<dyn Record>,
+    offers: watch::Sender<Arc<Offers>>,
+}
+
+// === impl Offers ===
+
+impl Offers {
+    fn of(known: &Known) -> Self {
+        let ignored = known.entries().iter().filter(|entry| entry.verdict == Verdict::Ignored);
+        Self {
+            accepted: known.accepted().cloned().collect(),
+            proposed: known.proposals(),
+            ignored: ignored
+                .map(|entry| IgnoredService {
+                    id: entry.id.clone(),
+                    name: entry.name.clone(),
+                    kind: entry.signature.kind,
+                    url: entry.url.clone(),
+                    live: known.is_live(&entry.id),
+                })
+                .collect(),
+        }
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    /// What an earlier run kept. What cannot be read of it begins anew: nothing of it is
+    /// worth a Plimsoll that does not start.
+    pub async fn load(state: Arc<State>, clock: Arc<dyn Clock>, record: Arc<dyn Record>) -> Self {
+        let text = state.kept(KEY).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "services that were found before could not be read");
+            None
+        });
+        let known = match text.as_deref().map(read) {
+            None => Known::default(),
+            Some(Ok(known)) => known,
+            Some(Err(error)) => {
+                tracing::warn!(
+                    %error,
+                    "services that were found before are not readable, and are found anew"
+                );
+                if let Err(error) = state.keep(DAMAGED, text.as_deref().unwrap_or_default()).await {
+                    tracing::warn!(%error, "and could not be set aside");
+                }
+                Known::default()
+            }
+        };
+        let offers = watch::Sender::new(Arc::new(Offers::of(&known)));
+        let known = Mutex::new(known);
+        Self { known, unsaved: tokio::sync::Mutex::new(false), state, clock, record, offers }
+    }
+
+    /// What is offered, now and whenever that changes.
+    pub fn offers(&self) -> watch::Receiver<Arc<Offers>> {
+        self.offers.subscribe()
+    }
+
+    pub fn entry(&self, id: &str) -> Option<Entry> {
+        self.known().entry(id).cloned()
+    }
+
+    /// The one that was seen last at that address.
+    pub fn at(&self, url: &str) -> Option<Entry> {
+        self.known().entries().iter().find(|entry| same_place(&entry.url, url)).cloned()
+    }
+
+    pub fn ids(&self) -> BTreeSet<String> {
+        self.known().entries().iter().map(|entry| entry.id.clone()).collect()
+    }
+
+    /// Takes in what is there now. Answers the ids of those that were never seen before
+    /// and wait for a person's word.
+    pub async fn see(&self, finds: &Finds, config: &Config) -> Vec<String> {
+        let manner = Manner {
+            accept: config.services.accept == Accept::Always,
+            taken: config.services.entries.keys().cloned().collect(),
+        };
+        // The search may not have heard yet what the configuration names by now.
+        let left_out = left_out(config);
+        let is_free = |s: &&Sighting| !left_out.contains(&s.candidate.key.port);
+        let sightings: Vec<Sighting> = finds.sightings.iter().filter(is_free).cloned().collect();
+        let now_ms = self.clock.now().wall_ms;
+        let seen = self.known().see(&sightings, &finds.undecided, &manner, now_ms);
+        self.publish();
+        let mut proposed = Vec::new();
+        for event in seen.events {
+            self.tell(&event);
+            if let Event::Found { id } = event {
+                proposed.push(id);
+            }
+        }
+        if seen.changed || *self.unsaved.lock().await {
+            // It is tried again with whatever is seen next.
+            let _ = self.save().await;
+        }
+        proposed
+    }
+
+    /// What the configuration names is its own from now on.
+    pub async fn give_way(&self, config: &Config) {
+        let entries = &config.services.entries;
+        let named = |entry: &&Entry| {
+            entries.contains_key(&entry.id)
+                || entries.values().any(|of| same_place(&of.url, &entry.url))
+        };
+        let mut known = self.known();
+        let gone: Vec<String> =
+            known.entries().iter().filter(named).map(|entry| entry.id.clone()).collect();
+        for id in &gone {
+            // It was there a moment ago.
+            let _ = known.forget(id);
+        }
+        drop(known);
+        if !gone.is_empty() {
+            self.publish();
+            let _ = self.save().await;
+        }
+    }
+
+    /// Watches one from now on.
+    pub async fn accept(&self, config: &Config, id: &str) -> Result<Done, Fault> {
+        let entry = self.found(config, id)?;
+        let named = config.services.entries.len();
+        let room = named + self.known().accepted().count() < MAX_SERVICES;
+        if entry.verdict != Verdict::Accepted && !room {
+            return Err(full());
+        }
+        if !self.judge(id, Verdict::Accepted).await? {
+            return Ok(done(format!("{} is watched already.", told(&entry))));
+        }
+        let words = format!("{} is watched from now on", told(&entry));
+        self.mark(id, words.clone());
+        Ok(done(words + "."))
+    }
+
+    /// Proposes one no more.
+    pub async fn ignore(&self, config: &Config, id: &str) -> Result<Done, Fault> {
+        let entry = self.found(config, id)?;
+        let changed = self.judge(id, Verdict::Ignored).await?;
+        let told = told(&entry);
+        Ok(done(match entry.verdict {
+            Verdict::Accepted if changed => format!("{told} is watched and proposed no more."),
+            _ => format!("{told} is not proposed any more."),
+        }))
+    }
+
+    /// Proposes one again that was ignored.
+    pub async fn restore(&self, config: &Config, id: &str) -> Result<Done, Fault> {
+        let entry = self.found(config, id)?;
+        if entry.verdict == Verdict::Accepted {
+            return Err(Fault::new(FaultCode::Conflict, format!("{} is watched.", told(&entry)))
+                .hint("To let it go is `services remove`; it is proposed again then."));
+        }
+        self.judge(id, Verdict::Proposed).await?;
+        Ok(done(format!("{} is proposed again while it is there.", told(&entry))))
+    }
+
+    /// Watches an accepted one no more. One that is not accepted has nothing to remove.
+    pub async fn let_go(&self, id: &str) -> Result<String, Fault> {
+        let Some(entry) = self.entry(id) else { return Err(self.no_such(id)) };
+        let told = told(&entry);
+        match entry.verdict {
+            Verdict::Accepted => {
+                self.judge(id, Verdict::Proposed).await?;
+                let words = format!("{told} is watched no more");
+                self.mark(id, words.clone());
+                Ok(format!("{words}. It is proposed again while it is there."))
+            }
+            Verdict::Proposed => Err(Fault::new(
+                FaultCode::Conflict,
+                format!("{told} was found and is only proposed: there is nothing to remove."),
+            )
+            .hint(format!("`plimsoll services ignore {id}` proposes it no more."))),
+            Verdict::Ignored => Err(Fault::new(
+                FaultCode::Conflict,
+                format!("{told} is ignored already: there is nothing to remove."),
+            )),
+        }
+    }
+
+    fn found(&self, config: &Config, id: &str) -> Result<Entry, Fault> {
+        if config.services.entries.contains_key(id) {
+            return Err(Fault::new(
+                FaultCode::Conflict,
+                format!("The service {id} stands in the configuration: it was not found by itself."),
+            )
+            .hint(format!("`plimsoll services remove {id}` takes it out.")));
+        }
+        self.entry(id).ok_or_else(|| self.no_such(id))
+    }
+
+    fn no_such(&self, id: &str) -> Fault {
+        let ids: Vec<String> = self.ids().into_iter().collect();
+        let hint = match &ids[..] {
+            [] => "None was found so far: `plimsoll services add URL` names one.".into(),
+            ids => format!("There are: {}.", ids.join(", ")),
+        };
+        Fault::new(FaultCode::NotFound, format!("There is no service {id:?} that was found."))
+            .hint(hint)
+    }
+
+    async fn judge(&self, id: &str, verdict: Verdict) -> Result<bool, Fault> {
+        let judged = self.known().judge(id, verdict);
+        let changed = judged.map_err(|error| match error {
+            KnownError::NoSuch(id) => self.no_such(&id),
+            KnownError::Full => full(),
+        })?;
+        if changed {
+            self.publish();
+            self.save().await.map_err(|error| {
+                Fault::new(
+                    FaultCode::Unavailable,
+                    format!("This holds until Plimsoll ends, and could not be kept: {error}."),
+                )
+                .hint("Look at the disk of the data folder; it is tried again by and by.")
+            })?;
+        }
+        Ok(changed)
+    }
+
+    async fn save(&self) -> Result<(), plimsoll_history::ReadError> {
+        let mut unsaved = self.unsaved.lock().await;
+        let text = serde_json::to_string(&*self.known()).unwrap_or_default();
+        let saved = self.state.keep(KEY, &text).await;
+        if let Err(error) = &saved
+            && !*unsaved
+        {
+            tracing::warn!(%error, "services that were found could not be kept");
+        }
+        *unsaved = saved.is_err();
+        saved
+    }
+
+    fn publish(&self) {
+        let offers = Offers::of(&self.known());
+        self.offers.send_if_modified(|now| {
+            let changed = **now != offers;
+            if changed {
+                *now = Arc::new(offers);
+            }
+            changed
+        });
+    }
+
+    fn tell(&self, event: &Event) {
+        let (Event::Found { id } | Event::Accepted { id } | Event::Moved { id, .. }) = event;
+        let Some(entry) = self.entry(id) else { return };
+        let words = match event {
+            Event::Found { .. } => format!("{} was found", told(&entry)),
+            Event::Accepted { .. } => format!("{} was found and is watched", told(&entry)),
+            Event::Moved { from, to, .. } => format!("{} moved from {from} to {to}", entry.name),
+        };
+        self.mark(id, words);
+    }
+
+    fn mark(&self, id: &str, title: String) {
+        tracing::info!(service = %id, "{title}");
+        let mut mark = Mark::new(self.clock.now().wall_ms, MarkKind::Service, title);
+        mark.subject = Some(id.to_owned());
+        mark.reference = Some(format!("service:{id}"));
+        self.record.mark(mark);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was found by an earlier run, where nobody runs; nothing is made or changed.
+pub async fn peek(folder: &std::path::Path) -> Known {
+    match State::peek(folder, KEY).await {
+        Ok(text) => text.as_deref().and_then(|text| read(text).ok()).unwrap_or_default(),
+        Err(error) => {
+            tracing::debug!(%error, "services that were found could not be read");
+            Known::default()
+        }
+    }
+}
+
+fn read(text: &str) -> Result<Known, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+/// Ports of this machine that the configuration names.
+pub fn left_out(config: &Config) -> BTreeSet<u16> {
+    config.services.entries.values().filter_map(|entry| local_port(&entry.url)).collect()
+}
+
+/// Whether two addresses lead to one listener.
+pub fn same_place(a: &str, b: &str) -> bool {
+    let plain = |url: &str| url.trim().trim_end_matches('/').to_owned();
+    let ports = (local_port(a), local_port(b));
+    plain(a) == plain(b) || ports.0.is_some() && ports.0 == ports.1
+}
+
+/// Its name and where it is; the kind, where the name does not say it.
+pub fn told(entry: &Entry) -> String {
+    let kind = entry.signature.kind.label();
+    if entry.name.contains(kind) {
+        format!("{} at {}", entry.name, entry.url)
+    } else {
+        format!("{} ({kind} at {})", entry.name, entry.url)
+    }
+}
+
+fn full() -> Fault {
+    Fault::new(FaultCode::Conflict, format!("{MAX_SERVICES} services are watched already."))
+        .hint("Remove one first: `plimsoll services remove ID`.")
+}
+
+fn done(message: String) -> Done {
+    Done { message }
+}
+
+#[cfg(test)]
+mod tests;
