@@ -1,6 +1,6 @@
 // Invented data for `npm run dev`: one workstation, the same on every start.
 // Variants by address: `?fake=nogpu`, `?fake=empty`, `?fake=alarm`, `?fake=trouble`, `?fake=ailing`,
-// `?fake=first`, `?fake=down`.
+// `?fake=first`, `?fake=down`, and of the services `?fake=found`, `?fake=unsought`, `?fake=slow`.
 
 import type { Answer, LiveValue, SeriesInfo, SettingState, SettingValue } from '../../bindings';
 import { fakeHost, type FakeHost, type Handlers } from '../fake';
@@ -9,7 +9,7 @@ import { about, status } from './machine';
 import { processAnswers } from './processes';
 import { alarm, marks, rules } from './rules';
 import { answer, catalogue } from './series';
-import { serviceMarks, serviceSeries, servicesOf } from './services';
+import { serviceAnswers, serviceMarks, serviceSeries } from './services';
 
 /** The settings that every page reads. */
 function settings(theme: string): SettingState[] {
@@ -81,7 +81,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
           }
         : { basis: 'none', kwh: null, cost: null, currency: 'EUR', covered: 0 },
     ...processAnswers(gpu, start),
-    services: () => (empty ? [] : servicesOf(lately)),
+    ...serviceAnswers({ ...lately, variant, emit: (live) => made.emit(live) }),
     ...(empty && {
       processes: () => ({ at_ms: 0, interval_ms: 5000, processes: [], vram_unknown: null }),
     }),
@@ -113,7 +113,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
       };
     }
   }
-  return fakeHost(handlers, (fake) => {
+  const made = fakeHost(handlers, (fake) => {
     if (variant === 'down') {
       fake.link(false);
       return () => undefined;
@@ -128,6 +128,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
             .filter((s) => n % (s.cadence / 1000) === 0 && wanted.some((w) => s.metric.startsWith(w)))
             .map((s) => ({ metric: s.metric, subject: s.subject, value: s.at(now) }));
       fake.emit({ event: 'tick', at_ms: now, values });
+      if (!empty) fake.emit({ event: 'services', at_ms: now });
       if (n % 5 === 0) fake.emit({ event: 'processes', at_ms: now });
       n += 1;
     };
@@ -135,4 +136,5 @@ export function devHost(search = location.search, more: (now: number) => Handler
     queueMicrotask(tick);
     return () => clearInterval(timer);
   });
+  return made;
 }

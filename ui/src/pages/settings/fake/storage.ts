@@ -62,7 +62,6 @@ export function storageAnswers(now: number, search: string): Handlers {
     'storage.move': () => ({ job: 4 }),
     'storage.restore': () => ({ message: 'The backup is whole; it takes its place at the next start' }),
     'storage.delete': () => ({ message: 'Deleted 31,204 chunks' }),
-    'jobs.cancel': () => ({ message: '' }),
   };
 }
 
@@ -80,7 +79,9 @@ export function furnishJobs(fake: FakeHost, search: string): void {
       else tell('done', '1.8 GiB copied');
       if (share >= 1 || (fails && share > 0.5)) clearInterval(timer);
     }, 200);
-    fake.handlers['jobs.cancel'] = () => {
+    const others = fake.handlers['jobs.cancel'];
+    fake.handlers['jobs.cancel'] = (ask) => {
+      if (ask.job !== job && others) return others(ask);
       clearInterval(timer);
       tell('cancelled', 'Nothing was changed');
       return { message: '' };

@@ -1,0 +1,2 @@
+export { serviceMarks, serviceSeries, type Lately } from './series';
+export { serviceAnswers } from './world';
