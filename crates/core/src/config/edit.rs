@@ -1,15 +1,19 @@
 //! Changing single settings in a person's text, keeping its comments and order.
 
-use toml_edit::{Document, DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
-use super::wire::{Change, SettingValue};
+use super::{
+    remove::unset,
+    wire::{Change, SettingValue},
+};
 
 /// The text is no TOML, or a key leads through something that is no table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct EditError(pub String);
 
-/// The text with the changes made, in order. Keys and values are not judged here.
+/// The text with the changes made, in order. Keys and values are not judged here. A change
+/// without a value may name a whole table, such as `services.llama`.
 pub fn edit(text: &str, changes: &[Change]) -> Result<String, EditError> {
     // toml_edit writes plain line ends; a file from Windows keeps its own.
     let crlf = text.contains("\r\n");
@@ -27,9 +31,11 @@ pub fn edit(text: &str, changes: &[Change]) -> Result<String, EditError> {
 }
 
 fn parsed(text: &str) -> Result<DocumentMut, EditError> {
-    text.parse().map_err(|_| {
-        EditError("The file is not TOML as it is now; mend it before changing a setting.".into())
-    })
+    text.parse().map_err(|_| no_toml())
+}
+
+pub(super) fn no_toml() -> EditError {
+    EditError("The file is not TOML as it is now; mend it before changing a setting.".into())
 }
 
 fn set(text: &str, key: &str, value: &SettingValue) -> Result<String, EditError> {
@@ -85,54 +91,6 @@ fn appended_last(text: &str, edited: &mut DocumentMut) -> Option<String> {
     Some(format!("{kept}{space}{}", added.trim_start()))
 }
 
-/// Takes a key's line out; a comment on that line stays as a line of its own.
-fn unset(text: &str, key: &str) -> Result<String, EditError> {
-    let document = Document::parse(text).map_err(|_| {
-        EditError("The file is not TOML as it is now; mend it before changing a setting.".into())
-    })?;
-    let parts: Vec<&str> = key.split('.').collect();
-    let Some((last, groups)) = parts.split_last() else { return Ok(text.into()) };
-    let mut table: &dyn TableLike = document.as_table();
-    let mut inline = false;
-    for group in groups {
-        let Some(item) = table.get(group) else { return Ok(text.into()) };
-        inline |= item.is_inline_table() && !item.as_table_like().is_some_and(TableLike::is_dotted);
-        let Some(next) = item.as_table_like() else { return Ok(text.into()) };
-        table = next;
-    }
-    let Some((found, item)) = table.get_key_value(last) else { return Ok(text.into()) };
-    if let (Some(start), Some(end), false) = (found.span(), item.span(), inline)
-        && item.is_value()
-    {
-        return Ok(without_line(text, start.start, end.end));
-    }
-    let mut document = document.into_mut();
-    let mut table: &mut dyn TableLike = document.as_table_mut();
-    for group in groups {
-        match table.get_mut(group).and_then(Item::as_table_like_mut) {
-            Some(next) => table = next,
-            None => return Ok(text.into()),
-        }
-    }
-    table.remove(last);
-    Ok(document.to_string())
-}
-
-fn without_line(text: &str, key_start: usize, value_end: usize) -> String {
-    let start = text[..key_start].rfind('\n').map_or(0, |i| i + 1);
-    let end = text[value_end..].find('\n').map_or(text.len(), |i| value_end + i + 1);
-    let comment = text[value_end..end].trim();
-    let indent = &text[start..start + (text[start..].len() - text[start..].trim_start().len())];
-    let mut kept = text[..start].to_string();
-    if comment.starts_with('#') {
-        kept.push_str(indent.trim_matches('\n'));
-        kept.push_str(comment);
-        kept.push_str(if text[value_end..end].ends_with("\r\n") { "\r\n" } else { "\n" });
-    }
-    kept.push_str(&text[end..]);
-    kept
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,10 +101,6 @@ mod tests {
 
     fn with(text: &str, key: &str, value: i64) -> String {
         edit(text, &[change(key, Some(SettingValue::Integer(value)))]).unwrap()
-    }
-
-    fn without(text: &str, key: &str) -> String {
-        edit(text, &[change(key, None)]).unwrap()
     }
 
     const MINE: &str = "\
@@ -204,22 +158,6 @@ keep.raw_hours = 24
             with("# x\r\n[log]\r\nfiles = 2\r\n", "log.file_mib", 6),
             "# x\r\n[log]\r\nfiles = 2\r\nfile_mib = 6\r\n"
         );
-    }
-
-    #[test]
-    fn taking_a_key_out_keeps_every_comment() {
-        assert_eq!(
-            without(MINE, "history.max_mib"),
-            MINE.replace("max_mib = 1024     # half", "# half")
-        );
-        assert_eq!(without(MINE, "window.theme"), MINE.replace("theme = \"dark\"\n", ""));
-        assert_eq!(
-            without(MINE, "history.keep.raw_hours"),
-            MINE.replace("keep.raw_hours = 24\n", "")
-        );
-        assert_eq!(without(MINE, "log.level"), MINE);
-        let inline = "history = { max_mib = 64, checkpoint_s = 3 } # x\n";
-        assert_eq!(without(inline, "history.max_mib"), "history = { checkpoint_s = 3 } # x\n");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod load;
 pub mod nearest;
 pub mod parse;
 mod place;
+mod remove;
 pub mod renamed;
 pub mod render;
 mod rule_checks;

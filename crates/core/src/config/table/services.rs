@@ -32,8 +32,7 @@ pub(super) const ENTRIES: &[Setting] = &[
         "services.discover",
         "Look for services",
         "Whether services on this machine are looked for by themselves: programs that listen on a \
-         port are asked once what they speak. Nothing is loaded or woken by it. Not in force yet: \
-         this version watches the services that are configured.",
+         port are asked once what they speak. Nothing is loaded or woken by it.",
     )
     .switch(true),
     named(
@@ -41,8 +40,7 @@ pub(super) const ENTRIES: &[Setting] = &[
         "services.accept",
         "Services that were found",
         "What is done with a service that was found: ask shows it and waits for a word, always \
-         watches it at once. Not in force yet, as nothing is looked for."
-        ,
+         watches it at once.",
     )
     .choice("ask", &["ask", "always"])
     .choices("ask", "always"),
