@@ -7,9 +7,12 @@ use sqlx::{Row as _, SqliteConnection};
 use tokio::sync::Mutex;
 
 use crate::{
-    db::STATE,
+    db::{self, Found, STATE},
     error::{OpenError, ReadError},
 };
+
+/// Version of the schema that first had the table `kept`.
+const FIRST_KEPT: u32 = 2;
 
 /// A revision of the configuration, as it was put in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,11 +176,20 @@ impl State {
     }
 
     pub async fn kept(&self, key: &str) -> Result<Option<String>, ReadError> {
-        let row = sqlx::query("SELECT value FROM kept WHERE key = ?")
-            .bind(key)
-            .fetch_optional(&mut *self.connection.lock().await)
-            .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        kept(&mut *self.connection.lock().await, key).await
+    }
+
+    /// What is kept in a folder that nobody uses now. Makes and changes nothing; `None`
+    /// where there is nothing, or only an older Plimsoll's.
+    pub async fn peek(folder: &Path, key: &str) -> Result<Option<String>, ReadError> {
+        let path = STATE.path(folder);
+        if !matches!(STATE.look_at(&path)?, Found::Ours(version) if version >= FIRST_KEPT) {
+            return Ok(None);
+        }
+        let mut connection = STATE.reader(&path).await?;
+        let value = kept(&mut connection, key).await;
+        db::close(connection).await;
+        value
     }
 
     /// Writes a complete copy to `path`, which must not exist.
@@ -191,8 +203,14 @@ impl State {
 
     /// Leaves one complete file behind.
     pub async fn close(self) {
-        crate::db::close(self.connection.into_inner()).await;
+        db::close(self.connection.into_inner()).await;
     }
+}
+
+async fn kept(connection: &mut SqliteConnection, key: &str) -> Result<Option<String>, ReadError> {
+    let row = sqlx::query("SELECT value FROM kept WHERE key = ?");
+    let row = row.bind(key).fetch_optional(connection).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
 fn revision_of(row: &sqlx::sqlite::SqliteRow) -> Result<StoredRevision, ReadError> {
@@ -214,6 +232,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_is_there_after_the_next_start() {
         let folder = tempfile::tempdir().unwrap();
+        assert_eq!(State::peek(folder.path(), "gone").await.unwrap(), None);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "who looks makes nothing");
         let state = State::open(folder.path()).await.unwrap();
         state.remember("explore.metrics", Some("[1,2]")).await.unwrap();
         state.remember("gone", Some("1")).await.unwrap();
@@ -238,6 +258,8 @@ mod tests {
         };
         state.set_alert(&alert).await.unwrap();
         drop(state); // no orderly close: the disk already has it
+        let peeked = State::peek(folder.path(), "gone").await.unwrap();
+        assert_eq!(peeked.as_deref(), Some("[3]"));
 
         let state = State::open(folder.path()).await.unwrap();
         assert_eq!(state.recall("explore.metrics").await.unwrap().as_deref(), Some("[1,2]"));
