@@ -174,4 +174,25 @@ mod tests {
         assert_eq!(waiting.recv().await, Some(tick(2000)));
         assert_eq!(listener.missed, 0);
     }
+
+    #[tokio::test]
+    async fn a_page_that_does_not_listen_any_more_is_sent_nothing() {
+        let listeners = Listeners::default();
+        let (queue, mut waiting) = mpsc::channel(QUEUE);
+        let feeding = tokio::spawn(std::future::pending::<()>()).abort_handle();
+        listeners.replace(Some(Listener { channel: 2, queue, missed: 0, feeding }));
+        listeners.wanted.send_replace(vec!["cpu.".into()]);
+        // Of a listener from before: the page listens anew, and goes on hearing.
+        listeners.end(1);
+        listeners.tell(Live::Services { at_ms: 1 });
+        assert_eq!(waiting.recv().await, Some(Live::Services { at_ms: 1 }));
+
+        // A window that is hidden ends it; nothing is queued for it, and no metric is asked for.
+        listeners.end(2);
+        for at_ms in 2..100 {
+            listeners.tell(Live::Services { at_ms });
+        }
+        assert_eq!(waiting.recv().await, None);
+        assert_eq!(*listeners.wanted().borrow(), Vec::<String>::new());
+    }
 }

@@ -1,6 +1,6 @@
 // Processes by what a person would call them: the service, else the container, else the program.
 
-import type { Process } from './bindings';
+import type { Process, Service } from './bindings';
 
 export type GroupKind = 'service' | 'container' | 'program' | 'own';
 
@@ -48,6 +48,15 @@ export function groupAll(processes: readonly Process[]): Group[] {
 
 function plus(a: number | null, b: number | null): number | null {
   return b === null ? a : (a ?? 0) + b;
+}
+
+/** Whose a process is, by pid. One that two services name belongs to the first: nothing is counted twice. */
+export function claims(services: readonly Service[]): Map<number, string> {
+  const owner = new Map<number, string>();
+  for (const service of services) {
+    for (const pid of service.holder?.pids ?? []) if (!owner.has(pid)) owner.set(pid, service.id);
+  }
+  return owner;
 }
 
 export interface Holder {

@@ -26,14 +26,19 @@ export function tauriHost(): Host {
       channel.onmessage = (live) => {
         if (!ended) event(live);
       };
-      invoke('subscribe', { metrics, channel }).then(
+      const begun = invoke('subscribe', { metrics, channel }).then(
         () => !ended && connected?.(true),
         () => !ended && connected?.(false),
       );
       return () => {
         ended = true;
-        // A newer subscription has replaced this one already; ending it here would end that one.
-        if (mine === newest) void invoke('unsubscribe', { id: channel.id }).catch(() => undefined);
+        // Not before it began: what is ended first begins afterwards, and a hidden window would be
+        // sent every tick. A newer subscription replaces this one by itself.
+        void begun
+          .then(() => {
+            if (mine === newest) return invoke('unsubscribe', { id: channel.id });
+          })
+          .catch(() => undefined);
       };
     },
 

@@ -25,6 +25,7 @@ class LiveHub {
   #patience: ReturnType<typeof setTimeout> | undefined;
   #wants = new Map<symbol, readonly string[]>();
   #listeners = new Set<Listener>();
+  #onSeen = new Set<() => void>();
   #close: (() => void) | null = null;
   #asked: string | null = null;
   #scheduled = false;
@@ -36,8 +37,10 @@ class LiveHub {
   start(): () => void {
     this.#started = true;
     const seen = () => {
+      const before = this.visible;
       this.visible = document.visibilityState !== 'hidden';
       this.#schedule();
+      if (this.visible && !before) for (const listener of [...this.#onSeen]) listener();
     };
     document.addEventListener('visibilitychange', seen);
     seen();
@@ -63,6 +66,12 @@ class LiveHub {
   on(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Hears that the window is seen again: what changed meanwhile was told to nobody. */
+  onSeen(listener: () => void): () => void {
+    this.#onSeen.add(listener);
+    return () => this.#onSeen.delete(listener);
   }
 
   /**

@@ -1,5 +1,6 @@
-// The services and how they are. Read again with the ticks while their page is
-// open, and every few seconds for the count in the rail.
+// The services and how they are. Read again when Plimsoll says that they changed: at once
+// while a page shows them, every few seconds for the count in the rail. A window that
+// nobody sees hears of no change, and asks when it is seen again.
 
 import type { Fault, Service } from '../bindings';
 import { call, toFault } from '../host';
@@ -9,7 +10,7 @@ import { range } from './range.svelte';
 /** Between two readings: for the page, and for the rail. */
 const OFTEN_MS = 1000;
 const SELDOM_MS = 5000;
-/** Ticks come a little early or late. */
+/** Word of a change comes a little early or late. */
 const SLACK_MS = 200;
 
 export interface ServicesView {
@@ -21,44 +22,65 @@ export interface ServicesView {
 class Services {
   view = $state.raw<ServicesView | null>(null);
   fault = $state.raw<Fault | null>(null);
-  /** Those that a person should look at: a server that loads is well. */
+  /** Those that a person should look at: a server that loads is well, and one that was stopped is meant to be. */
   unwell = $derived(
-    (this.view?.services ?? []).filter((s) => s.state === 'degraded' || s.state === 'down').length,
+    (this.view?.services ?? []).filter(
+      (s) => s.state === 'degraded' || (s.state === 'down' && s.run?.state !== 'stopped'),
+    ).length,
   );
   #users = 0;
   #often = 0;
   #off: (() => void) | undefined;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #later: ReturnType<typeof setTimeout> | undefined;
   #asking = false;
+  #again = false;
   #asked = 0;
 
   /** Keeps them fresh until the answer is called; `often` while they are looked at. */
   use(often = false): () => void {
     if (often) this.#often += 1;
     if (this.#users++ === 0) {
-      this.#off = live.on((event) => {
-        if (event.event === 'tick' || event.event === 'services') this.#due();
-        else if (event.event === 'missed') void this.refresh();
-      });
-      // Without ticks (recording stopped, connection broken) they are read all the same.
-      this.#timer = setInterval(() => live.visible && this.#due(), SELDOM_MS);
+      const offs = [
+        live.on((event) => {
+          if (event.event === 'services') this.#due();
+          else if (event.event === 'missed') this.#now();
+        }),
+        live.onSeen(() => this.#now()),
+      ];
+      // Where the stream is broken nobody says a change.
+      const timer = setInterval(() => !live.connected && this.#due(), SELDOM_MS);
+      this.#off = () => {
+        offs.forEach((off) => off());
+        clearInterval(timer);
+        clearTimeout(this.#later);
+        this.#later = undefined;
+      };
     }
     if (this.#users === 1 || often) void this.refresh();
     return () => {
       if (often) this.#often -= 1;
-      if (--this.#users > 0) return;
-      this.#off?.();
-      clearInterval(this.#timer);
+      if (--this.#users === 0) this.#off?.();
     };
   }
 
+  /** Now, or when the pause since the last reading is over: the last change of several must not be lost. */
   #due() {
-    if (range.pausedAt !== null) return;
-    const pause = this.#often > 0 ? OFTEN_MS : SELDOM_MS;
-    if (Date.now() - this.#asked >= pause - SLACK_MS) void this.refresh();
+    const wait = (this.#often > 0 ? OFTEN_MS : SELDOM_MS) - SLACK_MS - (Date.now() - this.#asked);
+    if (wait <= 0) this.#now();
+    else
+      this.#later ??= setTimeout(() => {
+        this.#later = undefined;
+        this.#now();
+      }, wait);
+  }
+
+  #now() {
+    if (live.visible && range.pausedAt === null) void this.refresh();
   }
 
   async refresh(): Promise<void> {
+    // What changes while it is being answered may not be in the answer.
+    this.#again = this.#asking;
     if (this.#asking) return;
     this.#asking = true;
     this.#asked = Date.now();
@@ -74,6 +96,8 @@ class Services {
       this.fault = toFault(thrown);
     } finally {
       this.#asking = false;
+      if (this.#again && this.#users > 0) this.#due();
+      this.#again = false;
     }
   }
 }

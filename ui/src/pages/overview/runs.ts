@@ -1,0 +1,146 @@
+// What runs, in the order that matters, as far as it fits. Pure: no stores here.
+
+import type { Process, Service, ServiceState } from '../../lib/bindings';
+import { groupAll, type Group } from '../../lib/groups';
+import { kindOf, STATE_WORDS } from '../services/words';
+
+/** How a service is shown: one that a person stopped is stopped, and not down. */
+export type Shown = ServiceState | 'stopped';
+
+export function shownAs(service: Pick<Service, 'state' | 'run'>): Shown {
+  return service.run?.state === 'stopped' && service.state !== 'healthy' ? 'stopped' : service.state;
+}
+
+export const SHOWN_WORDS: Record<Shown, string> = { ...STATE_WORDS, stopped: 'stopped' };
+
+const RUN_WORDS: Record<NonNullable<Service['run']>['state'], string> = {
+  stopped: 'stopped',
+  waiting: 'waits to be started',
+  starting: 'starts',
+  running: 'runs',
+  stopping: 'is being stopped',
+  restarting: 'is started again',
+  failed: 'cannot be kept running',
+};
+
+export interface Note {
+  text: string;
+  tone: 'warn' | 'danger' | 'quiet';
+}
+
+/** Why it is not well, in words; `null` while it is. */
+export function noteOf(service: Pick<Service, 'state' | 'reason' | 'run'>): Note | null {
+  const { state, reason, run } = service;
+  if (state === 'healthy') return null;
+  const shown = shownAs(service);
+  const tone = shown === 'down' ? 'danger' : shown === 'unknown' || shown === 'stopped' ? 'quiet' : 'warn';
+  if (run && run.state !== 'running') {
+    const why = run.reason || (run.state === 'stopped' ? '' : reason);
+    return { text: why ? `${RUN_WORDS[run.state]}: ${why}` : RUN_WORDS[run.state], tone };
+  }
+  return { text: reason || SHOWN_WORDS[shown], tone };
+}
+
+/** Head of the panel: `6 healthy, 1 degraded`, worst last. */
+export function tallyOf(services: readonly Service[]): string {
+  const order: Shown[] = ['healthy', 'starting', 'stopped', 'unknown', 'degraded', 'down'];
+  return order
+    .map((shown) => [shown, services.filter((s) => shownAs(s) === shown).length] as const)
+    .filter(([, n]) => n > 0)
+    .map(([shown, n]) => `${n} ${SHOWN_WORDS[shown]}`)
+    .join(', ');
+}
+
+/** Kind and version: `llama.cpp b9931`. */
+export function engineOf(service: Pick<Service, 'kind' | 'version'>): string {
+  return service.version === null ? kindOf(service) : `${kindOf(service)} ${service.version}`;
+}
+
+// === order
+
+const RANKS: Record<Shown, number> = {
+  down: 0,
+  degraded: 1,
+  starting: 2,
+  healthy: 3,
+  unknown: 4,
+  stopped: 4,
+};
+
+const rank = (service: Service) => RANKS[shownAs(service)];
+
+/** Requests it works on, and those that wait in it. */
+function demand({ slots, figures }: Service): number {
+  return (slots?.busy ?? figures.running ?? 0) + (slots?.waiting ?? figures.waiting ?? 0);
+}
+
+/** What is not well first, then what works most, then what takes most. */
+export function byUrgency(a: Service, b: Service): number {
+  return (
+    rank(a) - rank(b) ||
+    demand(b) - demand(a) ||
+    (b.holder?.vram_bytes ?? 0) - (a.holder?.vram_bytes ?? 0) ||
+    (b.holder?.cpu_percent ?? 0) - (a.holder?.cpu_percent ?? 0) ||
+    a.name.localeCompare(b.name)
+  );
+}
+
+/** Between two orderings while nobody falls ill or gets well. */
+const ORDERED_FOR_MS = 60_000;
+
+/** Keeps its order for a while: rows that change places with every request cannot be read. */
+export class Order {
+  #ids: string[] = [];
+  #signature = '';
+  #at = 0;
+
+  of(services: readonly Service[], now: number): Service[] {
+    const signature = services
+      .map((s) => `${s.id} ${rank(s)}`)
+      .sort()
+      .join();
+    if (signature !== this.#signature || now - this.#at >= ORDERED_FOR_MS || now < this.#at) {
+      this.#ids = [...services].sort(byUrgency).map((s) => s.id);
+      this.#signature = signature;
+      this.#at = now;
+    }
+    const place = new Map(this.#ids.map((id, at) => [id, at]));
+    return [...services].sort((a, b) => (place.get(a.id) ?? 0) - (place.get(b.id) ?? 0));
+  }
+}
+
+// === what fits
+
+export interface Fit {
+  /** So many services stand there, */
+  services: number;
+  /** so many are only counted, in a row of their own, */
+  more: number;
+  /** and so many programs under a row that heads them. */
+  programs: number;
+}
+
+/** What is shown in so many rows. */
+export function fit(services: number, programs: number, rows: number): Fit {
+  if (services > rows)
+    return { services: Math.max(0, rows - 1), more: services - Math.max(0, rows - 1), programs: 0 };
+  const left = rows - services - 1;
+  return { services, more: 0, programs: Math.max(0, Math.min(programs, left)) };
+}
+
+/** Programs that belong to no service, by their largest share of anything. */
+export function programsOf(
+  processes: readonly Process[],
+  owner: ReadonlyMap<number, string>,
+  whole: { vram: number | null; ram: number | null; cores: number | null },
+): Group[] {
+  const weight = (g: Group) =>
+    Math.max(
+      whole.vram ? (g.vram_bytes ?? 0) / whole.vram : 0,
+      whole.ram ? g.rss_bytes / whole.ram : 0,
+      whole.cores ? (g.cpu_percent ?? 0) / (100 * whole.cores) : 0,
+    );
+  return groupAll(processes.filter((p) => !owner.has(p.pid)))
+    .filter((g) => weight(g) >= 0.001)
+    .sort((a, b) => weight(b) - weight(a));
+}
