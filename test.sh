@@ -2,7 +2,7 @@
 # Every check. Installs what is missing, says what it does, and ends with each runner's own closing lines.
 #
 #   ./test.sh                every group, in this order
-#   ./test.sh GROUP...       only these: fmt clippy rust ui window package bench-check
+#   ./test.sh GROUP...       only these: fmt clippy rust ui window package bench-check, and real
 #
 #   fmt          formatting of Rust and of the window's sources
 #   clippy       lints, warnings are errors
@@ -11,11 +11,15 @@
 #   window       the real window and the loopback page, driven from outside under Xvfb
 #   package      the Debian package: built, installed, both programs started, removed
 #   bench-check  the benches compile (they are run by bench.sh)
+#   real         against a real llama.cpp server, built once, and a real Redis; only when it is named
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . packaging/system.sh
+. tests/real/peers.sh
 
 ALL=(fmt clippy rust ui window package bench-check)
+# Only when they are named.
+MORE=(real)
 # What runs needs no second compilation later: nobody edits between two groups.
 export CARGO_INCREMENTAL=0
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
@@ -76,7 +80,7 @@ group_rust() {
   rust_tools
   programs
   say "Rust tests"
-  nextest -E 'not (package(plimsoll-tests) and (binary(window) or binary(package)))'
+  nextest -E 'not (package(plimsoll-tests) and (binary(window) or binary(package) or binary(real)))'
 }
 
 group_ui() {
@@ -120,6 +124,15 @@ group_bench_check() {
   cargo check --workspace --benches --locked
 }
 
+group_real() {
+  rust_tools
+  peers
+  programs
+  say "Against the real servers"
+  # What they measure is worth reading where it went well, too.
+  nextest --run-ignored only --success-output final -E 'package(plimsoll-tests) and binary(real)'
+}
+
 # What a runner says at its end: how many of what.
 closing_lines() {
   grep -aE '^ *(Summary \[|Test Files |Tests  )|^svelte-check found|^ +(FAIL|TIMEOUT|SIGN?[A-Z]*) \[|^All matched files' "$1" | sort -u || true
@@ -127,13 +140,13 @@ closing_lines() {
 
 groups=("$@")
 case ${1:-} in
-  -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
   '') groups=("${ALL[@]}") ;;
 esac
 for group in "${groups[@]}"; do
-  case " ${ALL[*]} " in
+  case " ${ALL[*]} ${MORE[*]} " in
     *" $group "*) ;;
-    *) echo "test.sh knows no group '$group'. There are: ${ALL[*]}" >&2; exit 2 ;;
+    *) echo "test.sh knows no group '$group'. There are: ${ALL[*]} ${MORE[*]}" >&2; exit 2 ;;
   esac
 done
 

@@ -22,7 +22,7 @@
 //! **Router mode** (started without a model): see [`router`]. What is asked about a
 //! model **loads** it and unloads another, unless `autoload=false` is said.
 //!
-//! **With `--api-key`** `/health` stays open, and `/v1/models` in newer builds; what
+//! **With `--api-key`** `/health` stays open, and `/v1/models` in some builds; what
 //! else there is answers 401.
 //!
 //! **Connections.** Each one that is kept open holds one of its few HTTP threads, so

@@ -16,7 +16,7 @@ const FRAGMENTED_BYTES: f64 = 100.0 * 1024.0 * 1024.0;
 const FRAGMENTED_RATIO: f64 = 1.5;
 /// Share of the limit above which a server that evicts nothing is nearly full.
 const NEARLY_FULL: f64 = 0.9;
-/// Looks for which an eviction is spoken of.
+/// Looks for which an eviction, or a refused write, is spoken of.
 const RECENT_LOOKS: u32 = 12;
 
 /// The fields of one `INFO`, by name. Unknown ones are never looked up.
@@ -25,9 +25,48 @@ pub(super) struct Info<'t>(BTreeMap<&'t str, &'t str>);
 /// What is remembered of one server's `INFO`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Before {
-    evicted: Option<f64>,
-    /// Looks for which the last eviction is still recent.
-    recent: u32,
+    evicted: Recent,
+    /// Writes that were refused for want of memory.
+    refused: Recent,
+}
+
+/// A total that is worth a word for a while after it grew.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent {
+    total: Option<f64>,
+    /// Looks for which it is still recent.
+    looks: u32,
+}
+
+// === impl Before ===
+
+impl Before {
+    /// Takes what a look told; before anything is said about it.
+    pub fn take(&mut self, info: &Info<'_>) {
+        self.evicted.take(info.number("evicted_keys"));
+        // Told since 6.2, and absent as long as none was refused.
+        let told = info.of("errorstat_OOM").and_then(|told| told.strip_prefix("count="));
+        self.refused.take(told.map_or(Some(0.0), |count| count.parse().ok()));
+    }
+}
+
+// === impl Recent ===
+
+impl Recent {
+    fn take(&mut self, total: Option<f64>) {
+        let Some(total) = total else { return };
+        let last = self.total.replace(total);
+        // A total that fell belongs to a server that started again.
+        if last.is_some_and(|last| total > last) {
+            self.looks = RECENT_LOOKS;
+        } else {
+            self.looks = self.looks.saturating_sub(1);
+        }
+    }
+
+    fn is_so(&self) -> bool {
+        self.looks > 0
+    }
 }
 
 // === impl Info ===
@@ -54,7 +93,7 @@ impl<'t> Info<'t> {
         Some(version.chars().take(64).collect())
     }
 
-    pub fn condition(&self) -> Condition {
+    pub fn condition(&self, before: &Before) -> Condition {
         // A replica that loads beside what it has (`async_loading`) goes on answering.
         if self.is("loading", "1") {
             let done =
@@ -64,7 +103,7 @@ impl<'t> Info<'t> {
                 None => "loads its data".into(),
             });
         }
-        let ailments: Vec<&str> = self.ailments().map(|(_, words, _)| words).collect();
+        let ailments: Vec<&str> = self.ailments(before).map(|(_, words, _)| words).collect();
         if ailments.is_empty() { Condition::Ready } else { Condition::Ailing(ailments.join("; ")) }
     }
 
@@ -88,22 +127,26 @@ impl<'t> Info<'t> {
         gauges.chain(totals).collect()
     }
 
-    pub fn hints(&self, before: &mut Before) -> Vec<Hint> {
-        let ailments = self.ailments().map(|(id, words, advice)| {
+    pub fn hints(&self, before: &Before) -> Vec<Hint> {
+        let ailments = self.ailments(before).map(|(id, words, advice)| {
             let mut words = words.to_string();
             if let Some(first) = words.get_mut(..1) {
                 first.make_ascii_uppercase();
             }
             Hint::warning(id, format!("{words}."), advice)
         });
-        let others = [self.memory(), self.fragmentation(), self.evictions(before)];
+        let full = self.is_full(before);
+        let memory = if full { None } else { self.memory() };
+        let others = [memory, self.fragmentation(), evictions(before)];
         ailments.chain(others.into_iter().flatten()).collect()
     }
 
     /// What is wrong: an id, the words, and what to do.
-    fn ailments(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    fn ailments(
+        &self,
+        before: &Before,
+    ) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
         let aof = self.is("aof_enabled", "1");
-        let none = self.is("maxmemory_policy", "noeviction");
         [
             (
                 self.is("rdb_last_bgsave_status", "err"),
@@ -124,7 +167,7 @@ impl<'t> Info<'t> {
                 "Look into its log, its disk and its free memory: the file grows until a rewrite succeeds.",
             ),
             (
-                none && self.share_of_limit().is_some_and(|share| share >= 1.0),
+                self.is_full(before),
                 "memory-full",
                 "its memory is full and it refuses writes",
                 "Raise maxmemory, or choose a maxmemory-policy that evicts.",
@@ -181,23 +224,11 @@ impl<'t> Info<'t> {
         })
     }
 
-    /// Evictions between the last looks: they are spoken of for a minute.
-    fn evictions(&self, before: &mut Before) -> Option<Hint> {
-        let evicted = self.number("evicted_keys")?;
-        let last = before.evicted.replace(evicted);
-        // A total that fell belongs to a server that started again.
-        if last.is_some_and(|last| evicted > last) {
-            before.recent = RECENT_LOOKS;
-        } else {
-            before.recent = before.recent.saturating_sub(1);
-        }
-        (before.recent > 0).then(|| {
-            Hint::advice(
-                "evicting",
-                "It evicts keys to stay below its limit.",
-                "Look at its hit rate: where it falls, raise maxmemory.",
-            )
-        })
+    /// A refused write leaves its memory just below the limit: its own count of them
+    /// says more than the share.
+    fn is_full(&self, before: &Before) -> bool {
+        let none = self.is("maxmemory_policy", "noeviction");
+        before.refused.is_so() || none && self.share_of_limit().is_some_and(|share| share >= 1.0)
     }
 
     /// `None` where there is none, which Redis tells as 0.
@@ -223,4 +254,15 @@ impl<'t> Info<'t> {
     fn number(&self, name: &str) -> Option<f64> {
         self.of(name)?.parse().ok().filter(|value: &f64| value.is_finite())
     }
+}
+
+/// Evictions of the last looks: they are spoken of for a minute.
+fn evictions(before: &Before) -> Option<Hint> {
+    before.evicted.is_so().then(|| {
+        Hint::advice(
+            "evicting",
+            "It evicts keys to stay below its limit.",
+            "Look at its hit rate: where it falls, raise maxmemory.",
+        )
+    })
 }

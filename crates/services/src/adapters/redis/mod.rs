@@ -85,11 +85,13 @@ impl Adapter for Redis {
                 if !info.is_redis() {
                     return Err(not_understood(target, "it tells no redis_version"));
                 }
+                let before = memory.of::<Before>();
+                before.take(&info);
                 Ok(Scrape {
-                    condition: info.condition(),
+                    condition: info.condition(before),
                     version: info.version(),
                     figures: info.figures(),
-                    hints: info.hints(memory.of::<Before>()),
+                    hints: info.hints(before),
                     ..Scrape::default()
                 })
             }
@@ -201,7 +203,5 @@ fn not_understood(target: &Target, detail: &str) -> CallError {
     }
 }
 
-#[cfg(test)]
-mod real;
 #[cfg(test)]
 mod tests;

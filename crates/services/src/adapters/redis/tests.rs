@@ -177,6 +177,28 @@ async fn a_full_memory_is_degraded_where_nothing_is_evicted() {
 
 // AA2
 #[tokio::test]
+async fn refused_writes_are_degraded_for_a_while_though_the_memory_is_just_not_full() {
+    let mut memory = Memory::default();
+    let mut after = async |told: &[(&str, &str)]| {
+        let just = [("used_memory", "104857000"), ("maxmemory_policy", "noeviction")];
+        let double = says(bulk(&info(&[&just, told].concat()))).await;
+        let scrape = Redis.scrape(&double.target_at("redis", "", None), &mut memory).await.unwrap();
+        (scrape.condition != Condition::Ready, hints(&scrape)[0].to_string())
+    };
+    let well = (false, "memory-nearly-full".to_string());
+    let full = (true, "memory-full".to_string());
+    assert_eq!(after(&[]).await, well);
+    let refused = [("errorstat_OOM", "count=1")];
+    for _ in 0..12 {
+        assert_eq!(after(&refused).await, full);
+    }
+    assert_eq!(after(&refused).await, well);
+    assert_eq!(after(&[("errorstat_OOM", "count=many")]).await, well);
+    assert_eq!(after(&[("errorstat_OOM", "count=2")]).await, full);
+}
+
+// AA2
+#[tokio::test]
 async fn evictions_are_spoken_of_for_a_while_and_a_restart_is_none() {
     let mut memory = Memory::default();
     let mut after = async |evicted: &str| {
@@ -319,7 +341,9 @@ proptest! {
         text in "((used_memory|maxmemory|loading|loading_loaded_perc|evicted_keys|mem_fragmentation_bytes|redis_version|é)?:?[-0-9.eNaif:é]{0,12}\r?\n?){0,12}",
     ) {
         let info = Info::read(&text);
-        let _ = (info.condition(), info.version(), info.hints(&mut Before::default()));
+        let mut before = Before::default();
+        before.take(&info);
+        let _ = (info.condition(&before), info.version(), info.hints(&before));
         prop_assert!(info.figures().len() <= 10);
     }
 }
