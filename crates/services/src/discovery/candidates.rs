@@ -14,7 +14,7 @@ use std::{
 use plimsoll_core::process::{Process, ProcessTable};
 use reqwest::Url;
 
-use super::docker::Container;
+use super::docker::{Container, Published};
 use crate::{fleet::likely_kind, kind::ServiceKind};
 
 /// Most ports that are asked or remembered at a time.
@@ -217,23 +217,31 @@ fn publish(containers: &[Container], ports: &mut BTreeMap<u16, Port>) {
 /// everybody may see: `docker-proxy -proto tcp -host-ip 127.0.0.1 -host-port 6380
 /// -container-ip 172.17.0.2 -container-port 6379`.
 fn publish_by_proxy(table: &ProcessTable, ports: &mut BTreeMap<u16, Port>) {
-    for process in table.processes.iter().filter(|p| p.name == "docker-proxy") {
-        let mut words = process.command.split_whitespace();
-        let (mut host, mut outer, mut inner, mut tcp) = (None, None, None, true);
-        while let Some(word) = words.next() {
-            match word {
-                "-host-ip" => host = words.next().and_then(|ip| ip.parse::<IpAddr>().ok()),
-                "-host-port" => outer = words.next().and_then(|port| port.parse::<u16>().ok()),
-                "-container-port" => inner = words.next().and_then(|p| p.parse::<u16>().ok()),
-                "-proto" => tcp = words.next() == Some("tcp"),
-                _ => {}
-            }
-        }
-        let (Some(outer), Some(inner_port), true) = (outer, inner, tcp) else { continue };
-        let port = ports.entry(outer).or_default();
-        port.addresses.insert(host.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
+    for Published { port, inner_port, host } in table.processes.iter().filter_map(proxied) {
+        let port = ports.entry(port).or_default();
+        port.addresses.insert(host);
         port.within = Some(Within { id: String::new(), name: None, image: None, inner_port });
     }
+}
+
+/// What a process passes on to a container, if it is such a proxy.
+pub(crate) fn proxied(process: &Process) -> Option<Published> {
+    if process.name != "docker-proxy" {
+        return None;
+    }
+    let mut words = process.command.split_whitespace();
+    let (mut host, mut outer, mut inner, mut tcp) = (None, None, None, true);
+    while let Some(word) = words.next() {
+        match word {
+            "-host-ip" => host = words.next().and_then(|ip| ip.parse::<IpAddr>().ok()),
+            "-host-port" => outer = words.next().and_then(|port| port.parse::<u16>().ok()),
+            "-container-port" => inner = words.next().and_then(|p| p.parse::<u16>().ok()),
+            "-proto" => tcp = words.next() == Some("tcp"),
+            _ => {}
+        }
+    }
+    let host = host.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    Some(Published { port: outer?, inner_port: inner?, host }).filter(|_| tcp)
 }
 
 fn candidate(port: u16, seen: Port, people: &People<'_>) -> Option<Candidate> {
@@ -411,7 +419,7 @@ impl<'a> People<'a> {
 }
 
 /// Whether a program is more of what its ancestor is.
-fn belongs(process: &Process, parent: &Process) -> bool {
+pub(crate) fn belongs(process: &Process, parent: &Process) -> bool {
     let vague =
         parent.name.is_empty() || INTERPRETERS.iter().any(|name| parent.name.starts_with(name));
     if vague { process.command == parent.command } else { process.name.starts_with(&parent.name) }

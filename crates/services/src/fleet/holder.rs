@@ -1,41 +1,46 @@
 //! Who runs a service on this machine: from its port to the process that
 //! listens on it, and on to all that this process started. vLLM's weights lie in a
-//! child of the process that listens, and Ollama's in a runner of its own.
+//! child of the process that listens, Ollama's in a runner of its own, and those of
+//! llama.cpp's router in one server for each model.
+//!
+//! A port of a container is listened on by a proxy of Docker, which names the port
+//! within the container. There the service is whoever listens on that one, with all
+//! that its container started beside it.
 
 use std::collections::{HashMap, HashSet};
 
 use plimsoll_core::process::{Process, ProcessTable};
 
-use crate::service::Holder;
+use super::likely_kind;
+use crate::{
+    discovery::candidates::{belongs, proxied},
+    kind::ServiceKind,
+    service::Holder,
+};
 
 /// Most processes that are told of one service.
 const MOST_PIDS: usize = 64;
+/// It listens in the place of services that are to be started when somebody comes.
+const SYSTEMD: &str = "systemd";
 
-/// The processes behind a port of this machine; `None` where none is seen listening
-/// (another user's, or a container's whose ports are forwarded).
-pub fn holder_of(table: &ProcessTable, port: u16) -> Option<Holder> {
-    let listens = |p: &&Process| !p.own && p.ports.contains(&port);
-    // A server that forks its workers listens in all of them: the oldest is the server.
-    let root = table.processes.iter().filter(listens).min_by_key(|p| (p.started_ms, p.pid))?;
-    let mut children: HashMap<i32, Vec<&Process>> = HashMap::new();
-    for process in &table.processes {
-        children.entry(process.parent).or_default().push(process);
-    }
-    let mut family = vec![root];
-    let mut seen = HashSet::from([root.pid]);
-    let mut next = 0;
-    while let Some(parent) = family.get(next).filter(|_| family.len() < MOST_PIDS) {
-        let born = children.get(&parent.pid).into_iter().flatten();
-        // What listens on a port of its own is a service of its own.
-        let own: Vec<&Process> = born
-            .copied()
-            .filter(|p| p.ports.is_empty() || p.ports.contains(&port))
-            .filter(|p| seen.insert(p.pid))
-            .collect();
-        family.extend(own);
-        next += 1;
-    }
-    family.truncate(MOST_PIDS);
+/// The processes behind a port of this machine, of a service of that kind; `None` where
+/// none is seen listening (another user's, or in a container that cannot be told).
+pub fn holder_of(table: &ProcessTable, port: u16, kind: Option<ServiceKind>) -> Option<Holder> {
+    let inside = table.processes.iter().filter_map(proxied).find(|way| way.port == port);
+    let (root, top, port) = match inside {
+        Some(way) => {
+            let root = contained(table, way.inner_port)?;
+            (root, topmost(table, root), way.inner_port)
+        }
+        None => {
+            let root = listener(table, port)?;
+            (root, root, port)
+        }
+    };
+    let counts = |process: &Process| {
+        process.ports.is_empty() || process.ports.contains(&port) || is_part(process, root, kind)
+    };
+    let family = family(table, root, top, counts);
     let vram: Vec<u64> = family.iter().filter_map(|p| p.vram_bytes).collect();
     Some(Holder {
         pids: family.iter().map(|p| p.pid).collect(),
@@ -51,13 +56,94 @@ pub fn holder_of(table: &ProcessTable, port: u16) -> Option<Holder> {
     })
 }
 
+/// Who listens on a port of this machine. A server that forks its workers listens in
+/// all of them: the oldest is the server. One in a container stands back, for its
+/// port may be one of a network of its own.
+fn listener(table: &ProcessTable, port: u16) -> Option<&Process> {
+    let listens = |p: &&Process| !p.own && p.ports.contains(&port) && p.name != SYSTEMD;
+    let age = |p: &&Process| (p.container.is_some(), p.started_ms, p.pid);
+    let root = table.processes.iter().filter(listens).min_by_key(age)?;
+    match &root.container {
+        Some(_) => contained(table, port),
+        None => Some(root),
+    }
+}
+
+/// Who listens on a port within a container; `None` where it may be one of several.
+fn contained(table: &ProcessTable, port: u16) -> Option<&Process> {
+    let listens = |p: &&Process| !p.own && p.container.is_some() && p.ports.contains(&port);
+    let mut all = table.processes.iter().filter(listens);
+    let first = all.next()?;
+    all.try_fold(first, |oldest, process| {
+        let older = (process.started_ms, process.pid) < (oldest.started_ms, oldest.pid);
+        let same = process.container == oldest.container;
+        same.then_some(if older { process } else { oldest })
+    })
+}
+
+/// The first process of the container in which this one is.
+fn topmost<'t>(table: &'t ProcessTable, process: &'t Process) -> &'t Process {
+    let mut top = process;
+    // A pid that comes again further up would lead round for ever.
+    for _ in 0..MOST_PIDS {
+        let above = |p: &&Process| p.pid == top.parent && p.container == process.container;
+        match table.processes.iter().find(above) {
+            Some(parent) if parent.pid != process.pid => top = parent,
+            _ => break,
+        }
+    }
+    top
+}
+
+/// What listens on a port of its own is a service of its own, unless it is a part of
+/// the server that started it.
+fn is_part(process: &Process, root: &Process, kind: Option<ServiceKind>) -> bool {
+    let engine = |name: &str| likely_kind(name).filter(|kind| kind.is_engine());
+    if belongs(process, root) || engine(&root.name).is_some() && engine(&process.name).is_some() {
+        return true;
+    }
+    match likely_kind(&process.name) {
+        Some(likely) => kind == Some(likely),
+        // Workers of engines meet each other on ports. What merely passes requests on to
+        // other engines starts those as services.
+        None => kind.is_some_and(|kind| kind.is_engine() && kind != ServiceKind::OpenAi),
+    }
+}
+
+/// All below `top` that counts, `root` first.
+fn family<'t>(
+    table: &'t ProcessTable,
+    root: &'t Process,
+    top: &'t Process,
+    counts: impl Fn(&Process) -> bool,
+) -> Vec<&'t Process> {
+    let mut children: HashMap<i32, Vec<&Process>> = HashMap::new();
+    for process in &table.processes {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut family = vec![root];
+    let mut seen = HashSet::from([root.pid]);
+    if seen.insert(top.pid) {
+        family.push(top);
+    }
+    let mut next = 0;
+    while let Some(parent) = family.get(next).filter(|_| family.len() < MOST_PIDS) {
+        let born = children.get(&parent.pid).into_iter().flatten().copied();
+        let own: Vec<_> = born.filter(|p| counts(p)).filter(|p| seen.insert(p.pid)).collect();
+        family.extend(own);
+        next += 1;
+    }
+    family.truncate(MOST_PIDS);
+    family
+}
+
 #[cfg(test)]
 pub(super) fn process(pid: i32, parent: i32, name: &str, ports: &[u16]) -> Process {
     Process {
         pid,
         parent,
         name: name.into(),
-        command: String::new(),
+        command: format!("/usr/bin/{name}"),
         uid: 1000,
         user: "u".into(),
         container: None,
@@ -92,14 +178,14 @@ mod tests {
             ],
             ..ProcessTable::default()
         };
-        let holder = holder_of(&table, 8000).unwrap();
+        let holder = holder_of(&table, 8000, None).unwrap();
         assert_eq!(holder.pids, [10, 11, 12]);
         assert_eq!((holder.rss_bytes, holder.vram_bytes), (300, Some(5000)));
         assert_eq!(holder.cpu_percent, Some(30.0));
         assert_eq!(holder.name, "vllm");
         // Who holds no VRAM that anybody knows of holds an unknown amount.
-        assert_eq!(holder_of(&table, 9000).unwrap().vram_bytes, None);
-        assert_eq!(holder_of(&table, 1234), None);
+        assert_eq!(holder_of(&table, 9000, None).unwrap().vram_bytes, None);
+        assert_eq!(holder_of(&table, 1234, None), None);
     }
 
     #[test]
@@ -112,7 +198,7 @@ mod tests {
             ],
             ..ProcessTable::default()
         };
-        assert_eq!(holder_of(&table, 8000).unwrap().pids, [30, 31, 32]);
+        assert_eq!(holder_of(&table, 8000, None).unwrap().pids, [30, 31, 32]);
     }
 
     #[test]
@@ -121,6 +207,91 @@ mod tests {
             processes: vec![process(5, 6, "a", &[80]), process(6, 5, "b", &[])],
             ..ProcessTable::default()
         };
-        assert_eq!(holder_of(&table, 80).unwrap().pids, [5, 6]);
+        assert_eq!(holder_of(&table, 80, None).unwrap().pids, [5, 6]);
+    }
+
+    #[test]
+    fn what_an_engine_starts_counts_to_it_though_it_listens_too() {
+        let mut model = process(12, 10, "llama-server", &[41_001]);
+        model.vram_bytes = Some(700);
+        let mut engine = process(22, 20, "VLLM::EngineCore", &[41_002]);
+        engine.vram_bytes = Some(5000);
+        let mut worker = process(23, 22, "python3", &[41_003]);
+        worker.vram_bytes = Some(300);
+        let table = ProcessTable {
+            processes: vec![
+                process(10, 1, "llama-server", &[8080]),
+                model,
+                process(20, 1, "python3", &[8000]),
+                engine,
+                worker,
+                process(24, 20, "redis-server", &[6379]),
+                process(30, 1, "llama-swap", &[9292]),
+                process(31, 30, "llama-server", &[5801]),
+            ],
+            ..ProcessTable::default()
+        };
+        let of = |port, kind| {
+            let holder = holder_of(&table, port, kind).unwrap();
+            (holder.pids, holder.vram_bytes)
+        };
+        // llama.cpp's router, by its name and by its protocol.
+        assert_eq!(of(8080, None), (vec![10, 12], Some(700)));
+        assert_eq!(of(8080, Some(ServiceKind::LlamaCpp)), (vec![10, 12], Some(700)));
+        assert_eq!(of(8000, Some(ServiceKind::Vllm)), (vec![20, 22, 23], Some(5300)));
+        // A server that starts others as services holds nothing of theirs.
+        assert_eq!(of(9292, Some(ServiceKind::OpenAi)), (vec![30], None));
+        assert_eq!(of(5801, Some(ServiceKind::LlamaCpp)), (vec![31], None));
+    }
+
+    /// A container with a shell, a server with a worker, and another server.
+    fn with_container(proxy: &str) -> ProcessTable {
+        let within = |pid, parent, name, ports: &[u16]| Process {
+            container: Some("3f4a9c1b2d5e".into()),
+            ..process(pid, parent, name, ports)
+        };
+        let mut worker = within(52, 51, "VLLM::EngineCore", &[]);
+        worker.vram_bytes = Some(900);
+        let shim = process(40, 1, "containerd-shim", &[]);
+        let proxy = Process { command: proxy.into(), ..process(41, 1, "docker-proxy", &[9000]) };
+        let server = within(51, 50, "python3", &[8000]);
+        let other = within(53, 50, "redis-server", &[6379]);
+        let shell = within(50, 40, "sh", &[]);
+        // Beside them a server of this machine on the same number.
+        let here = process(60, 1, "llama-server", &[8000]);
+        ProcessTable {
+            processes: vec![shim, proxy, shell, server, worker, other, here],
+            ..ProcessTable::default()
+        }
+    }
+
+    #[test]
+    fn a_published_port_leads_through_its_proxy_to_all_of_its_container() {
+        let way = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 9000 \
+                   -container-ip 172.17.0.2 -container-port 8000";
+        let table = with_container(way);
+        let holder = holder_of(&table, 9000, Some(ServiceKind::Vllm)).unwrap();
+        assert_eq!(holder.pids, [51, 50, 52]);
+        assert_eq!((holder.name.as_str(), holder.vram_bytes), ("python3", Some(900)));
+        assert_eq!(holder.container.as_deref(), Some("3f4a9c1b2d5e"));
+        // Of this machine's own port it is not the holder.
+        assert_eq!(holder_of(&table, 8000, None).unwrap().pids, [60]);
+        // Two containers that fit: it cannot be told, and the proxy is not the service.
+        let mut two = table.clone();
+        let twin =
+            Process { pid: 71, container: Some("another".into()), ..two.processes[3].clone() };
+        two.processes.push(twin);
+        assert_eq!(holder_of(&two, 9000, None), None);
+    }
+
+    #[test]
+    fn who_listens_for_services_to_come_is_not_the_service() {
+        let mut table = ProcessTable {
+            processes: vec![process(1, 0, "systemd", &[8000]), process(9, 1, "other", &[])],
+            ..ProcessTable::default()
+        };
+        assert_eq!(holder_of(&table, 8000, None), None);
+        table.processes.push(process(10, 1, "server", &[8000]));
+        assert_eq!(holder_of(&table, 8000, None).unwrap().pids, [10]);
     }
 }

@@ -234,6 +234,8 @@ impl Watcher {
             let patience = budget * IDENTIFY_BUDGETS;
             self.kind =
                 Some(find_kind(&self.shared, &target, likely, patience, watched.origin).await?);
+            // Which processes are parts of it depends on what it is.
+            self.table_ms = -1;
             self.open_door();
         }
         let adapter = self.kind.and_then(|kind| self.shared.adapter(kind)).ok_or_else(|| {
@@ -255,7 +257,7 @@ impl Watcher {
             return false;
         }
         self.table_ms = table.at_ms;
-        let holder = holder_of(&table, target.port());
+        let holder = holder_of(&table, target.port(), self.kind);
         if let Some(holder) = &holder {
             let listens = table.processes.iter().find(|p| Some(&p.pid) == holder.pids.first());
             let command = listens.map(|p| p.command.as_str()).filter(|line| !line.is_empty());
