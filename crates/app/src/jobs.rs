@@ -51,6 +51,8 @@ pub struct Job {
 #[derive(Debug)]
 pub enum Stopped {
     Cancelled,
+    /// Cancelled, in a sentence: what was begun may go on elsewhere.
+    Left(String),
     Failed(Fault),
 }
 
@@ -117,6 +119,10 @@ impl Jobs {
                 Err(Stopped::Cancelled) => {
                     progress.state = JobState::Cancelled;
                     progress.message = "Cancelled.".into();
+                }
+                Err(Stopped::Left(words)) => {
+                    progress.state = JobState::Cancelled;
+                    progress.message = words;
                 }
                 Err(Stopped::Failed(fault)) => {
                     tracing::warn!(job = id, %fault, "a job failed");
@@ -189,6 +195,11 @@ impl Job {
             self.jobs.tell(self.id, |progress| progress.share = Some(share));
         }
         Ok(())
+    }
+
+    /// What it does now, or how far it is, where a share says nothing.
+    pub fn say(&self, words: String) {
+        self.jobs.tell(self.id, |progress| progress.message = words);
     }
 
     /// `Err` once somebody wants it to end.

@@ -1,0 +1,512 @@
+//! What a hold is and what comes next: no clock, no server, no disk.
+//!
+//! Every step is written down before it is done, so that a Plimsoll that ends in
+//! the middle knows afterwards what it may have taken away. Bringing back goes in the
+//! reverse order: a server is started before its models are loaded.
+
+use plimsoll_core::clock::Instant3;
+use plimsoll_services::adapter::Stay;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Hold, HoldState, HoldStep};
+
+/// Most steps of a hold.
+pub const MAX_STEPS: usize = 64;
+/// Longest hold.
+pub const MAX_MINUTES: u32 = 1440;
+/// By so much two clocks may drift apart between two looks before one was set.
+const CLOCK_SET_MS: i64 = 1000;
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Planned,
+    /// It was asked for, and nobody knows yet whether it was done.
+    Asked,
+    Freed,
+    /// It was asked for and not done, though it may yet come to pass.
+    Refused,
+    /// Nothing was asked: it cannot be freed, or the hold ended before its turn.
+    Spared,
+    Restored,
+    /// It could not be brought back.
+    Lost,
+}
+
+/// One thing that is taken away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub service: String,
+    /// For people.
+    pub name: String,
+    /// `None`: the whole service is stopped.
+    pub model: Option<String>,
+    /// How long the model stayed when nobody asked for it.
+    pub stay: Stay,
+    /// Plimsoll runs the service: it can be stopped where a model cannot be unloaded.
+    pub can_stop: bool,
+    pub phase: Phase,
+    pub trouble: String,
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Todo {
+    Free(usize),
+    /// All is free that can be: VRAM is read.
+    Measure,
+    /// Until its end, or a word.
+    Wait,
+    Restore(usize),
+    Nothing,
+}
+
+/// A hold, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    pub state: HoldState,
+    pub from_ms: i64,
+    pub until_ms: i64,
+    /// Services that were named; empty: all.
+    pub named: Vec<String>,
+    pub steps: Vec<Step>,
+    pub before_bytes: Option<u64>,
+    pub after_bytes: Option<u64>,
+    /// Its end on the clocks of this start.
+    #[serde(skip)]
+    end: Option<End>,
+}
+
+/// The end on a clock that nobody can set and that runs on while the machine sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End {
+    boottime_ms: i64,
+    /// Wall time less boot time, as they were last seen.
+    offset_ms: i64,
+}
+
+// === impl Step ===
+
+impl Step {
+    pub fn model(service: &str, name: &str, model: &str) -> Self {
+        Self {
+            service: service.into(),
+            name: name.into(),
+            model: Some(model.into()),
+            stay: Stay::Usual,
+            can_stop: false,
+            phase: Phase::Planned,
+            trouble: String::new(),
+        }
+    }
+
+    pub fn stop(service: &str, name: &str) -> Self {
+        Self { model: None, can_stop: true, ..Self::model(service, name, "") }
+    }
+
+    /// What cannot be freed, and why.
+    pub fn spared(service: &str, name: &str, why: impl Into<String>) -> Self {
+        let (phase, trouble) = (Phase::Spared, why.into());
+        Self { model: None, phase, trouble, ..Self::model(service, name, "") }
+    }
+
+    /// What it is about, for people: `qwen on Ollama`, `Ollama`.
+    pub fn what(&self) -> String {
+        match &self.model {
+            Some(model) => format!("{model} on {}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    fn is_of(&self, other: &Step) -> bool {
+        self.service == other.service && self.model == other.model
+    }
+
+    fn told(&self) -> HoldStep {
+        HoldStep {
+            service: self.service.clone(),
+            model: self.model.clone(),
+            freed: matches!(self.phase, Phase::Freed | Phase::Restored | Phase::Lost),
+            restored: self.phase == Phase::Restored,
+            trouble: self.trouble.clone(),
+        }
+    }
+}
+
+// === impl Machine ===
+
+impl Machine {
+    pub fn begin(
+        now: Instant3,
+        minutes: u32,
+        named: Vec<String>,
+        steps: Vec<Step>,
+        before_bytes: Option<u64>,
+    ) -> Self {
+        let mut machine = Self {
+            state: HoldState::Freeing,
+            from_ms: now.wall_ms,
+            until_ms: now.wall_ms,
+            named,
+            steps,
+            before_bytes,
+            after_bytes: None,
+            end: None,
+        };
+        machine.extend(now, minutes);
+        machine
+    }
+
+    /// Goes on after Plimsoll was away. What was asked for then is asked for once more, and
+    /// looked after at the end.
+    pub fn resume(mut self, now: Instant3) -> Self {
+        self.steps.truncate(MAX_STEPS);
+        // A clock that was set meanwhile makes no hold longer than it was.
+        let longest = (self.until_ms - self.from_ms).clamp(0, i64::from(MAX_MINUTES) * 60_000);
+        let left = (self.until_ms - now.wall_ms).clamp(0, longest);
+        self.set_end(now, left);
+        self
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.state != HoldState::Ended
+    }
+
+    /// So long from now on.
+    pub fn extend(&mut self, now: Instant3, minutes: u32) {
+        self.set_end(now, i64::from(minutes.clamp(1, MAX_MINUTES)) * 60_000);
+    }
+
+    fn set_end(&mut self, now: Instant3, left_ms: i64) {
+        self.until_ms = now.wall_ms + left_ms;
+        let offset_ms = now.wall_ms - now.boottime_ms;
+        self.end = Some(End { boottime_ms: now.boottime_ms + left_ms, offset_ms });
+    }
+
+    /// Takes further steps; those that are there already stay as they are. No step changes its
+    /// place: one of them may be under way.
+    pub fn add(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match self.steps.iter().position(|old| old.is_of(&step)) {
+                Some(at) if self.steps[at].phase == Phase::Spared => self.steps[at] = step,
+                Some(_) => continue,
+                None if self.steps.len() < MAX_STEPS => self.steps.push(step),
+                None => continue,
+            }
+            self.state = HoldState::Freeing;
+        }
+    }
+
+    /// The steps that an earlier hold could not bring back: the next one's end tries again.
+    pub fn lost_steps(&self) -> Vec<Step> {
+        let lost = self.steps.iter().filter(|step| step.phase == Phase::Lost);
+        lost.map(|step| Step { phase: Phase::Freed, trouble: String::new(), ..step.clone() })
+            .collect()
+    }
+
+    /// Time has passed; true where something changed by it. Sleep counts, and a clock that was
+    /// set moves the end with it.
+    pub fn pass(&mut self, now: Instant3) -> bool {
+        let Some(end) = &mut self.end else { return false };
+        let offset_ms = now.wall_ms - now.boottime_ms;
+        let set_ms = offset_ms - end.offset_ms;
+        let mut changed = false;
+        if set_ms.abs() > CLOCK_SET_MS {
+            end.offset_ms = offset_ms;
+            self.until_ms += set_ms;
+            changed = true;
+        }
+        if now.boottime_ms >= end.boottime_ms {
+            changed |= self.end();
+        }
+        changed
+    }
+
+    /// What is left until its end.
+    pub fn left_ms(&self, now: Instant3) -> i64 {
+        self.end.map_or(0, |end| (end.boottime_ms - now.boottime_ms).max(0))
+    }
+
+    /// Brings everything back; after the end, what could not be brought back then. False where
+    /// there is nothing to do.
+    pub fn end(&mut self) -> bool {
+        match self.state {
+            HoldState::Freeing | HoldState::Held => {
+                for step in self.steps.iter_mut().filter(|step| step.phase == Phase::Planned) {
+                    step.phase = Phase::Spared;
+                    step.trouble = "It was left: the hold ended before its turn.".into();
+                }
+            }
+            HoldState::Restoring => return false,
+            HoldState::Ended => {
+                let lost = self.steps.iter_mut().filter(|step| step.phase == Phase::Lost);
+                let again = lost.map(|step| step.phase = Phase::Freed).count();
+                if again == 0 {
+                    return false;
+                }
+            }
+        }
+        self.state = HoldState::Restoring;
+        true
+    }
+
+    pub fn next(&self) -> Todo {
+        let is = |phases: &[Phase], step: &Step| phases.contains(&step.phase);
+        match self.state {
+            HoldState::Freeing => {
+                let wanted = [Phase::Planned, Phase::Asked];
+                let first = self.steps.iter().position(|step| is(&wanted, step));
+                first.map_or(Todo::Measure, Todo::Free)
+            }
+            HoldState::Held => Todo::Wait,
+            HoldState::Restoring => {
+                let taken = [Phase::Freed, Phase::Asked, Phase::Refused];
+                let last = self.steps.iter().rposition(|step| is(&taken, step));
+                last.map_or(Todo::Nothing, Todo::Restore)
+            }
+            HoldState::Ended => Todo::Nothing,
+        }
+    }
+
+    /// It is asked for from now on.
+    pub fn asked(&mut self, at: usize) {
+        self.set(at, Phase::Asked, "");
+    }
+
+    pub fn freed(&mut self, at: usize) {
+        self.set(at, Phase::Freed, "");
+    }
+
+    /// It was not freed. Of a service that Plimsoll runs, the whole is stopped instead.
+    pub fn refused(&mut self, at: usize, why: &str) {
+        let Some(step) = self.steps.get_mut(at) else { return };
+        if step.model.is_some() && step.can_stop && self.state == HoldState::Freeing {
+            *step = Step::stop(&step.service.clone(), &step.name.clone());
+            let service = step.service.clone();
+            self.steps.retain(|step| {
+                step.service != service || step.phase != Phase::Planned || step.model.is_none()
+            });
+            return;
+        }
+        self.set(at, Phase::Refused, why);
+    }
+
+    /// A step that was refused has come to pass after all.
+    pub fn went(&mut self, service: &str, model: &str) -> bool {
+        let late = self.steps.iter_mut().find(|step| {
+            step.phase == Phase::Refused
+                && step.service == service
+                && step.model.as_deref() == Some(model)
+        });
+        let Some(late) = late else { return false };
+        late.phase = Phase::Freed;
+        late.trouble.clear();
+        true
+    }
+
+    pub fn measured(&mut self, after_bytes: Option<u64>) {
+        if self.state == HoldState::Freeing {
+            self.after_bytes = after_bytes;
+            self.state = HoldState::Held;
+        }
+    }
+
+    pub fn restored(&mut self, at: usize) {
+        self.set(at, Phase::Restored, "");
+    }
+
+    /// It was never taken away: what was asked was not done.
+    pub fn kept(&mut self, at: usize) {
+        if let Some(step) = self.steps.get_mut(at) {
+            step.phase = Phase::Spared;
+        }
+    }
+
+    pub fn lost(&mut self, at: usize, why: &str) {
+        self.set(at, Phase::Lost, why);
+    }
+
+    /// Everything is back that can be.
+    pub fn over(&mut self) {
+        self.state = HoldState::Ended;
+        self.end = None;
+    }
+
+    fn set(&mut self, at: usize, phase: Phase, trouble: &str) {
+        if let Some(step) = self.steps.get_mut(at) {
+            step.phase = phase;
+            step.trouble = trouble.into();
+        }
+    }
+
+    /// As it is told.
+    pub fn told(&self) -> Hold {
+        Hold {
+            state: self.state,
+            from_ms: self.from_ms,
+            until_ms: self.until_ms,
+            steps: self.steps.iter().map(Step::told).collect(),
+            vram_before_bytes: self.before_bytes,
+            vram_after_bytes: self.after_bytes,
+        }
+    }
+
+    /// The steps that could not be brought back.
+    pub fn losses(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.phase == Phase::Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_core::clock::{Clock, ManualClock};
+
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+
+    fn held(clock: &ManualClock, minutes: u32) -> Machine {
+        let steps = vec![Step::model("o", "Ollama", "a"), Step::model("o", "Ollama", "b")];
+        let mut machine = Machine::begin(clock.now(), minutes, Vec::new(), steps, Some(9));
+        for at in 0..2 {
+            assert_eq!(machine.next(), Todo::Free(at));
+            machine.asked(at);
+            machine.freed(at);
+        }
+        assert_eq!(machine.next(), Todo::Measure);
+        machine.measured(Some(1));
+        machine
+    }
+
+    #[test]
+    fn what_was_taken_first_is_brought_back_last() {
+        let clock = ManualClock::at(0);
+        let mut machine = held(&clock, 60);
+        assert_eq!((machine.state, machine.next()), (HoldState::Held, Todo::Wait));
+        assert!(machine.end());
+        assert_eq!(machine.next(), Todo::Restore(1));
+        machine.restored(1);
+        assert_eq!(machine.next(), Todo::Restore(0));
+        machine.lost(0, "It is down.");
+        assert_eq!(machine.next(), Todo::Nothing);
+        machine.over();
+        let told = machine.told();
+        assert_eq!(told.state, HoldState::Ended);
+        assert!(told.steps[1].restored && told.steps[0].freed && !told.steps[0].restored);
+        assert_eq!(told.steps[0].trouble, "It is down.");
+        // What was lost can be tried once more, and nothing else.
+        assert!(machine.end());
+        assert_eq!(machine.next(), Todo::Restore(0));
+        machine.restored(0);
+        machine.over();
+        assert!(!machine.end());
+    }
+
+    #[test]
+    fn its_end_counts_sleep_and_follows_a_clock_that_is_set() {
+        let clock = ManualClock::at(1_000_000_000);
+        let mut machine = held(&clock, 60);
+        clock.advance_ms(10 * MINUTE);
+        assert!(!machine.pass(clock.now()));
+        // Somebody sets the clock by a day, forward and back: the hour stays an hour.
+        for day in [86_400_000, -2 * 86_400_000] {
+            let until_ms = machine.until_ms;
+            clock.step_wall_ms(day);
+            assert!(machine.pass(clock.now()));
+            assert_eq!(machine.until_ms, until_ms + day);
+            assert_eq!(
+                (machine.state, machine.left_ms(clock.now())),
+                (HoldState::Held, 50 * MINUTE)
+            );
+        }
+        clock.suspend_ms(49 * MINUTE);
+        assert!(!machine.pass(clock.now()));
+        clock.suspend_ms(MINUTE);
+        assert!(machine.pass(clock.now()));
+        assert_eq!(machine.state, HoldState::Restoring);
+    }
+
+    #[test]
+    fn after_a_restart_the_rest_of_the_time_is_left_and_never_more_than_all_of_it() {
+        let clock = ManualClock::at(1_000_000_000);
+        let kept = serde_json::to_string(&held(&clock, 60)).unwrap();
+        let again = |wall_ms: i64| {
+            let clock = ManualClock::at(wall_ms);
+            let machine = serde_json::from_str::<Machine>(&kept).unwrap().resume(clock.now());
+            machine.left_ms(clock.now()) / MINUTE
+        };
+        assert_eq!(again(1_000_000_000 + 20 * MINUTE), 40);
+        assert_eq!(again(1_000_000_000 + 600 * MINUTE), 0);
+        // The clock of a machine without a battery begins in 1970.
+        assert_eq!(again(0), 60);
+    }
+
+    #[test]
+    fn what_was_asked_before_a_restart_is_asked_again() {
+        let clock = ManualClock::at(0);
+        let steps = vec![Step::model("o", "Ollama", "a"), Step::model("o", "Ollama", "b")];
+        let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
+        machine.asked(0);
+        let machine = machine.resume(clock.now());
+        assert_eq!(machine.next(), Todo::Free(0));
+        // One that was to be over by then: what may have been taken is looked after.
+        let mut machine = held(&clock, 5);
+        machine.end();
+        machine.asked(1);
+        assert_eq!(machine.resume(clock.now()).next(), Todo::Restore(1));
+    }
+
+    #[test]
+    fn an_end_in_the_middle_leaves_what_was_not_begun() {
+        let clock = ManualClock::at(0);
+        let steps = vec![Step::model("o", "Ollama", "a"), Step::model("o", "Ollama", "b")];
+        let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
+        machine.asked(0);
+        assert!(machine.end());
+        machine.freed(0);
+        assert_eq!(machine.next(), Todo::Restore(0));
+        machine.restored(0);
+        assert_eq!(machine.next(), Todo::Nothing);
+        let told = machine.told();
+        assert!(!told.steps[1].freed && told.steps[1].trouble.contains("before its turn"));
+    }
+
+    #[test]
+    fn a_service_that_plimsoll_runs_is_stopped_where_its_model_cannot_go() {
+        let clock = ManualClock::at(0);
+        let mut steps = vec![Step::model("l", "llama", "a"), Step::model("l", "llama", "b")];
+        steps.iter_mut().for_each(|step| step.can_stop = true);
+        steps.push(Step::model("o", "Ollama", "c"));
+        let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
+        machine.asked(0);
+        machine.refused(0, "no");
+        let told: Vec<_> = machine.told().steps.into_iter().map(|s| (s.service, s.model)).collect();
+        assert_eq!(told, [("l".into(), None), ("o".into(), Some("c".into()))]);
+        assert_eq!(machine.next(), Todo::Free(0));
+    }
+
+    #[test]
+    fn what_goes_late_counts_as_freed_and_is_brought_back() {
+        let clock = ManualClock::at(0);
+        let steps = vec![Step::model("o", "Ollama", "a")];
+        let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
+        machine.asked(0);
+        machine.refused(0, "a still works on a request");
+        machine.measured(None);
+        assert!(!machine.told().steps[0].freed);
+        assert!(machine.went("o", "a") && !machine.went("o", "a"));
+        assert!(machine.told().steps[0].freed && machine.told().steps[0].trouble.is_empty());
+    }
+
+    // MV13
+    #[test]
+    fn there_are_few_steps() {
+        let clock = ManualClock::at(0);
+        let mut machine = Machine::begin(clock.now(), 5, Vec::new(), Vec::new(), None);
+        let many = |n| (0..n).map(|n| Step::model("o", "Ollama", &n.to_string())).collect();
+        machine.add(many(1000));
+        machine.add(many(10));
+        assert_eq!(machine.steps.len(), MAX_STEPS);
+    }
+}

@@ -1,0 +1,231 @@
+//! What a hold takes away, and what it cannot.
+
+use axum::http::Uri;
+use plimsoll_services::{
+    adapter::Stay,
+    kind::ServiceKind,
+    service::{Loaded, Model, Origin, RunState, Service, ServiceState},
+};
+
+use super::machine::{MAX_STEPS, Step};
+
+/// Ollama's own time for a model, where nobody gave another. What was to stay longer was told so
+/// by somebody; what was to stay shorter is brought back with the server's own.
+const USUAL_MS: i64 = 300_000;
+
+/// The steps that free the GPU of all services, or of those that are named. Models go before
+/// services are stopped; what cannot be freed comes last and says why.
+pub fn plan(services: &[Service], named: &[String], now_ms: i64) -> Vec<Step> {
+    let (mut steps, mut stops, mut spared) = (Vec::new(), Vec::new(), Vec::new());
+    for service in services {
+        let is_named = named.contains(&service.id);
+        if (!named.is_empty() && !is_named) || service.origin == Origin::Proposed {
+            continue;
+        }
+        if !is_named && !is_here(service) {
+            continue;
+        }
+        let spare = |why: String| Step::spared(&service.id, &service.name, why);
+        match fate(service, now_ms) {
+            Fate::Unload(models) => steps.extend(models),
+            Fate::Stop => stops.push(Step::stop(&service.id, &service.name)),
+            Fate::Stays(why) => spared.push(spare(why)),
+            Fate::Free(why) if is_named => spared.push(spare(why)),
+            Fate::Free(_) => {}
+        }
+    }
+    steps.append(&mut stops);
+    let more = steps.len().saturating_sub(MAX_STEPS);
+    if let Some(first) = steps.get(MAX_STEPS - 1).filter(|_| more > 0) {
+        let why = format!("It and {more} more are left: a hold has at most {MAX_STEPS} steps.");
+        let note = Step { phase: super::machine::Phase::Spared, trouble: why, ..first.clone() };
+        steps.truncate(MAX_STEPS - 1);
+        steps.push(note);
+    }
+    steps.append(&mut spared);
+    steps.truncate(MAX_STEPS);
+    steps
+}
+
+enum Fate {
+    Unload(Vec<Step>),
+    Stop,
+    /// It holds VRAM, and nothing can be done about it.
+    Stays(String),
+    /// It holds none.
+    Free(String),
+}
+
+fn fate(service: &Service, now_ms: i64) -> Fate {
+    let runs = service
+        .run
+        .as_ref()
+        .is_some_and(|run| matches!(run.state, RunState::Running | RunState::Starting));
+    match service.state {
+        ServiceState::Down if !runs => {
+            return Fate::Free(format!("It is down: {}.", service.reason));
+        }
+        ServiceState::Unknown if !runs => return Fate::Free("It is not watched.".into()),
+        _ => {}
+    }
+    let models: Vec<&Model> = service.models.iter().filter(|model| is_resident(model)).collect();
+    if service.actions.load && service.actions.unload && !models.is_empty() {
+        let step = |model: &Model| Step {
+            stay: stay(service.kind, model, now_ms),
+            can_stop: runs,
+            ..Step::model(&service.id, &service.name, &model.name)
+        };
+        return Fate::Unload(models.into_iter().map(step).collect());
+    }
+    let told = service.vram.map(|vram| vram.total_bytes);
+    let bytes = told.or_else(|| service.holder.as_ref()?.vram_bytes);
+    let planned = service.run.as_ref().and_then(|run| run.planned_vram_bytes);
+    let engine = service.kind.is_some_and(ServiceKind::is_engine);
+    let holds = bytes.map_or(!models.is_empty() || (runs && engine), |bytes| bytes > 0)
+        || (runs && planned.is_some_and(|bytes| bytes > 0));
+    if !holds {
+        return Fate::Free("It holds no VRAM, as far as is known.".into());
+    }
+    if runs {
+        return Fate::Stop;
+    }
+    let kind = service.kind.map_or("Its server", ServiceKind::label);
+    if service.actions.unload && !service.actions.load && !models.is_empty() {
+        return Fate::Stays(format!("{kind} could not load its model again."));
+    }
+    if service.actions.unload {
+        return Fate::Stays("It holds VRAM beside its models, none of which is loaded.".into());
+    }
+    Fate::Stays(format!(
+        "{kind} lets no model go while it runs, and Plimsoll did not start it. Stop it yourself, \
+         or let Plimsoll run it: services.{}.command.",
+        service.id
+    ))
+}
+
+/// Lies in VRAM, or may.
+fn is_resident(model: &Model) -> bool {
+    matches!(model.loaded, Loaded::Loaded | Loaded::Loading) && model.vram_bytes != Some(0)
+}
+
+fn stay(kind: Option<ServiceKind>, model: &Model, now_ms: i64) -> Stay {
+    if kind != Some(ServiceKind::Ollama) || model.loaded != Loaded::Loaded {
+        return Stay::Usual;
+    }
+    match model.expires_ms {
+        None => Stay::Always,
+        Some(at_ms) if at_ms - now_ms > USUAL_MS => {
+            u32::try_from((at_ms - now_ms) / 1000).map_or(Stay::Always, Stay::Seconds)
+        }
+        Some(_) => Stay::Usual,
+    }
+}
+
+/// On this machine, as far as its address says. Elsewhere there is another GPU.
+fn is_here(service: &Service) -> bool {
+    let uri = service.url.parse::<Uri>().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    service.holder.is_some()
+        || host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_services::{
+        adapter::Actions,
+        service::{Holder, Run},
+    };
+
+    use super::*;
+    use crate::services::hold::{
+        doubles::{model, service},
+        machine::Phase,
+    };
+
+    fn run(state: RunState) -> Option<Run> {
+        Some(Run {
+            state,
+            reason: String::new(),
+            since_ms: 0,
+            pid: Some(1),
+            restarts: 0,
+            next_ms: None,
+            planned_vram_bytes: None,
+            command: Vec::new(),
+        })
+    }
+
+    fn with_vram(mut service: Service, bytes: u64) -> Service {
+        service.actions = Actions::default();
+        service.holder = Some(Holder { vram_bytes: Some(bytes), ..Holder::default() });
+        service
+    }
+
+    fn told(steps: &[Step]) -> Vec<(&str, Option<&str>, Phase)> {
+        steps.iter().map(|s| (&*s.service, s.model.as_deref(), s.phase)).collect()
+    }
+
+    #[test]
+    fn models_go_then_services_stop_and_what_stays_says_why() {
+        use Phase::{Planned, Spared};
+        let cpu = Model { vram_bytes: Some(0), ..model("on-cpu", Loaded::Loaded) };
+        let ollama = vec![model("a", Loaded::Loaded), cpu, model("c", Loaded::Unloaded)];
+        let mut managed = with_vram(service("llama", ServiceKind::LlamaCpp, Vec::new()), 5);
+        managed.run = run(RunState::Running);
+        let services = [
+            managed,
+            service("ollama", ServiceKind::Ollama, ollama),
+            with_vram(service("redis", ServiceKind::Redis, Vec::new()), 0),
+            with_vram(service("vllm", ServiceKind::Vllm, vec![model("m", Loaded::Loaded)]), 7),
+        ];
+        let steps = plan(&services, &[], 0);
+        assert_eq!(
+            told(&steps),
+            [("ollama", Some("a"), Planned), ("llama", None, Planned), ("vllm", None, Spared)]
+        );
+        assert!(steps[2].trouble.contains("services.vllm.command"), "{:?}", steps[2]);
+        // One that is named is told of in any case.
+        let steps = plan(&services, &["redis".into()], 0);
+        assert_eq!(told(&steps), [("redis", None, Spared)]);
+        assert_eq!(steps[0].trouble, "It holds no VRAM, as far as is known.");
+    }
+
+    #[test]
+    fn what_is_down_proposed_or_elsewhere_is_left() {
+        let with = |id: &str| service(id, ServiceKind::Ollama, vec![model("a", Loaded::Loaded)]);
+        let mut down = with("down");
+        (down.state, down.reason) = (ServiceState::Down, "refused on 127.0.0.1:1".into());
+        let mut found = with("found");
+        found.origin = Origin::Proposed;
+        let mut away = with("away");
+        away.url = "http://10.0.0.7:11434".into();
+        let services = [down, found, away];
+        assert_eq!(plan(&services, &[], 0), []);
+        let steps = plan(&services, &["away".into(), "down".into(), "found".into()], 0);
+        assert_eq!(steps.len(), 2);
+        assert_eq!(steps[0].model.as_deref(), Some("a"), "it was named");
+        assert_eq!(steps[1].trouble, "It is down: refused on 127.0.0.1:1.");
+    }
+
+    #[test]
+    fn a_model_is_to_stay_as_it_did() {
+        let until = |at| Model { expires_ms: at, ..model("m", Loaded::Loaded) };
+        let of = |kind, at| stay(Some(kind), &until(at), 1_000_000);
+        assert_eq!(of(ServiceKind::Ollama, None), Stay::Always);
+        assert_eq!(of(ServiceKind::Ollama, Some(1_200_000)), Stay::Usual);
+        assert_eq!(of(ServiceKind::Ollama, Some(8_200_000)), Stay::Seconds(7200));
+        assert_eq!(of(ServiceKind::LlamaCpp, None), Stay::Usual);
+    }
+
+    // MV13
+    #[test]
+    fn more_than_fits_is_left_and_told() {
+        let many = (0..200).map(|n| model(&format!("m{n}"), Loaded::Loaded)).collect();
+        let steps = plan(&[service("o", ServiceKind::Ollama, many)], &[], 0);
+        assert_eq!(steps.len(), MAX_STEPS);
+        assert_eq!(steps[63].trouble, "It and 136 more are left: a hold has at most 64 steps.");
+        assert_eq!((steps[62].phase, steps[63].phase), (Phase::Planned, Phase::Spared));
+    }
+}

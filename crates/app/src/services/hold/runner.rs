@@ -1,0 +1,335 @@
+//! Does the steps of a hold, one after another, and listens meanwhile.
+
+use std::{sync::Arc, time::Duration};
+
+use plimsoll_core::mark::{Mark, MarkKind};
+use plimsoll_services::service::{Loaded, ServiceState};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Ask,
+    hands::Hands,
+    machine::{MAX_MINUTES, MAX_STEPS, Machine, Phase, Step, Todo},
+    plan::plan,
+    work::{self, Back},
+};
+use crate::{
+    api::{Fault, FaultCode, Hold, HoldRequest, HoldState},
+    services::{actions::find, no_such},
+};
+
+/// Longest time between two looks at the clocks: a sleeping machine wakes no timer.
+const POLL: Duration = Duration::from_secs(5);
+
+pub struct Runner<H> {
+    hands: Arc<H>,
+    machine: Option<Machine>,
+    asked: mpsc::Receiver<Ask>,
+    show: watch::Sender<Option<Arc<Machine>>>,
+}
+
+// === impl Runner ===
+
+impl<H: Hands> Runner<H> {
+    pub fn new(
+        hands: Arc<H>,
+        asked: mpsc::Receiver<Ask>,
+        show: watch::Sender<Option<Arc<Machine>>>,
+    ) -> Self {
+        let machine = show.borrow().as_deref().cloned();
+        Self { hands, machine, asked, show }
+    }
+
+    pub async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = self.go_on() => {}
+        }
+    }
+
+    /// May be dropped at any time: what is asked for is written down before.
+    async fn go_on(&mut self) {
+        if self.machine.as_ref().is_some_and(Machine::is_on) {
+            tracing::info!("a hold of the GPU was on when Plimsoll ended, and goes on");
+            self.changed().await;
+        }
+        loop {
+            self.pass().await;
+            match self.machine.as_ref().map_or(Todo::Nothing, Machine::next) {
+                Todo::Free(at) => self.free(at).await,
+                Todo::Measure => {
+                    let hands = self.hands.clone();
+                    let after = self.meanwhile(async move { hands.settled().await }).await;
+                    self.change(|machine| machine.measured(after)).await;
+                }
+                Todo::Wait => {
+                    let left = self.machine.as_ref().map_or(0, |m| m.left_ms(self.hands.now()));
+                    let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+                    self.listen(left.min(POLL)).await;
+                    self.see_late_ones().await;
+                }
+                Todo::Restore(at) => self.restore(at).await,
+                Todo::Nothing if self.machine.as_ref().is_some_and(Machine::is_on) => {
+                    self.over().await;
+                }
+                Todo::Nothing => match self.asked.recv().await {
+                    Some(ask) => self.answer(ask).await,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn free(&mut self, at: usize) {
+        self.change(|machine| machine.asked(at)).await;
+        let Some(step) = self.step(at) else { return };
+        let hands = self.hands.clone();
+        let done = self.meanwhile(async move { work::free(&*hands, &step).await }).await;
+        self.change(|machine| match done {
+            Ok(()) => machine.freed(at),
+            Err(why) => machine.refused(at, &why),
+        })
+        .await;
+    }
+
+    async fn restore(&mut self, at: usize) {
+        let Some(step) = self.step(at) else { return };
+        let hands = self.hands.clone();
+        let back = self.meanwhile(async move { work::restore(&*hands, &step).await }).await;
+        self.change(|machine| match back {
+            Back::Restored => machine.restored(at),
+            Back::Kept => machine.kept(at),
+            Back::Lost(why) => machine.lost(at, &why),
+        })
+        .await;
+    }
+
+    fn step(&self, at: usize) -> Option<Step> {
+        self.machine.as_ref()?.steps.get(at).cloned()
+    }
+
+    /// Listens while the work is done.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let asked = tokio::select! {
+                done = &mut work => return done,
+                Some(ask) = self.asked.recv() => Some(ask),
+                () = sleep(POLL) => None,
+            };
+            // Out of the race: an answer that is begun is given.
+            match asked {
+                Some(ask) => self.answer(ask).await,
+                None => self.pass().await,
+            }
+        }
+    }
+
+    /// Answers the next word, waiting at most so long for it.
+    async fn listen(&mut self, at_most: Duration) {
+        let asked = tokio::select! {
+            Some(ask) = self.asked.recv() => ask,
+            () = sleep(at_most) => return,
+        };
+        self.answer(asked).await;
+    }
+
+    async fn answer(&mut self, ask: Ask) {
+        // Whoever asked and left has no use for the answer.
+        let _ = match ask {
+            Ask::Begin(request, answer) => answer.send(self.begin(request).await),
+            Ask::End(answer) => answer.send(self.end().await),
+        };
+    }
+
+    async fn begin(&mut self, request: HoldRequest) -> Result<Hold, Fault> {
+        let HoldRequest { minutes, services: named } = request;
+        if !(1..=MAX_MINUTES).contains(&minutes) {
+            return Err(Fault::new(
+                FaultCode::Invalid,
+                format!("A hold lasts 1 to {MAX_MINUTES} minutes, not {minutes}."),
+            ));
+        }
+        let services = self.hands.services();
+        for id in &named {
+            if !services.iter().any(|service| service.id == *id) {
+                return Err(no_such(id, services.iter().map(|service| &*service.id)));
+            }
+        }
+        let now = self.hands.now();
+        let before = self.machine.clone();
+        match &mut self.machine {
+            Some(machine) if machine.state == HoldState::Restoring => {
+                let words = "A hold is just ending: what it took away is being brought back.";
+                return Err(Fault::new(FaultCode::Conflict, words)
+                    .hint("Wait until that is done, or give the word again then."));
+            }
+            Some(machine) if machine.is_on() => {
+                machine.extend(now, minutes);
+                if !named.is_empty() {
+                    machine.add(plan(&services, &named, now.wall_ms));
+                }
+                if !machine.named.is_empty() {
+                    let fresh = named.into_iter().filter(|id| !machine.named.contains(id));
+                    let fresh: Vec<String> = fresh.collect();
+                    machine.named.extend(fresh);
+                    machine.named.truncate(MAX_STEPS);
+                }
+            }
+            earlier => {
+                // What an earlier hold could not bring back is brought back with the rest.
+                let mut steps = earlier.as_ref().map(Machine::lost_steps).unwrap_or_default();
+                let fresh = plan(&services, &named, now.wall_ms);
+                steps.truncate(MAX_STEPS.saturating_sub(fresh.len()));
+                steps.extend(fresh);
+                let vram = self.hands.vram();
+                *earlier = Some(Machine::begin(now, minutes, named, steps, vram));
+            }
+        }
+        if let Err(why) = self.keep().await {
+            // Nothing is taken away that a restart would not bring back.
+            self.machine = before;
+            let words = format!("A hold cannot be kept, so none is begun: {why}.");
+            return Err(Fault::new(FaultCode::Unavailable, words));
+        }
+        self.show();
+        self.mark(None);
+        Ok(self.told())
+    }
+
+    async fn end(&mut self) -> Result<Hold, Fault> {
+        let begun = self
+            .machine
+            .as_mut()
+            .is_some_and(|machine| machine.state == HoldState::Restoring || machine.end());
+        if !begun {
+            return Err(Fault::new(FaultCode::NotFound, "No hold is on.")
+                .hint("Begin one: plimsoll hold --for 1h."));
+        }
+        self.changed().await;
+        Ok(self.told())
+    }
+
+    fn told(&self) -> Hold {
+        // Asked only where there is one.
+        self.machine.as_ref().map(Machine::told).unwrap_or(Hold {
+            state: HoldState::Ended,
+            from_ms: 0,
+            until_ms: 0,
+            steps: Vec::new(),
+            vram_before_bytes: None,
+            vram_after_bytes: None,
+        })
+    }
+
+    /// Everything is back that can be: it is said what is not.
+    async fn over(&mut self) {
+        self.change(Machine::over).await;
+        let Some(machine) = &self.machine else { return };
+        let lost: Vec<String> =
+            machine.losses().map(|step| format!("{}: {}", step.what(), step.trouble)).collect();
+        self.mark(Some(self.hands.now().wall_ms));
+        if !lost.is_empty() {
+            let title = match lost.len() {
+                1 => "After the hold one thing was not brought back".into(),
+                n => format!("After the hold {n} things were not brought back"),
+            };
+            let some: Vec<&str> = lost.iter().take(3).map(String::as_str).collect();
+            self.hands.warn(title, some.join(" "));
+        }
+    }
+
+    /// One mark from its begin to its end.
+    fn mark(&self, end_ms: Option<i64>) {
+        let Some(machine) = &self.machine else { return };
+        let title = match end_ms {
+            None => "The GPU is held free",
+            Some(_) if machine.losses().next().is_some() => {
+                "The GPU was held free; not all was brought back"
+            }
+            Some(_) => "The GPU was held free",
+        };
+        let mut mark = Mark::new(machine.from_ms, MarkKind::Service, title);
+        mark.end_ms = end_ms;
+        mark.reference = Some(format!("hold:{}", machine.from_ms));
+        let words = machine.steps.iter().map(|step| {
+            let done = match step.phase {
+                Phase::Planned | Phase::Asked => "to be freed",
+                Phase::Freed => "freed",
+                Phase::Refused | Phase::Spared => "left",
+                Phase::Restored => "freed and brought back",
+                Phase::Lost => "not brought back",
+            };
+            let what = step.what();
+            match step.trouble.as_str() {
+                "" => format!("{what}: {done}"),
+                why => format!("{what}: {done}. {why}"),
+            }
+        });
+        mark.detail = words.collect::<Vec<_>>().join("\n");
+        self.hands.mark(mark);
+    }
+
+    async fn pass(&mut self) {
+        let now = self.hands.now();
+        if self.machine.as_mut().is_some_and(|machine| machine.pass(now)) {
+            self.changed().await;
+        }
+    }
+
+    /// A model that was busy when it was to go may be gone by now.
+    async fn see_late_ones(&mut self) {
+        let Some(machine) = &mut self.machine else { return };
+        if !machine.steps.iter().any(|step| step.phase == Phase::Refused) {
+            return;
+        }
+        let mut changed = false;
+        for service in self.hands.services() {
+            // Of one that is down it is not known.
+            let up = matches!(service.state, ServiceState::Healthy | ServiceState::Degraded);
+            let refused: Vec<String> = machine
+                .steps
+                .iter()
+                .filter(|step| step.service == service.id && step.phase == Phase::Refused)
+                .filter_map(|step| step.model.clone())
+                .collect();
+            for model in refused.iter().filter(|_| up) {
+                let loaded = find(&service.models, model).map(|model| model.loaded);
+                if loaded == Some(Loaded::Unloaded) {
+                    changed |= machine.went(&service.id, model);
+                }
+            }
+        }
+        if changed {
+            self.changed().await;
+        }
+    }
+
+    async fn change(&mut self, change: impl FnOnce(&mut Machine)) {
+        let Some(machine) = &mut self.machine else { return };
+        change(machine);
+        self.changed().await;
+    }
+
+    async fn changed(&mut self) {
+        if let Err(why) = self.keep().await {
+            tracing::warn!(%why, "how far a hold is could not be kept");
+        }
+        self.show();
+    }
+
+    async fn keep(&self) -> Result<(), String> {
+        let text = serde_json::to_string(&self.machine).map_err(|error| error.to_string())?;
+        self.hands.keep(text).await
+    }
+
+    fn show(&self) {
+        self.show.send_replace(self.machine.clone().map(Arc::new));
+        self.hands.tell();
+    }
+}
