@@ -1,9 +1,8 @@
 import { expect, it } from 'vitest';
 
-import type { Process } from './bindings';
-import { groupAll, groupOf, holders } from './groups';
+import type { Process, Service } from './bindings';
+import { claims, groupAll, groupOf } from './groups';
 
-const GIB = 2 ** 30;
 const process = (more: Partial<Process>): Process => ({
   pid: 1,
   parent: 0,
@@ -37,13 +36,12 @@ it('what no process knows stays unknown in the sum', () => {
   expect(group).toMatchObject({ rss_bytes: 11, cpu_percent: 3, vram_bytes: null });
 });
 
-it('what the card uses and nobody owns up to is named as such', () => {
-  const list = [process({ name: 'a', vram_bytes: 4 * GIB }), process({ name: 'b', vram_bytes: 2 * GIB })];
-  expect(holders(list, 7 * GIB, 5)).toEqual([
-    { name: 'a', bytes: 4 * GIB, kind: 'group' },
-    { name: 'b', bytes: 2 * GIB, kind: 'group' },
-    { name: 'driver and other', bytes: GIB, kind: 'rest' },
+it('a process that two services name belongs to the first', () => {
+  const service = (id: string, pids: number[]) => ({ id, holder: { pids } }) as unknown as Service;
+  const owner = claims([service('chat', [1, 2]), service('again', [2, 3]), service('far', [])]);
+  expect([...owner]).toEqual([
+    [1, 'chat'],
+    [2, 'chat'],
+    [3, 'again'],
   ]);
-  expect(holders(list, 6 * GIB, 5).length).toBe(2);
-  expect(holders(list, 6 * GIB, 1).at(-1)).toEqual({ name: '1 more', bytes: 2 * GIB, kind: 'small' });
 });

@@ -58,35 +58,3 @@ export function claims(services: readonly Service[]): Map<number, string> {
   }
   return owner;
 }
-
-export interface Holder {
-  name: string;
-  bytes: number;
-  kind: 'group' | 'small' | 'rest';
-}
-
-/**
- * Who holds VRAM, largest first. What the card counts as used and no process
- * owns up to (driver, display, other users' processes) is the rest; at most
- * `most` groups stand alone.
- */
-export function holders(processes: readonly Process[], used: number | null, most: number): Holder[] {
-  const known = groupAll(processes)
-    .filter((g) => (g.vram_bytes ?? 0) > 0)
-    .map((g): Holder => ({ name: g.name, bytes: g.vram_bytes ?? 0, kind: 'group' }))
-    .sort((a, b) => b.bytes - a.bytes);
-  const out = known.slice(0, most);
-  const small = known.slice(most);
-  if (small.length > 0) {
-    out.push({
-      name: `${small.length} more`,
-      bytes: small.reduce((sum, h) => sum + h.bytes, 0),
-      kind: 'small',
-    });
-  }
-  const owned = known.reduce((sum, h) => sum + h.bytes, 0);
-  const rest = used === null ? 0 : used - owned;
-  // Process list and total are read at different moments: a little less is noise.
-  if (rest > 32 * 2 ** 20) out.push({ name: 'driver and other', bytes: rest, kind: 'rest' });
-  return out;
-}

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { Process, Service } from '../../lib/bindings';
 import { claims } from '../../lib/groups';
 import { NO_FIGURES, some } from '../services/testing';
-import { byUrgency, fit, noteOf, Order, programsOf, shownAs } from './runs';
+import { byUrgency, fit, noteOf, Order, programsOf } from './runs';
 
 const GIB = 2 ** 30;
 
@@ -74,17 +74,21 @@ it('what does not fit is counted, and room that is left is for programs under a 
   expect(fit(2, 5, 0)).toEqual({ services: 0, more: 2, programs: 0 });
 });
 
-it('a service says why it is not well, and one that was stopped is not down', () => {
+it('a service says why it is not well, and one that was stopped is no fault', () => {
   const refused = { state: 'down', reason: 'it refuses the connection' } as const;
-  expect(noteOf(some('a'))).toBeNull();
-  expect(noteOf(some('a', refused))).toEqual({ text: 'it refuses the connection', tone: 'danger' });
-  const stopped = some('a', { ...refused, run: run('stopped') });
-  expect([shownAs(stopped), noteOf(stopped)]).toEqual(['stopped', { text: 'stopped', tone: 'quiet' }]);
-  expect(noteOf(some('a', { ...refused, run: run('failed', 'it ended 5 times within a minute') }))).toEqual({
-    text: 'cannot be kept running: it ended 5 times within a minute',
+  const note = (more: Partial<Service>) => noteOf(some('a', more), 5000);
+  expect(note({})).toBeNull();
+  expect(note(refused)).toEqual({ text: 'it refuses the connection', tone: 'danger' });
+  expect(note({ ...refused, run: run('stopped') })).toEqual({ text: 'stopped', tone: 'quiet' });
+  expect(note({ ...refused, run: run('failed', 'it ended 5 times within a minute') })).toEqual({
+    text: 'it ended 5 times within a minute',
     tone: 'danger',
   });
-  expect(noteOf(some('a', { state: 'starting' }))).toEqual({ text: 'starting', tone: 'warn' });
+  expect(note({ state: 'starting' })).toEqual({ text: 'starting', tone: 'quiet' });
+  expect(note({ ...refused, run: run('waiting', 'for 4.1 GiB of VRAM') })).toEqual({
+    text: 'waiting: for 4.1 GiB of VRAM',
+    tone: 'quiet',
+  });
 });
 
 it('a process that belongs to a service is not listed again among the programs', () => {

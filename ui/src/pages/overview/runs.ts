@@ -1,54 +1,25 @@
 // What runs, in the order that matters, as far as it fits. Pure: no stores here.
 
-import type { Process, Service, ServiceState } from '../../lib/bindings';
+import type { Process, Service } from '../../lib/bindings';
 import { groupAll, type Group } from '../../lib/groups';
-import { kindOf, STATE_WORDS } from '../services/words';
-
-/** How a service is shown: one that a person stopped is stopped, and not down. */
-export type Shown = ServiceState | 'stopped';
-
-export function shownAs(service: Pick<Service, 'state' | 'run'>): Shown {
-  return service.run?.state === 'stopped' && service.state !== 'healthy' ? 'stopped' : service.state;
-}
-
-export const SHOWN_WORDS: Record<Shown, string> = { ...STATE_WORDS, stopped: 'stopped' };
-
-const RUN_WORDS: Record<NonNullable<Service['run']>['state'], string> = {
-  stopped: 'stopped',
-  waiting: 'waits to be started',
-  starting: 'starts',
-  running: 'runs',
-  stopping: 'is being stopped',
-  restarting: 'is started again',
-  failed: 'cannot be kept running',
-};
+import { kindOf, lookOf, STATE_WORDS, whyOf, type Look } from '../services/words';
 
 export interface Note {
   text: string;
   tone: 'warn' | 'danger' | 'quiet';
 }
 
-/** Why it is not well, in words; `null` while it is. */
-export function noteOf(service: Pick<Service, 'state' | 'reason' | 'run'>): Note | null {
-  const { state, reason, run } = service;
-  if (state === 'healthy') return null;
-  const shown = shownAs(service);
-  const tone = shown === 'down' ? 'danger' : shown === 'unknown' || shown === 'stopped' ? 'quiet' : 'warn';
-  if (run && run.state !== 'running') {
-    const why = run.reason || (run.state === 'stopped' ? '' : reason);
-    return { text: why ? `${RUN_WORDS[run.state]}: ${why}` : RUN_WORDS[run.state], tone };
-  }
-  return { text: reason || SHOWN_WORDS[shown], tone };
-}
+const TONES: Partial<Record<Look, Note['tone']>> = { degraded: 'warn', down: 'danger' };
 
-/** Head of the panel: `6 healthy, 1 degraded`, worst last. */
-export function tallyOf(services: readonly Service[]): string {
-  const order: Shown[] = ['healthy', 'starting', 'stopped', 'unknown', 'degraded', 'down'];
-  return order
-    .map((shown) => [shown, services.filter((s) => shownAs(s) === shown).length] as const)
-    .filter(([, n]) => n > 0)
-    .map(([shown, n]) => `${n} ${SHOWN_WORDS[shown]}`)
-    .join(', ');
+/** Why it is not well, in words; `null` while it is. */
+export function noteOf(service: Pick<Service, 'state' | 'reason' | 'run'>, now: number): Note | null {
+  const look = lookOf(service);
+  if (look === 'healthy') return null;
+  const why = whyOf(service, now);
+  // That it is down its reason says; that it starts, waits or was stopped has to be said.
+  const said = look === 'degraded' || look === 'down';
+  const text = why === '' ? STATE_WORDS[look] : said ? why : `${STATE_WORDS[look]}: ${why}`;
+  return { text, tone: TONES[look] ?? 'quiet' };
 }
 
 /** Kind and version: `llama.cpp b9931`. */
@@ -58,16 +29,17 @@ export function engineOf(service: Pick<Service, 'kind' | 'version'>): string {
 
 // === order
 
-const RANKS: Record<Shown, number> = {
+const RANKS: Record<Look, number> = {
   down: 0,
   degraded: 1,
   starting: 2,
+  waiting: 2,
   healthy: 3,
   unknown: 4,
   stopped: 4,
 };
 
-const rank = (service: Service) => RANKS[shownAs(service)];
+const rank = (service: Service) => RANKS[lookOf(service)];
 
 /** Requests it works on, and those that wait in it. */
 function demand({ slots, figures }: Service): number {
