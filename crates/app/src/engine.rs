@@ -34,7 +34,7 @@ use crate::{
     logging::{self, Logging},
     news,
     project::{history_options, project, sense_options},
-    services::{self, Services},
+    services::{self, Services, actions::Underway, hold::HoldDesk},
     sources::Choice,
     storage::pending::Applied,
 };
@@ -100,11 +100,15 @@ impl Engine {
         let announced: Arc<dyn Record> = Arc::new(Announce::new(recorder.clone(), hub.clone()));
         logging.record_into(recorder.clone());
         config.mark_into(announced.clone());
+        // Before any service could start by itself.
+        let gpu_hold = HoldDesk::open(&state, &*clock).await;
         let services = Services::start(services::Parts {
             config: config.watch(),
             clock: clock.clone(),
             record: announced.clone(),
             processes: sources.processes.clone(),
+            state: state.clone(),
+            notifier: Arc::new(ToListeners(hub.clone())),
             simulated,
         })
         .await?;
@@ -124,9 +128,11 @@ impl Engine {
             pulse: sampler.watch(),
             gpu: sources.gpu.clone(),
             recording: project(history.watch(), |status: &RecordingStatus| status.into()),
+            fleet: services.view(),
             config: config.watch(),
             clock: clock.clone(),
-            record,
+            record: record.clone(),
+            past: Arc::new(history.reader()),
             store: state.clone(),
             notifier: Arc::new(ToListeners(hub.clone())),
             restored: restored(&state, &history.reader(), started_ms).await,
@@ -158,6 +164,9 @@ impl Engine {
             processes: sources.processes,
             inspect: sources.inspect,
             services,
+            underway: Underway::default(),
+            hold: gpu_hold,
+            record,
             ui: OnceLock::new(),
         });
         if let (Some(simulation), Some(hold)) = (simulation, hold) {
@@ -180,6 +189,7 @@ impl Engine {
             })?;
         }
         let followers = CancellationToken::new();
+        app.hold.start(app.clone()).await;
         news::follow(&app, own_marks, &followers);
         let mut engine = Self {
             app,
@@ -226,6 +236,7 @@ impl Engine {
         }
         self.app.jobs.stop().await;
         self.followers.cancel();
+        self.app.hold.stop().await;
         self.app.services.stop();
         self.sampler.stop().await;
         self.app.alerts.stop().await;

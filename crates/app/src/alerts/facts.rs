@@ -15,6 +15,9 @@ use plimsoll_core::{
     source::{SourceState, SourceStatus},
 };
 use plimsoll_sense::Rate;
+use plimsoll_services::fleet::FleetView;
+
+use super::fleet::Fleet;
 
 /// A value counts as known for this many cadences (times ten), as in the history.
 const KNOWN_TENTHS: i64 = 25;
@@ -45,6 +48,7 @@ pub struct Inputs<'a> {
     pub sources: &'a [SourceStatus],
     pub gpu: Option<&'a GpuInfo>,
     pub recording: &'a Recording,
+    pub fleet: &'a FleetView,
 }
 
 /// A value, and when it was read on the monotonic clock.
@@ -83,6 +87,7 @@ pub struct Facts {
     /// The card as it was last described: a lost one is still known by name.
     pub gpu: Option<GpuInfo>,
     pub recording: Recording,
+    pub fleet: Fleet,
     cadences: Cadences,
 }
 
@@ -101,6 +106,7 @@ impl Facts {
         self.watched = metrics.into_iter().collect();
         self.known.retain(|metric, _| self.watched.contains(metric));
         self.cadences = Cadences::of(&config.sampling);
+        self.fleet.configure(config);
     }
 
     pub fn take(&mut self, now: Instant3, inputs: &Inputs<'_>) {
@@ -135,6 +141,12 @@ impl Facts {
             self.gpu = Some(gpu.clone());
         }
         self.recording = inputs.recording.clone();
+        self.fleet.take(now, inputs.fleet);
+    }
+
+    /// On the monotonic clock.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
     }
 
     fn learn(&mut self, reading: &Reading, value: f64) {

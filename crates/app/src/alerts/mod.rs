@@ -5,10 +5,15 @@
 //! desktop, answers to the store, the list to whoever watches.
 
 mod engine;
+mod engines;
 mod facts;
+mod fleet;
 mod measure;
 mod rehearsal;
+mod seed;
+mod services;
 mod store;
+mod told;
 mod watch;
 mod words;
 
@@ -25,6 +30,7 @@ use plimsoll_core::{
     record::Record,
 };
 use plimsoll_sense::Pulse;
+use plimsoll_services::fleet::{FleetView, MAX_SERVICES};
 use tokio::{
     sync::{mpsc, watch as channel},
     task::JoinHandle,
@@ -34,7 +40,9 @@ use tokio::{
 pub use self::{
     engine::{Answer, Engine, Event, HOLD_MS, LIST_MS as DAY_MS, Notice, Restored},
     facts::{Inputs, Recording},
+    fleet::{Minute, Wish},
     rehearsal::Rehearsal,
+    seed::Past,
     store::{AlertStore, restored},
 };
 use crate::api::{AlertRule, Done, Fault, FaultCode};
@@ -65,9 +73,12 @@ pub struct Parts {
     pub pulse: channel::Receiver<Arc<Pulse>>,
     pub gpu: channel::Receiver<Option<Arc<GpuInfo>>>,
     pub recording: channel::Receiver<Recording>,
+    pub fleet: channel::Receiver<Arc<FleetView>>,
     pub config: channel::Receiver<Arc<Config>>,
     pub clock: Arc<dyn Clock>,
     pub record: Arc<dyn Record>,
+    /// Told what services did before this start.
+    pub past: Arc<dyn Past>,
     pub store: Arc<dyn AlertStore>,
     pub notifier: Arc<dyn Notifier>,
     pub restored: Restored,
@@ -96,15 +107,17 @@ struct Shared {
 impl Alerts {
     /// Starts to watch. Call it on a runtime.
     pub fn start(parts: Parts) -> Self {
-        let Parts { pulse, gpu, recording, config, clock, record, store, notifier, restored } =
-            parts;
+        let Parts { pulse, gpu, recording, fleet, config, .. } = parts;
+        let Parts { clock, record, past, store, notifier, restored, .. } = parts;
         let (answers, to_store) = mpsc::channel(ANSWERS);
+        let (wish, wishes) = mpsc::channel(MAX_SERVICES);
+        let (told, heard) = mpsc::channel(1);
         let now = clock.now();
         let mut engine = Engine::new(config.borrow().clone());
         let events = engine.restore(now, restored);
         let shared = Arc::new(Shared {
             engine: Mutex::new(engine),
-            clock,
+            clock: clock.clone(),
             record,
             notifier,
             answers,
@@ -112,9 +125,12 @@ impl Alerts {
         });
         shared.carry_out(events);
         let (stop, stopped) = channel::channel(false);
-        let watching = Watching { pulse, gpu, recording, config, stopped: stopped.clone() };
+        let stop_too = stopped.clone();
+        let watching =
+            Watching { pulse, gpu, recording, fleet, config, wish, heard, stopped: stop_too };
         let tasks = vec![
             tokio::spawn(watching.run(shared.clone())),
+            tokio::spawn(ask_the_past(past, clock, wishes, told, stopped.clone())),
             tokio::spawn(store_answers(store, to_store, stopped)),
         ];
         Self { shared, tasks: Arc::new(Mutex::new(tasks)), stop }
@@ -222,9 +238,15 @@ struct Watching {
     pulse: channel::Receiver<Arc<Pulse>>,
     gpu: channel::Receiver<Option<Arc<GpuInfo>>>,
     recording: channel::Receiver<Recording>,
+    fleet: channel::Receiver<Arc<FleetView>>,
     config: channel::Receiver<Arc<Config>>,
+    wish: mpsc::Sender<Wish>,
+    heard: mpsc::Receiver<Told>,
     stopped: channel::Receiver<bool>,
 }
+
+/// What was wished for, and what the history says.
+type Told = (Wish, Vec<Minute>);
 
 impl Watching {
     async fn run(mut self, shared: Arc<Shared>) {
@@ -245,6 +267,10 @@ impl Watching {
                     pulse_live = changed.is_ok();
                     pulse_live
                 }
+                Some((wish, minutes)) = self.heard.recv() => {
+                    shared.engine().learn(&wish, &minutes);
+                    continue;
+                }
                 _ = again.tick() => false,
             };
             if fresh {
@@ -253,16 +279,49 @@ impl Watching {
             let pulse = self.pulse.borrow_and_update().clone();
             let gpu = self.gpu.borrow().clone();
             let recording = self.recording.borrow().clone();
+            let fleet = self.fleet.borrow().clone();
             let inputs = Inputs {
                 tick: fresh.then_some(&*pulse.tick),
                 rates: &pulse.rates,
                 sources: &pulse.sources,
                 gpu: gpu.as_deref(),
                 recording: &recording,
+                fleet: &fleet,
             };
-            let events = shared.engine().observe(shared.clock.now(), &inputs);
+            let (events, wishes) = {
+                let mut engine = shared.engine();
+                (engine.observe(shared.clock.now(), &inputs), engine.wishes())
+            };
             shared.carry_out(events);
+            for wish in wishes {
+                if self.wish.try_send(wish).is_err() {
+                    tracing::warn!("too many services ask at once what is usual for them");
+                }
+            }
         }
+    }
+}
+
+/// A week of a service's figures takes a while to read: aside, and one after another.
+async fn ask_the_past(
+    past: Arc<dyn Past>,
+    clock: Arc<dyn Clock>,
+    mut wishes: mpsc::Receiver<Wish>,
+    told: mpsc::Sender<Told>,
+    mut stopped: channel::Receiver<bool>,
+) {
+    let work = async {
+        while let Some(wish) = wishes.recv().await {
+            let minutes = past.minutes(&wish, clock.now().wall_ms).await;
+            if told.send((wish, minutes)).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = stopped.wait_for(|&stop| stop) => {}
+        () = work => {}
     }
 }
 

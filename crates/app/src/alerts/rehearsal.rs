@@ -8,13 +8,14 @@ use plimsoll_core::{
     record::Record, source::SourceStatus,
 };
 
-use super::{Engine, Event, Inputs, Recording};
+use super::{Engine, Event, Inputs, Recording, told::FromTicks};
 
 /// Rules at work on ticks from the past. Nobody is notified of them.
 pub struct Rehearsal {
     engine: Engine,
     gpu: GpuInfo,
     recording: Recording,
+    fleet: FromTicks,
     ended: Vec<AlertRow>,
 }
 
@@ -26,6 +27,7 @@ impl Rehearsal {
             engine: Engine::new(config),
             gpu,
             recording: Recording::default(),
+            fleet: FromTicks::default(),
             ended: Vec::new(),
         }
     }
@@ -38,6 +40,7 @@ impl Rehearsal {
             sources,
             gpu: Some(&self.gpu),
             recording: &self.recording,
+            fleet: self.fleet.take(tick),
         };
         let events = self.engine.observe(tick.at, &inputs);
         self.write(events, record);

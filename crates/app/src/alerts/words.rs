@@ -51,6 +51,17 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
+/// `1 request`, `12 requests`.
+pub fn quantity(n: u32, of: &str) -> String {
+    if n == 1 { format!("1 {of}") } else { format!("{n} {of}s") }
+}
+
+/// A moment of these hours, on the clock of this place: `14:02`.
+pub fn clock(wall_ms: i64) -> String {
+    let Ok(at) = jiff::Timestamp::from_millisecond(wall_ms) else { return "some time".into() };
+    at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M").to_string()
+}
+
 /// A value with its unit.
 pub fn of_unit(value: f64, unit: Unit) -> String {
     match unit {

@@ -28,6 +28,7 @@ pub use self::event::{Answer, Event, NoSuchAlert, Notice, Restored};
 use self::{course::Why, open::Open};
 use super::{
     facts::{Facts, Inputs},
+    fleet::{Minute, Wish},
     measure::{Measured, Standing, own, own_metric},
     watch::{self, Watch},
 };
@@ -120,6 +121,16 @@ impl Engine {
         self.facts.take(now, inputs);
         self.evaluate(now, &mut events);
         events
+    }
+
+    /// What the history should tell of the services' usual speed, each asked once.
+    pub fn wishes(&mut self) -> Vec<Wish> {
+        self.facts.fleet.wishes()
+    }
+
+    /// What the history told.
+    pub fn learn(&mut self, wish: &Wish, minutes: &[Minute]) {
+        self.facts.fleet.learn(wish, minutes);
     }
 
     fn evaluate(&mut self, now: Instant3, events: &mut Vec<Event>) {

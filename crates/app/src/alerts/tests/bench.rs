@@ -13,6 +13,7 @@ use plimsoll_core::{
     source::{SourceState, SourceStatus},
 };
 use plimsoll_sense::Rate;
+use plimsoll_services::fleet::FleetView;
 
 use super::super::{Answer, Engine, Event, Inputs, Notice, Recording, Restored};
 
@@ -27,6 +28,7 @@ pub struct Bench {
     pub sources: Vec<SourceStatus>,
     pub gpu: Option<GpuInfo>,
     pub recording: Recording,
+    pub fleet: FleetView,
     pub events: Vec<Event>,
 }
 
@@ -41,6 +43,7 @@ impl Bench {
             sources: Vec::new(),
             gpu: None,
             recording: Recording::default(),
+            fleet: FleetView::default(),
             events: Vec::new(),
         }
     }
@@ -72,6 +75,7 @@ impl Bench {
             sources: &self.sources,
             gpu: self.gpu.as_ref(),
             recording: &self.recording,
+            fleet: &self.fleet,
         };
         self.events.extend(self.engine.observe(now, &inputs));
         self.clock.advance_ms(1000);

@@ -6,7 +6,7 @@ use plimsoll_core::{
 };
 
 use super::{
-    super::watch::{WATCHES, watch},
+    super::watch::{watch, watches},
     bench::{Bench, GIB, GPU},
 };
 
@@ -27,7 +27,7 @@ fn vram(free: f64) -> [(Metric, &'static str, f64); 2] {
 #[test]
 fn every_built_in_rule_has_its_row_and_every_row_its_rule() {
     let settings: Vec<_> = BUILT_IN.iter().map(|b| b.id).collect();
-    let rows: Vec<_> = WATCHES.iter().map(|w| w.id).collect();
+    let rows: Vec<_> = watches().map(|w| w.id).collect();
     assert_eq!(settings, rows);
     for built_in in BUILT_IN {
         let row = watch(built_in.id).unwrap();

@@ -4,3 +4,6 @@ mod built_in;
 mod chance;
 mod course;
 mod running;
+mod service_bench;
+mod services;
+mod slow;

@@ -18,7 +18,8 @@ use tokio::sync::watch;
 
 use super::{
     super::{
-        AlertStore, Alerts, Answer, Engine, Notice, Notifier, Parts, Recording, Rehearsal, Restored,
+        AlertStore, Alerts, Answer, Engine, Minute, Notice, Notifier, Parts, Past, Recording,
+        Rehearsal, Restored, Wish,
     },
     bench::{START_MS, only_warm},
 };
@@ -50,6 +51,12 @@ impl Notifier for Outside {
     }
 }
 
+impl Past for Outside {
+    fn minutes<'a>(&'a self, _: &'a Wish, _: i64) -> BoxFuture<'a, Vec<Minute>> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
 impl AlertStore for Outside {
     fn save(&self, answer: Answer) -> BoxFuture<'_, Result<(), String>> {
         self.answers.lock().unwrap().push(answer);
@@ -75,9 +82,11 @@ async fn what_the_engine_decides_is_carried_out() {
         pulse: pulse_out,
         gpu: watch::channel(None).1,
         recording: watch::channel(Recording::default()).1,
+        fleet: watch::channel(Arc::default()).1,
         config: config_out,
         clock: clock.clone(),
         record: outside.clone(),
+        past: outside.clone(),
         store: outside.clone(),
         notifier: outside.clone(),
         restored: Restored::default(),
@@ -131,9 +140,11 @@ async fn without_any_tick_it_looks_all_the_same() {
         pulse,
         gpu: watch::channel(None).1,
         recording: watch::channel(Recording::default()).1,
+        fleet: watch::channel(Arc::default()).1,
         config: watch::channel(Arc::new(Config::default())).1,
         clock: clock.clone(),
         record: outside.clone(),
+        past: outside.clone(),
         store: outside.clone(),
         notifier: outside.clone(),
         restored: Restored::default(),

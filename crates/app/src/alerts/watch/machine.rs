@@ -1,73 +1,19 @@
-//! The rules one by one: what each looks at, and the words for it.
-//!
-//! Defaults of thresholds and durations stand in `plimsoll_core::config`, where
-//! they are settings. Here is why each rule is as it is.
+//! Rules about the machine: GPU, memory, disks.
 
-use plimsoll_core::{config::Rule, metric::Metric, unit::Unit};
+use plimsoll_core::{metric::Metric, unit::Unit};
 
-use super::{
-    facts::Facts,
+use super::{STATE, Watch};
+use crate::alerts::{
     measure::{
-        GIB, Measured, compare, disk_space, flag, for_at_least, gpu_hot, gpu_lost, held, limit,
-        memory, quoted, recording_paused, series_limit, source_silent, vram_free,
+        GIB, compare, disk_space, flag, for_at_least, gpu_hot, gpu_lost, held, limit, memory,
+        quoted, vram_free,
     },
-    words::{bytes, number, percent, span},
-};
-
-/// One line of the table.
-pub struct Watch {
-    pub id: &'static str,
-    pub unit: Option<Unit>,
-    /// Being below is what alerts, in the rule's unit.
-    pub below: bool,
-    pub metrics: &'static [Metric],
-    /// Metric whose chart carries the load line at the same height for every subject.
-    pub chart: Option<Metric>,
-    pub measure: fn(&Rule, &Facts, &mut Vec<Measured>),
-    /// What it watches, with the thresholds in force.
-    pub sentence: fn(&Rule) -> String,
-    /// What to do about it, given the subject.
-    pub advice: fn(&str) -> String,
-}
-
-macro_rules! advice {
-    ($text:literal) => {
-        |_| $text.into()
-    };
-}
-
-/// A rule about one metric: its value is over the threshold, for each subject on its own.
-macro_rules! over {
-    ($id:literal, $unit:expr, $metric:ident, |$value:ident| $title:expr, $sentence:expr, $advice:literal $(,)?) => {
-        Watch {
-            id: $id,
-            unit: Some($unit),
-            below: false,
-            metrics: &[Metric::$metric],
-            chart: Some(Metric::$metric),
-            measure: |r, f, out| compare(r, f, Metric::$metric, out, |_, $value| $title),
-            sentence: $sentence,
-            advice: advice!($advice),
-        }
-    };
-}
-
-/// A rule about a state rather than a value: it has no unit, and no line on a chart.
-const STATE: Watch = Watch {
-    id: "",
-    unit: None,
-    below: false,
-    metrics: &[],
-    chart: None,
-    measure: |_, _, _| {},
-    sentence: |_| String::new(),
-    advice: |_| String::new(),
+    words::{bytes, number, percent},
 };
 
 const MEMORY: &[Metric] =
     &[Metric::MemoryUsed, Metric::MemoryTotal, Metric::CgroupMemoryUsed, Metric::CgroupMemoryLimit];
 
-/// Every built-in rule.
 pub static WATCHES: &[Watch] = &[
     // Preallocation is no alarm: a server may hold the whole card by design.
     // What alarms is the way there: little is left and it is getting less.
@@ -232,80 +178,4 @@ pub static WATCHES: &[Watch] = &[
             )
         },
     },
-    Watch {
-        id: "recording-paused",
-        measure: recording_paused,
-        sentence: |r| format!("The history cannot be written{}.", for_at_least(r)),
-        advice: advice!(
-            "Free some space or make the data folder writable; recording then goes on by itself, and the newest ten minutes are kept until then."
-        ),
-        ..STATE
-    },
-    // A source may skip a reading; half a minute of nothing is a fault of its own.
-    Watch {
-        id: "source-silent",
-        measure: source_silent,
-        sentence: |r| format!("A source of readings has been silent for {}.", span(limit(r))),
-        advice: |source| {
-            format!(
-                "Its charts show a gap. The log says more about `{source}`; so does `plimsoll doctor`."
-            )
-        },
-        ..STATE
-    },
-    Watch {
-        id: "series-limit",
-        measure: series_limit,
-        sentence: |_| "There are more series than sampling.max_series.".into(),
-        advice: advice!(
-            "Raise sampling.max_series; until then new series are added up under `other`."
-        ),
-        ..STATE
-    },
-    // AR7: Plimsoll stays an instrument: what it costs has limits like everything else.
-    over! {
-        "self-memory", Unit::Bytes, SelfRss,
-        |v| format!("Plimsoll itself takes {} of RAM.", bytes(v)),
-        |r| {
-            format!("Plimsoll itself takes more than {} of RAM, for {}.", bytes(limit(r)), held(r))
-        },
-        "Restart Plimsoll; the bundle of `plimsoll doctor --bundle` helps to find out why.",
-    },
-    over! {
-        "self-cpu", Unit::Percent, SelfCpu,
-        |v| format!("Plimsoll itself takes {} of a core.", percent(v)),
-        |r| {
-            format!(
-                "Plimsoll itself takes more than {} of a core, for {}.",
-                percent(limit(r)),
-                held(r)
-            )
-        },
-        "A slower sampling.interval_ms costs less; the log says what it is busy with.",
-    },
-    over! {
-        "self-lag", Unit::Milliseconds, SelfLag,
-        |v| format!("Timers inside Plimsoll fire {} ms late.", number(v)),
-        |r| {
-            format!(
-                "Timers inside Plimsoll fire more than {} ms late, for {}.",
-                number(limit(r)),
-                held(r)
-            )
-        },
-        "The machine is too busy, or Plimsoll is: compare CPU pressure with Plimsoll's own CPU.",
-    },
-    over! {
-        "self-tasks", Unit::Count, SelfTasks,
-        |v| format!("Plimsoll runs {} tasks at once.", number(v)),
-        |r| {
-            format!("Plimsoll runs more than {} tasks at once, for {}.", number(limit(r)), held(r))
-        },
-        "Something is not coming to its end; the log says what.",
-    },
 ];
-
-/// The line of a built-in rule.
-pub fn watch(id: &str) -> Option<&'static Watch> {
-    WATCHES.iter().find(|watch| watch.id == id)
-}

@@ -1,0 +1,175 @@
+//! How the rules about services as such measure: whether they answer, whether they
+//! are well, what waits in them, and what a Redis says of its memory and its disk.
+
+use plimsoll_core::{config::Rule, metric::Metric};
+use plimsoll_services::service::{RedisFigures, RunState, ServiceState};
+
+use super::{
+    engines::gone,
+    facts::Facts,
+    fleet::Seen,
+    measure::{Measured, Standing, limits, sentence, standing, state},
+    words::{bytes, clock, number, percent, quantity},
+};
+
+/// Hints of a Redis that evicts nothing and is nearly full, or full.
+const FULL: &[&str] = &["memory-nearly-full", "memory-full"];
+/// From this share of its limit on a Redis is known to evict, or not, by its hints.
+const TOLD_FROM: f64 = 90.0;
+/// Hints of a Redis that cannot write what it keeps.
+const UNWRITTEN: &[&str] = &["snapshot-failed", "aof-failed", "aof-rewrite-failed"];
+
+pub fn down(_: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
+    for seen in facts.fleet.seen() {
+        let service = &seen.service;
+        let holds = match service.state {
+            ServiceState::Down => !is_meant_to_be(seen),
+            ServiceState::Healthy | ServiceState::Degraded | ServiceState::Unknown => false,
+            // It may come up, or it may not.
+            ServiceState::Starting => {
+                continue;
+            }
+        };
+        let since = clock(service.since_ms);
+        let mut title = format!("{} is down since {since}", seen.name());
+        title = if service.reason.is_empty() {
+            title + "."
+        } else {
+            format!("{title}: {}", sentence(&service.reason))
+        };
+        out.push(state(seen.subject.clone(), holds, title));
+    }
+    gone(facts, out);
+}
+
+/// A service that Plimsoll itself runs, and that somebody stopped or that waits its turn.
+fn is_meant_to_be(seen: &Seen) -> bool {
+    seen.service.run.as_ref().is_some_and(|run| {
+        matches!(
+            run.state,
+            RunState::Stopped | RunState::Waiting | RunState::Starting | RunState::Stopping
+        )
+    })
+}
+
+pub fn degraded(_: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
+    for seen in facts.fleet.seen() {
+        let service = &seen.service;
+        let why = if service.reason.is_empty() { "it says so itself" } else { &service.reason };
+        let title = format!("{} is degraded: {}", seen.name(), sentence(why));
+        let holds = service.state == ServiceState::Degraded;
+        out.push(state(seen.subject.clone(), holds, title));
+    }
+    gone(facts, out);
+}
+
+pub fn queue(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
+    let (threshold, clear) = limits(rule);
+    for seen in facts.fleet.seen().filter(|seen| seen.answers()) {
+        let service = &seen.service;
+        let slots = service.slots.as_ref();
+        let waiting = service.figures.waiting.or(slots.and_then(|s| s.waiting).map(f64::from));
+        let Some(waiting) = waiting else { continue };
+        let running = service.figures.running.or(slots.and_then(|s| s.busy).map(f64::from));
+        let total = slots.and_then(|slots| slots.total).map(f64::from);
+        // Where it takes any number, that some wait says that it is full.
+        let full = match (running, total) {
+            (Some(running), Some(total)) => running >= total,
+            _ => true,
+        };
+        let standing = match standing(waiting, threshold, clear, false) {
+            // It is about to take them.
+            Standing::Past if !full => Standing::Between,
+            standing => standing,
+        };
+        let at_work = match (running, total) {
+            (Some(_), Some(total)) => format!("; all {} slots are busy", number(total)),
+            (Some(running), None) => format!("; {} run", number(running)),
+            _ => String::new(),
+        };
+        out.push(Measured {
+            subject: seen.subject.clone(),
+            standing,
+            value: Some(waiting),
+            threshold: Some(threshold),
+            title: format!("{} inside {}{at_work}.", wait(waiting), seen.name()),
+            lines: [Some((Metric::RequestsWaiting, threshold, false)), None, None],
+        });
+    }
+    gone(facts, out);
+}
+
+pub fn redis_memory(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
+    let (threshold, clear) = limits(rule);
+    for (seen, redis) in redises(facts) {
+        let (Some(used), Some(max)) = (redis.memory_used_bytes, redis.memory_limit_bytes) else {
+            continue;
+        };
+        if max <= 0.0 {
+            continue;
+        }
+        let share = used / max * 100.0;
+        // A cache is full by design, and evicts.
+        let evicts = seen.evicts || (share >= TOLD_FROM && !seen.has_hint(FULL));
+        let standing = match standing(share, threshold, clear, false) {
+            Standing::Past if evicts => Standing::Clear,
+            standing => standing,
+        };
+        out.push(Measured {
+            subject: seen.subject.clone(),
+            standing,
+            value: Some(share),
+            threshold: Some(threshold),
+            title: format!(
+                "{} uses {} of its memory limit ({} of {}) and evicts nothing.",
+                seen.name(),
+                percent(share),
+                bytes(used),
+                bytes(max)
+            ),
+            lines: [Some((Metric::RedisMemoryUsed, max * threshold / 100.0, false)), None, None],
+        });
+    }
+    gone(facts, out);
+}
+
+pub fn redis_persistence(_: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
+    for (seen, _) in redises(facts) {
+        let hint = seen.service.hints.iter().find(|hint| UNWRITTEN.contains(&&*hint.id));
+        let says = hint.map_or("", |hint| hint.text.as_str());
+        let title = format!("{} does not save its data: {}", seen.name(), sentence(says));
+        out.push(state(seen.subject.clone(), hint.is_some(), title));
+    }
+    gone(facts, out);
+}
+
+pub fn redis_evictions(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
+    let (threshold, clear) = limits(rule);
+    for (seen, redis) in redises(facts) {
+        let Some(rate) = redis.evicted_per_s else { continue };
+        let hits = redis.hit_percent.map_or(String::new(), |hits| {
+            format!(" {} of the look-ups find their key.", percent(hits))
+        });
+        out.push(Measured {
+            subject: seen.subject.clone(),
+            standing: standing(rate, threshold, clear, false),
+            value: Some(rate),
+            threshold: Some(threshold),
+            title: format!("{} evicts {} keys a second.{hits}", seen.name(), number(rate)),
+            lines: [Some((Metric::RedisEvicted, threshold, false)), None, None],
+        });
+    }
+    gone(facts, out);
+}
+
+fn redises<'a>(facts: &'a Facts) -> impl Iterator<Item = (&'a Seen, &'a RedisFigures)> {
+    let all = facts.fleet.seen().filter(|seen| seen.answers());
+    all.filter_map(|seen| Some((seen, seen.service.figures.redis.as_ref()?)))
+}
+
+fn wait(n: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    let n = n.round().clamp(0.0, f64::from(u32::MAX)) as u32;
+    let waits = if n == 1 { "waits" } else { "wait" };
+    format!("{} {waits}", quantity(n, "request"))
+}
