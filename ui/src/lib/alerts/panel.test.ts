@@ -93,3 +93,14 @@ it('empty says that somebody watches', () => {
   render(AlertsPanel, { onclose: () => undefined });
   expect(screen.getByText('All is within its lines')).toBeTruthy();
 });
+
+it('leads to the service that it is about, and to no page where there is none', () => {
+  const row = { ...alert.row, id: 'service-down:vllm:1', rule: 'service-down', subject: 'vllm' };
+  session.alerts = [{ ...alert, row }];
+  const { unmount } = render(AlertsPanel, { onclose: () => undefined });
+  expect(screen.getByRole('link', { name: 'Service' }).getAttribute('href')).toBe('#/services/vllm');
+  unmount();
+  session.alerts = [alert];
+  render(AlertsPanel, { onclose: () => undefined });
+  expect(screen.queryByRole('link', { name: 'Service' })).toBeNull();
+});

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
-import type { Alert, AlertRow } from '../bindings';
-import { order, reach, silence, times } from './words';
+import type { Alert, AlertRow, AlertRule } from '../bindings';
+import { leadOf, order, reach, silence, times } from './words';
 
 const NOW = new Date(2026, 10, 17, 14, 32).getTime();
 const MINUTE = 60_000;
@@ -57,4 +57,37 @@ it('says since when and how far, and never a number that is not known', () => {
   expect(times(alert('a', { end_ms: NOW - 26 * MINUTE }).row, NOW)).toBe('14:02, for 4 min');
   expect(reach(alert('a', { peak: 96, threshold: 90 }).row, 'percent')).toBe('furthest 96 %, line 90 %');
   expect(reach(alert('a').row, 'percent')).toBe('');
+});
+
+it('an alert about a service or its model leads to the service', () => {
+  const rule = (id: string, metric: string | null): AlertRule => ({
+    id,
+    sentence: '',
+    severity: 'warning',
+    enabled: true,
+    unit: null,
+    metric,
+    threshold: 1,
+    below: false,
+    active: [],
+    lines: [],
+  });
+  const rules = [
+    rule('mine', 'service.kv.used'),
+    rule('hot', 'gpu.temperature'),
+    rule('service-queue', null),
+  ];
+  const lead = (name: string, subject: string) =>
+    leadOf(alert('a', { rule: name, subject }).row, rules)?.href;
+  expect(lead('service-down', 'vllm')).toBe('#/services/vllm');
+  expect(lead('model-on-cpu', 'ollama/hf.co/org/qwen:14b')).toBe('#/services/ollama');
+  expect(lead('redis-memory', 'cache')).toBe('#/services/cache');
+  expect(lead('vram-contention', 'GPU-1')).toBe('#/services');
+  expect(lead('mine', 'vllm')).toBe('#/services/vllm');
+  for (const [name, subject] of [
+    ['hot', 'GPU-1'],
+    ['disk-space', '/home'],
+    ['gone', 'x'],
+  ] as const)
+    expect(lead(name, subject)).toBeUndefined();
 });

@@ -1,7 +1,8 @@
 // What is said of an alert: since when, how far it went, what a click does.
 
-import type { Alert, AlertRow, Severity, Unit } from '../bindings';
+import type { Alert, AlertRow, AlertRule, Severity, Unit } from '../bindings';
 import { span, text, when } from '../format';
+import { href } from '../router.svelte';
 
 export const SEVERITIES: Record<Severity, { dot: string; name: string }> = {
   info: { dot: 'off', name: 'info' },
@@ -55,4 +56,24 @@ export function silence(alert: Alert, now: number): string | null {
     return `silent until ${when(alert.snoozed_until_ms, alert.snoozed_until_ms - 1)}, ${span(alert.snoozed_until_ms - now)} more`;
   if (alert.acknowledged_ms !== null) return `seen at ${when(alert.acknowledged_ms, now)}`;
   return null;
+}
+
+/** Rules whose subject is a service, or a model of one. */
+const OF_SERVICES = /^(service|model|redis)-/;
+/** What a person's own rule may watch of them. */
+const SERVICE_METRICS = /^(service|model|redis|store)\./;
+
+export interface Lead {
+  name: string;
+  href: string;
+}
+
+/** Where one looks after what an alert says; `null` where its own words are all there is. */
+export function leadOf(row: AlertRow, rules: readonly AlertRule[]): Lead | null {
+  if (row.rule === 'vram-contention') return { name: 'Services', href: href('services') };
+  const metric = rules.find((rule) => rule.id === row.rule)?.metric ?? '';
+  if (!OF_SERVICES.test(row.rule) && !SERVICE_METRICS.test(metric)) return null;
+  // A model is named by its service, a slash, and its own name, which may have slashes.
+  const [id] = row.subject.split('/', 1);
+  return id ? { name: 'Service', href: href('services', id) } : null;
 }

@@ -3,7 +3,8 @@
 import type { ProcessTable, SeriesInfo, Service } from '../bindings';
 import { host } from '../host';
 import { RANGE_IDS, RANGES } from '../range';
-import { PAGES, router, TITLES } from '../router.svelte';
+import { leadOf } from '../alerts/words';
+import { href, PAGES, router, TITLES } from '../router.svelte';
 import { range } from '../state/range.svelte';
 import { session } from '../state/session.svelte';
 import { text } from '../format';
@@ -236,6 +237,9 @@ export function alerts(): Entry[] {
     kind: 'alert',
     label: a.row.title,
     words: `${a.row.rule} ${a.row.subject}`,
-    run: () => router.go('settings', `?key=${encodeURIComponent(`alerts.rules.${a.row.rule}.enabled`)}`),
+    run: () => {
+      const rule = href('settings', `?key=${encodeURIComponent(`alerts.rules.${a.row.rule}.enabled`)}`);
+      location.hash = leadOf(a.row, session.rules)?.href ?? rule;
+    },
   }));
 }

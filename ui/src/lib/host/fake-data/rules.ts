@@ -95,6 +95,22 @@ export function rules(gpu: boolean, alarm: boolean): AlertRule[] {
         ['mount.used', at, tib * 921.6 * GIB, false],
       ]),
     ),
+    rule('model-on-cpu', 'Less than 95 % of a loaded model lies on the GPU', 'percent', 95, [], {
+      below: true,
+    }),
+    rule('model-slow', 'A service is slower than 40 % of its usual speed', 'percent', 40, [], {
+      below: true,
+    }),
+    rule('model-reloads', 'A service loads models 4 times or more within 10 min', 'count', 4, []),
+    rule('vram-contention', 'Two services contend for VRAM', 'bytes', free, [], { below: true }),
+    rule('service-down', 'A service that is watched does not answer', null, null, []),
+    rule('service-degraded', 'A service answers and is not well', null, null, [], { severity: 'info' }),
+    rule('service-queue', 'More than 8 requests wait inside a service', 'count', 8, []),
+    rule('redis-memory', 'A Redis that evicts nothing uses more than 90 %', 'percent', 90, []),
+    rule('redis-persistence', 'A Redis cannot save its data', null, null, [], { severity: 'critical' }),
+    rule('redis-evictions', 'A Redis evicts more than 10 keys a second', 'count', 10, [], {
+      severity: 'info',
+    }),
     rule('self-lag', 'Runtime lag is above 100 ms', 'milliseconds', 100, [['self.lag', '', 100]]),
     rule('self-memory', 'Plimsoll takes more than 512 MiB for 60 s', 'bytes', 0.5 * GIB, []),
     rule('self-cpu', 'Plimsoll takes more than 90 % of a core for 60 s', 'percent', 90, []),
