@@ -4,6 +4,8 @@ import type { ProcessTable, SeriesInfo } from '../bindings';
 import { useHost } from '../host';
 import { fakeHost } from '../host/fake';
 import { some } from '../../pages/services/testing';
+import { holding } from '../state/hold.svelte';
+import { session } from '../state/session.svelte';
 import { actions, metrics, pages, processes, services } from './items';
 import { rank } from './match';
 
@@ -77,4 +79,22 @@ it('a service is found by its name, its kind and its port, and opens its page', 
   for (const typed of ['chat', 'llama.cpp', '8080']) expect(rank(list, typed, 9)).toHaveLength(1);
   list[0]?.run();
   expect(location.hash).toBe('#/services/chat');
+});
+
+it('the GPU is freed where there is one, and while it is held the hold is ended', () => {
+  const offered = () =>
+    actions()
+      .filter((e) => e.id.startsWith('hold'))
+      .map((e) => e.label);
+  expect(offered()).toEqual([]);
+  session.about = { gpu: { uuid: 'GPU-1' } } as typeof session.about;
+  expect(offered()).toEqual(['Free the GPU for a while…']);
+  expect(rank(actions(), 'free gpu', 9)[0]?.id).toBe('hold');
+  rank(actions(), 'hold', 9)[0]?.run();
+  expect(holding.asking).toBe(true);
+  holding.hold = { state: 'held', steps: [] } as unknown as typeof holding.hold;
+  expect(offered()).toEqual(['End the GPU hold now', 'Change how long the GPU is held…']);
+  holding.hold = { state: 'restoring', steps: [] } as unknown as typeof holding.hold;
+  expect(offered()).toEqual([]);
+  [session.about, holding.hold, holding.asking] = [null, null, false];
 });

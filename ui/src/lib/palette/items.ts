@@ -5,6 +5,7 @@ import { host } from '../host';
 import { RANGE_IDS, RANGES } from '../range';
 import { leadOf } from '../alerts/words';
 import { href, PAGES, router, TITLES } from '../router.svelte';
+import { holding } from '../state/hold.svelte';
 import { range } from '../state/range.svelte';
 import { session } from '../state/session.svelte';
 import { text } from '../format';
@@ -157,6 +158,7 @@ export function actions(): Entry[] {
       run: () => router.go('processes'),
     },
   ];
+  list.push(...holds());
   if (!draft.clean) {
     list.push(
       {
@@ -173,6 +175,31 @@ export function actions(): Entry[] {
   if (host().kind !== 'desktop')
     list.push({ id: 'reload', kind: 'action', label: 'Load the page again', run: () => location.reload() });
   return list;
+}
+
+/** The GPU for somebody else: only where there is one. */
+function holds(): Entry[] {
+  const words = 'hold gpu vram unload stop game hour free';
+  const ask = (label: string): Entry => ({
+    id: 'hold',
+    kind: 'action',
+    label,
+    words,
+    run: () => (holding.asking = true),
+  });
+  if (holding.on) {
+    const end: Entry = {
+      id: 'hold-end',
+      kind: 'action',
+      label: 'End the GPU hold now',
+      words,
+      aside: 'everything is brought back',
+      weight: 3,
+      run: () => void holding.end(),
+    };
+    return holding.hold?.state === 'restoring' ? [] : [end, ask('Change how long the GPU is held…')];
+  }
+  return session.about?.gpu ? [ask('Free the GPU for a while…')] : [];
 }
 
 export function metrics(series: readonly SeriesInfo[]): Entry[] {

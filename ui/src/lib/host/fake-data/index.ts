@@ -5,6 +5,7 @@
 import type { Answer, LiveValue, SeriesInfo, SettingState, SettingValue } from '../../bindings';
 import { fakeHost, type FakeHost, type Handlers } from '../fake';
 import { CallError } from '../types';
+import { fakeHold, HOLD_NEWS } from './hold';
 import { about, status } from './machine';
 import { processAnswers } from './processes';
 import { alarm, marks, rules } from './rules';
@@ -41,6 +42,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
     list.find((s) => s.metric === metric && s.subject === subject);
   const kept = new Map<string, string>();
   const paused = variant === 'trouble' ? 'The disk is full: 20 MiB are left where the data is kept' : null;
+  const hold = fakeHold(start, params.get('hold'));
   const handlers: Handlers = {
     about: () => about(gpu, start, variant === 'first'),
     status: () => status(gpu, start, empty ? 0 : list.length, paused),
@@ -100,6 +102,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
       return { message: '' };
     },
     recall: ({ key }) => kept.get(key) ?? null,
+    ...hold.answers,
     ...more(start),
   };
   if (variant === 'down') {
@@ -129,6 +132,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
             .map((s) => ({ metric: s.metric, subject: s.subject, value: s.at(now) }));
       fake.emit({ event: 'tick', at_ms: now, values });
       if (!empty) fake.emit({ event: 'services', at_ms: now });
+      if (hold.tick(now)) fake.emit(HOLD_NEWS);
       if (n % 5 === 0) fake.emit({ event: 'processes', at_ms: now });
       n += 1;
     };
