@@ -142,10 +142,12 @@ impl Speed {
         if let Some(speeds) = self.short.take(step, NOW_S) {
             self.last = Some(speeds);
         }
-        let quiet_s = self.long.quiet(step);
-        if quiet_s <= QUIET_S.max(set.quiet_s * QUIETER) {
-            set.quiet_s = set.quiet_s.max(quiet_s);
-        } else if tells_each_token(service) && usual.is_some() {
+        let most_s = QUIET_S.max(set.quiet_s * QUIETER);
+        let ended_s = self.long.quiet(step);
+        if ended_s <= most_s {
+            set.quiet_s = set.quiet_s.max(ended_s);
+        }
+        if self.long.quiet_s > most_s && tells_each_token(service) && usual.is_some() {
             self.last = Some([0.0; MEASURES]);
         }
         if let Some(speeds) = self.long.stretch.take(step, MINUTE_S) {
@@ -248,10 +250,13 @@ impl Stretch {
 // === impl Long ===
 
 impl Long {
-    /// Busy seconds without a token, this step included.
+    /// Counts busy seconds without a token; answers how many there were where a token came.
     fn quiet(&mut self, step: Step) -> f64 {
-        self.quiet_s = if step.is_quiet() { self.quiet_s + step.busy_s() } else { 0.0 };
-        self.quiet_s
+        if step.is_quiet() {
+            self.quiet_s += step.busy_s();
+            return 0.0;
+        }
+        std::mem::take(&mut self.quiet_s)
     }
 }
 

@@ -3,6 +3,7 @@ mod bench;
 mod built_in;
 mod chance;
 mod course;
+mod past;
 mod running;
 mod service_bench;
 mod services;

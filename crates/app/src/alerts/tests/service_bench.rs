@@ -59,10 +59,10 @@ pub fn bytes(gib: f64) -> u64 {
     (gib * SIZE as f64) as u64
 }
 
-impl Service2 for Service {}
+impl Tuned for Service {}
 
 /// What is changed of a service, one after another.
-pub trait Service2: Sized + Into<Service> {
+pub trait Tuned: Sized + Into<Service> {
     fn with(self, change: impl FnOnce(&mut Service)) -> Service {
         let mut service: Service = self.into();
         change(&mut service);

@@ -8,7 +8,7 @@ use plimsoll_services::{
 
 use super::{
     bench::{Bench, GIB, GPU, START_MS},
-    service_bench::{Service2, engine, model, on_disk, service},
+    service_bench::{Tuned, engine, model, on_disk, service},
 };
 use crate::alerts::words::clock;
 

@@ -8,7 +8,7 @@ use plimsoll_services::{
 use super::{
     super::Minute,
     bench::{Bench, START_MS},
-    service_bench::{Service2, engine, model, service},
+    service_bench::{Tuned, engine, model, service},
 };
 
 fn bench() -> Bench {
@@ -69,8 +69,8 @@ fn other_work_is_no_collapse() {
 #[test]
 fn nothing_is_slow_before_half_an_hour_was_seen() {
     let mut bench = bench();
-    bench.see_for(28 * 60, &[vllm().works(2.0, 80.0, 160.0)]);
-    bench.see_for(600, &[vllm().works(2.0, 4.0, 8.0)]);
+    bench.see_for(20 * 60, &[vllm().works(2.0, 80.0, 160.0)]);
+    bench.see_for(9 * 60, &[vllm().works(2.0, 4.0, 8.0)]);
     assert!(bench.events.is_empty());
 }
 
@@ -120,7 +120,7 @@ fn long_requests_of_a_server_that_counts_at_their_end_are_not_slow() {
 fn a_server_that_counts_each_token_and_makes_none_is_slow() {
     let mut bench = bench();
     usual(&mut bench);
-    bench.see_for(301, &[vllm().works(2.0, 0.0, 0.0)]);
+    bench.see_for(290, &[vllm().works(2.0, 0.0, 0.0)]);
     assert!(bench.events.is_empty());
     bench.see_for(30, &[vllm().works(2.0, 0.0, 0.0)]);
     assert!(bench.title().starts_with("The vllm makes 0 tokens/s"), "{}", bench.title());
