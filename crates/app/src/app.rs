@@ -10,6 +10,7 @@ use plimsoll_core::{
     clock::Clock,
     device::{GpuInfo, MachineInfo},
     process::ProcessTable,
+    record::Record,
 };
 use plimsoll_history::{History, Reader, RecordingStatus, State};
 use plimsoll_sense::{Inspect, Pulse};
@@ -23,7 +24,7 @@ use crate::{
     hub::Hub,
     jobs::Jobs,
     logging::Logging,
-    services::Services,
+    services::{Services, actions::Underway, hold::HoldDesk},
 };
 
 /// Cheap to clone; every door has one.
@@ -50,6 +51,12 @@ pub struct Parts {
     pub processes: watch::Receiver<Arc<ProcessTable>>,
     pub inspect: Arc<dyn Inspect>,
     pub services: Services,
+    /// Models that something is done with now.
+    pub underway: Underway,
+    /// The GPU, free for somebody else for a while.
+    pub hold: HoldDesk,
+    /// Takes the marks of what a person does.
+    pub record: Arc<dyn Record>,
     /// What Plimsoll itself costs, over the last minute.
     pub own_cpu: Minute,
     /// Beginning of the history, and when it was looked up.

@@ -9,25 +9,38 @@ use plimsoll_core::{
     alert::Alert,
     clock::{Clock, Instant3, SystemClock},
     config::{Environment, Loaded, load, wire::Problem},
+    record::Nowhere,
 };
 use plimsoll_history::{OpenError, Reader, RecoverReport, State};
 use plimsoll_services::service::Service;
 
 use crate::{
     alerts,
-    api::{DoctorReport, Fault, FaultCode, ServiceTested, Status, Written},
+    api::{
+        DoctorReport, Done, Fault, FaultCode, Hold, IgnoredService, ServiceAdd, ServiceAdded,
+        ServiceModelRequest, ServiceRemove, ServiceRemoved, ServiceTested, Status, Written,
+    },
     config_handle::ConfigHandle,
     dispatch::blocking,
     doctor::{self, Patient},
     folder::DataFolder,
     places::Surroundings,
-    services,
+    services::{
+        self,
+        actions::Action,
+        found::{self, Found, Offers},
+        hold,
+        written,
+    },
     session::Options,
 };
 
 /// The data folder, owned for as long as a change takes.
 pub struct Offline {
     pub config: ConfigHandle,
+    /// Services that earlier runs found.
+    found: Found,
+    simulated: bool,
     _folder: DataFolder,
 }
 
@@ -40,9 +53,36 @@ impl Offline {
         let folder = DataFolder::own(&places, &Surroundings::read())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let state = Arc::new(State::open(folder.path()).await?);
+        let simulated = places.simulated;
+        let environment = Environment::of_process();
         let config =
-            ConfigHandle::load(places.config, Environment::of_process(), state, clock).await;
-        Ok(Self { config, _folder: folder })
+            ConfigHandle::load(places.config, environment, state.clone(), clock.clone()).await;
+        // A history is written by nobody now.
+        let found = Found::load(state, clock, Arc::new(Nowhere)).await;
+        Ok(Self { config, found, simulated, _folder: folder })
+    }
+
+    pub async fn accept_service(&self, id: &str) -> Result<Done, Fault> {
+        self.found.accept(&self.config.config(), id).await
+    }
+
+    pub async fn ignore_service(&self, id: &str) -> Result<Done, Fault> {
+        self.found.ignore(&self.config.config(), id).await
+    }
+
+    pub async fn restore_service(&self, id: &str) -> Result<Done, Fault> {
+        self.found.restore(&self.config.config(), id).await
+    }
+
+    pub async fn add_service(&self, add: &ServiceAdd) -> Result<ServiceAdded, Fault> {
+        if self.simulated {
+            return Err(services::simulated());
+        }
+        written::add(&self.config, &self.found, add).await
+    }
+
+    pub async fn remove_service(&self, remove: &ServiceRemove) -> Result<ServiceRemoved, Fault> {
+        written::remove(&self.config, &self.found, remove).await
     }
 }
 
@@ -86,17 +126,29 @@ pub async fn configuration(path: &Path) -> Result<Loaded, Fault> {
     blocking(move || load(&path, &Environment::of_process())).await
 }
 
-/// The services of the configuration, which nobody watches, and what is wrong with the
-/// configuration. A simulated workstation has none.
-pub async fn services(options: &Options) -> Result<(Vec<Service>, Vec<Problem>), Fault> {
+/// Services that nobody watches now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listed {
+    /// Those of the configuration, then those that were found.
+    pub services: Vec<Service>,
+    pub ignored: Vec<IgnoredService>,
+    /// What is wrong with the configuration.
+    pub problems: Vec<Problem>,
+}
+
+/// The services as the configuration and an earlier run have them. A simulated workstation
+/// has none.
+pub async fn services(options: &Options) -> Result<Listed, Fault> {
     let places = options.places()?;
     let loaded = configuration(&places.config).await?;
-    let services = if places.simulated {
-        Vec::new()
-    } else {
-        services::as_configured(&loaded.config, SystemClock.now().wall_ms).await?
-    };
-    Ok((services, loaded.problems))
+    let mut listed = Listed { problems: loaded.problems, ..Listed::default() };
+    if !places.simulated {
+        let known = found::peek(&places.data).await;
+        let now_ms = SystemClock.now().wall_ms;
+        listed.services = services::as_configured(&loaded.config, &known, now_ms).await?;
+        listed.ignored = Offers::of(&known).ignored;
+    }
+    Ok(listed)
 }
 
 /// Tries out an address or a service of the configuration from here.
@@ -104,6 +156,25 @@ pub async fn test_service(options: &Options, target: &str) -> Result<ServiceTest
     let places = options.places()?;
     let loaded = configuration(&places.config).await?;
     services::test_alone(&loaded.config, target, places.simulated).await
+}
+
+/// Loads or unloads a model from here, and answers what it took.
+pub async fn act(
+    options: &Options,
+    action: Action,
+    request: &ServiceModelRequest,
+) -> Result<String, Fault> {
+    let places = options.places()?;
+    if places.simulated {
+        return Err(services::simulated());
+    }
+    let config = configuration(&places.config).await?.config;
+    services::act_alone(&config, &found::peek(&places.data).await, action, request).await
+}
+
+/// The hold that an earlier run began or ended last: where it is on, it goes on with the next.
+pub async fn hold(options: &Options) -> Result<Option<Hold>, Fault> {
+    Ok(hold::peek(&options.places()?.data).await?)
 }
 
 /// Brings back what can be read of a damaged database, or of every one that was set aside.

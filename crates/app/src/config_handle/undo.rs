@@ -90,5 +90,29 @@ fn taken_back(revision: &Revision, now: &[SettingState]) -> Result<Vec<Change>, 
         // What was the default is no line of the file.
         value: (default(&c.key).as_ref() != Some(&c.old)).then(|| c.old.clone()),
     };
-    Ok(revision.changed.iter().map(back).collect())
+    let mut changes: Vec<Change> = revision.changed.iter().map(back).collect();
+    for table in came_with(revision, now) {
+        // No empty header is left of it.
+        changes.retain(|change| !is_within(&change.key, &table));
+        changes.push(Change { key: table, value: None });
+    }
+    Ok(changes)
+}
+
+/// Tables of services that the revision brought, and that nobody gave more settings since.
+fn came_with(revision: &Revision, now: &[SettingState]) -> Vec<String> {
+    let nothing = SettingValue::Text(String::new());
+    let brought = revision.changed.iter().filter(|c| c.old == nothing && c.new != nothing);
+    let tables = brought.filter_map(|c| c.key.strip_suffix(".url")).filter(|table| {
+        table.starts_with("services.")
+            && now
+                .iter()
+                .filter(|state| is_within(&state.key, table) && state.value != state.default)
+                .all(|state| revision.changed.iter().any(|c| c.key == state.key))
+    });
+    tables.map(str::to_owned).collect()
+}
+
+fn is_within(key: &str, table: &str) -> bool {
+    key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'))
 }

@@ -13,6 +13,7 @@ use crate::{
     app::App,
     door::{Health, Host},
     hub::Listener,
+    services::actions::Action,
 };
 
 impl Host for App {
@@ -39,20 +40,22 @@ impl Host for App {
             C::ServiceShow(service) => answer(self.services.show(&service.id).await?),
             C::ServiceTest(test) => answer(self.services.test(&test).await?),
 
-            C::ServicesFound(_)
-            | C::ServiceAccept(_)
-            | C::ServiceIgnore(_)
-            | C::ServiceRestore(_)
-            | C::ServiceAdd(_)
-            | C::ServiceRemove(_)
-            | C::ServiceLoad(_)
-            | C::ServiceUnload(_)
-            | C::ServiceStart(_)
+            C::ServicesFound(_) => answer(self.services.found()),
+            C::ServiceAccept(service) => answer(self.services.accept(&service.id).await?),
+            C::ServiceIgnore(service) => answer(self.services.ignore(&service.id).await?),
+            C::ServiceRestore(service) => answer(self.services.restore(&service.id).await?),
+            C::ServiceAdd(add) => answer(self.services.add(&self.config, add).await?),
+            C::ServiceRemove(service) => answer(self.services.remove(&self.config, service).await?),
+
+            C::ServiceLoad(model) => answer(self.service_act(Action::Load, &model).await?),
+            C::ServiceUnload(model) => answer(self.service_act(Action::Unload, &model).await?),
+            C::Hold(request) => answer(self.hold.begin(request).await?),
+            C::HoldShow(_) => answer(self.hold.show()),
+            C::HoldEnd(_) => answer(self.hold.end().await?),
+
+            C::ServiceStart(_)
             | C::ServiceStop(_)
-            | C::ServiceOutput(_)
-            | C::Hold(_)
-            | C::HoldShow(_)
-            | C::HoldEnd(_) => Err(Fault::new(FaultCode::Unavailable, "TODO")),
+            | C::ServiceOutput(_) => Err(Fault::new(FaultCode::Unavailable, "TODO")),
 
             C::Alerts(_) => answer(self.alerts.list()),
             C::AlertsHistory(range) => answer(self.alerts_history(range).await?),

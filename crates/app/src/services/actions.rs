@@ -9,21 +9,17 @@ use std::{
     time::Duration,
 };
 
-use plimsoll_core::{
-    config::nearest::nearest,
-    mark::{Mark, MarkKind},
-};
+use plimsoll_core::mark::{Mark, MarkKind};
 use plimsoll_services::{
     adapter::ActionError,
     client::CallError,
     fleet::FleetError,
-    kind::ServiceKind,
-    service::{Loaded, MAX_MODELS, Model, Origin, Service, ServiceState},
+    service::{Loaded, Model, Service},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
-    no_such,
+    judge::judge,
     vram::{self, VramMeter},
 };
 use crate::{
@@ -120,23 +116,20 @@ impl App {
     }
 
     /// Starts a job that loads a model or unloads it.
-    pub fn service_act(
+    pub async fn service_act(
         &self,
         action: Action,
         request: &ServiceModelRequest,
     ) -> Result<JobStarted, Fault> {
-        let services = self.services.list();
-        let service = services
-            .iter()
-            .find(|service| service.id == request.id)
-            .ok_or_else(|| no_such(&request.id, services.iter().map(|service| &*service.id)))?;
-        let model = judge(service, action, &request.model)?.clone();
+        // Not from the list, which may be a moment older than the last action.
+        let service = self.services.show(&request.id).await?;
+        let model = judge(&service, action, &request.model)?.clone();
         let turn = self.underway.begin(&service.id, &model.name, action).map_err(|already| {
             let words = format!("{} is being {} already.", model.name, already.done());
             Fault::new(FaultCode::Conflict, words).hint("Wait for that job, or cancel it.")
         })?;
-        let deed = Deed { app: self.clone(), action, model, service: service.clone(), _turn: turn };
-        let title = format!("{} {} on {}", action.title(), deed.model.name, service.name);
+        let deed = Deed { app: self.clone(), action, model, service, _turn: turn };
+        let title = format!("{} {} on {}", action.title(), deed.model.name, deed.service.name);
         self.jobs.start(title, |job| deed.run(job))
     }
 }
@@ -176,27 +169,18 @@ impl Deed {
             }
         };
         done.map_err(|error| not_done(&self.service, action, model, error))?;
-        let took = span(began.elapsed());
-        job.say(format!("{} within {took}; reads VRAM", action.done()));
+        let took = began.elapsed();
+        job.say(format!("{} within {}; reads VRAM", action.done(), span(took)));
         let after = tokio::select! {
             after = meter.settled() => after,
             // It is done all the same.
             () = job.cancelled() => None,
         };
-        let already = action.is_done(self.model.loaded);
-        let mut said = match already {
-            true => format!("{model} was {} already", action.done()),
-            false => format!("{} {model} within {took}", capital(action.done())),
-        };
         let change = vram::change(before, after);
-        if let Some(change) = &change {
-            said.push_str(&format!("; {change}"));
+        if !action.is_done(self.model.loaded) {
+            self.mark(&span(took), change.as_deref());
         }
-        said.push('.');
-        if !already {
-            self.mark(&took, change);
-        }
-        Ok(said)
+        Ok(said(action, &self.model, took, change.as_deref()))
     }
 
     /// What is said when a person waits no longer.
@@ -208,7 +192,7 @@ impl Deed {
         )
     }
 
-    fn mark(&self, took: &str, change: Option<String>) {
+    fn mark(&self, took: &str, change: Option<&str>) {
         let (model, service) = (&self.model.name, &self.service);
         let title = format!("{}: {} {model}", service.name, self.action.done());
         let mut mark = Mark::new(self.app.now_ms(), MarkKind::Service, title);
@@ -222,76 +206,17 @@ impl Deed {
     }
 }
 
-/// The model that is meant, where this can be done with it; else why not.
-pub fn judge<'a>(service: &'a Service, action: Action, model: &str) -> Result<&'a Model, Fault> {
-    let Service { id, name, .. } = service;
-    let fault = |code, words: String| Err(Fault::new(code, words));
-    if service.origin == Origin::Proposed {
-        let words = format!("{name} was found, and nobody has accepted it yet.");
-        return Err(Fault::new(FaultCode::Conflict, words)
-            .hint(format!("Accept it first: plimsoll services accept {id}.")));
-    }
-    match service.state {
-        ServiceState::Down => {
-            return fault(FaultCode::Unavailable, format!("{name} is down: {}.", service.reason));
-        }
-        ServiceState::Unknown => {
-            return fault(
-                FaultCode::Unavailable,
-                format!("{name} is not watched, so nothing can be done with it."),
-            );
-        }
-        _ if service.checked_ms.is_none() => {
-            let words = format!("{name} was not looked at yet.");
-            return Err(Fault::new(FaultCode::Unavailable, words).hint("Try again in a moment."));
-        }
-        _ => {}
-    }
-    let can = match action {
-        Action::Load => service.actions.load,
-        Action::Unload => service.actions.unload,
+/// What was done, e.g. `Loaded qwen2.5 within 12 s; VRAM 3.2 → 11.0 GiB.` The model is as it was
+/// before.
+pub fn said(action: Action, model: &Model, took: Duration, vram: Option<&str>) -> String {
+    let name = &model.name;
+    let done = match action.is_done(model.loaded) {
+        true => format!("{name} was {} already", action.done()),
+        false => format!("{} {name} within {}", capital(action.done()), span(took)),
     };
-    if !can {
-        let kind = service.kind.map_or("A server of no known kind", ServiceKind::label);
-        let words = format!("{kind} has no way to {} a model while it runs.", action.verb());
-        return Err(Fault::new(FaultCode::Invalid, words)
-            .hint("Its model is that which it was started with."));
-    }
-    let meant = find(&service.models, model).ok_or_else(|| no_such_model(service, model))?;
-    if action == Action::Load && meant.loaded == Loaded::Loading {
-        let words = format!("{} is being loaded already.", meant.name);
-        return fault(FaultCode::Conflict, words);
-    }
-    Ok(meant)
-}
-
-/// By its name; for Ollama, one without a tag is the latest.
-pub fn find<'a>(models: &'a [Model], name: &str) -> Option<&'a Model> {
-    let of = |name: &str| models.iter().find(|model| model.name == name);
-    of(name).or_else(|| of(&format!("{name}:latest")))
-}
-
-fn no_such_model(service: &Service, model: &str) -> Fault {
-    let names = || service.models.iter().map(|model| &*model.name);
-    let fault =
-        Fault::new(FaultCode::NotFound, format!("{} has no model {model:?}.", service.name));
-    // The tag may be what is missing.
-    let bare = || names().filter(|name| name.split(':').next() == Some(model));
-    let near = nearest(model, names()).or_else(|| bare().next());
-    match near {
-        Some(near) => fault.hint(format!("Did you mean {near}?")),
-        None if service.models.is_empty() => fault.hint("It tells of none."),
-        None => {
-            let some: Vec<&str> = names().take(8).collect();
-            let more = if service.models.len() >= MAX_MODELS {
-                " and more than are listed"
-            } else if service.models.len() > some.len() {
-                " and more"
-            } else {
-                ""
-            };
-            fault.hint(format!("It has {}{more}.", some.join(", ")))
-        }
+    match vram {
+        Some(vram) => format!("{done}; {vram}."),
+        None => format!("{done}."),
     }
 }
 
@@ -343,51 +268,7 @@ fn capital(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_services::adapter::Actions;
-
     use super::*;
-    use crate::services::hold::doubles::{model, service};
-
-    fn refused(service: &Service, action: Action, model: &str) -> (FaultCode, String, String) {
-        let fault = judge(service, action, model).unwrap_err();
-        (fault.code, fault.message, fault.hint.unwrap_or_default())
-    }
-
-    #[test]
-    fn what_cannot_be_done_is_refused_at_once_and_says_why() {
-        let models =
-            vec![model("qwen2.5:7b", Loaded::Unloaded), model("m:latest", Loaded::Loading)];
-        let well = service("ollama", ServiceKind::Ollama, models);
-        assert_eq!(judge(&well, Action::Load, "qwen2.5:7b").unwrap().name, "qwen2.5:7b");
-        assert_eq!(judge(&well, Action::Unload, "m").unwrap().name, "m:latest");
-        let (code, words, hint) = refused(&well, Action::Load, "qwen2.5:8b");
-        assert_eq!((code, &*words), (FaultCode::NotFound, "ollama has no model \"qwen2.5:8b\"."));
-        assert_eq!(hint, "Did you mean qwen2.5:7b?");
-        assert_eq!(refused(&well, Action::Load, "qwen2.5").2, "Did you mean qwen2.5:7b?");
-        assert_eq!(refused(&well, Action::Load, "x").2, "It has qwen2.5:7b, m:latest.");
-        let (code, words, _) = refused(&well, Action::Load, "m");
-        assert_eq!((code, &*words), (FaultCode::Conflict, "m:latest is being loaded already."));
-
-        let mut down = well.clone();
-        (down.state, down.reason) = (ServiceState::Down, "refused on 127.0.0.1:1".into());
-        let (code, words, _) = refused(&down, Action::Load, "m");
-        assert_eq!(
-            (code, &*words),
-            (FaultCode::Unavailable, "ollama is down: refused on 127.0.0.1:1.")
-        );
-        let mut vllm = service("v", ServiceKind::Vllm, vec![model("m", Loaded::Loaded)]);
-        vllm.actions = Actions::default();
-        let (code, words, _) = refused(&vllm, Action::Unload, "m");
-        assert_eq!(
-            (code, &*words),
-            (FaultCode::Invalid, "vLLM has no way to unload a model while it runs.")
-        );
-        let mut young = well.clone();
-        young.checked_ms = None;
-        assert_eq!(refused(&young, Action::Load, "m").0, FaultCode::Unavailable);
-        let proposed = Service { origin: Origin::Proposed, ..well };
-        assert_eq!(refused(&proposed, Action::Load, "m").0, FaultCode::Conflict);
-    }
 
     #[test]
     fn one_thing_is_done_with_a_model_at_a_time() {

@@ -55,7 +55,7 @@ pub struct Found {
 // === impl Offers ===
 
 impl Offers {
-    fn of(known: &Known) -> Self {
+    pub fn of(known: &Known) -> Self {
         let ignored = known.entries().iter().filter(|entry| entry.verdict == Verdict::Ignored);
         Self {
             accepted: known.accepted().cloned().collect(),
@@ -150,23 +150,22 @@ impl Found {
 
     /// What the configuration names is its own from now on.
     pub async fn give_way(&self, config: &Config) {
-        let entries = &config.services.entries;
-        let named = |entry: &&Entry| {
-            entries.contains_key(&entry.id)
-                || entries.values().any(|of| same_place(&of.url, &entry.url))
-        };
+        if self.forget_named(config) {
+            self.publish();
+            let _ = self.save().await;
+        }
+    }
+
+    fn forget_named(&self, config: &Config) -> bool {
         let mut known = self.known();
+        let named = |entry: &&Entry| is_named(config, &entry.id, &entry.url);
         let gone: Vec<String> =
             known.entries().iter().filter(named).map(|entry| entry.id.clone()).collect();
         for id in &gone {
             // It was there a moment ago.
             let _ = known.forget(id);
         }
-        drop(known);
-        if !gone.is_empty() {
-            self.publish();
-            let _ = self.save().await;
-        }
+        !gone.is_empty()
     }
 
     /// Watches one from now on.
@@ -234,7 +233,9 @@ impl Found {
         if config.services.entries.contains_key(id) {
             return Err(Fault::new(
                 FaultCode::Conflict,
-                format!("The service {id} stands in the configuration: it was not found by itself."),
+                format!(
+                    "The service {id} stands in the configuration: it was not found by itself."
+                ),
             )
             .hint(format!("`plimsoll services remove {id}` takes it out.")));
         }
@@ -338,6 +339,12 @@ pub fn left_out(config: &Config) -> BTreeSet<u16> {
     config.services.entries.values().filter_map(|entry| local_port(&entry.url)).collect()
 }
 
+/// Whether the configuration names one of that id or at that address.
+pub fn is_named(config: &Config, id: &str, url: &str) -> bool {
+    let entries = &config.services.entries;
+    entries.contains_key(id) || entries.values().any(|of| same_place(&of.url, url))
+}
+
 /// Whether two addresses lead to one listener.
 pub fn same_place(a: &str, b: &str) -> bool {
     let plain = |url: &str| url.trim().trim_end_matches('/').to_owned();
@@ -365,4 +372,4 @@ fn done(message: String) -> Done {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,31 +1,52 @@
-//! Services: those of the configuration are watched while Plimsoll runs, listed
-//! and shown; any address can be tried out, also where no Plimsoll runs.
+//! Services: those of the configuration, and those that were found by themselves and
+//! accepted, are watched while Plimsoll runs, listed and shown; any address can be tried
+//! out, also where no Plimsoll runs.
 //!
-//! The watch itself is [`plimsoll_services::fleet`]. Here it is given what the
-//! configuration wants, and its words are made for a person.
+//! The watch itself is [`plimsoll_services::fleet`], the search is
+//! [`plimsoll_services::discovery`]. Here they are given what the configuration and a
+//! person want, and their words are made for a person.
 
+pub mod actions;
+mod alone;
+pub mod found;
+pub mod hold;
+mod judge;
+mod search;
 mod trial;
+mod vram;
 mod wanted;
+pub mod written;
 
 use std::{sync::Arc, time::Duration};
 
 use plimsoll_core::{clock::Clock, config::Config, process::ProcessTable, record::Record};
+use plimsoll_history::State;
 use plimsoll_services::{
     adapters,
     client::{Client, Limits},
+    discovery::{Known, Verdict},
     fleet::{self, Fleet, FleetSource, FleetView, Pace, unseen},
-    service::{Hint, Service},
+    service::{Hint, Origin, Service},
 };
 use tokio::{sync::watch, task::AbortHandle};
 
-use self::wanted::Asked;
+use self::{
+    found::{Found, Offers},
+    search::Search,
+    wanted::Asked,
+};
 use crate::{
-    api::{Fault, FaultCode, ServiceTest, ServiceTested},
+    alerts::Notifier,
+    api::{
+        Done, Fault, FaultCode, ServiceAdd, ServiceAdded, ServiceRemove, ServiceRemoved,
+        ServiceTest, ServiceTested, ServicesFound,
+    },
+    config_handle::ConfigHandle,
     dispatch::blocking,
     project::project,
 };
 
-pub use self::trial::test_alone;
+pub use self::{alone::act_alone, trial::test_alone};
 
 /// How often key files are read again: a key that is renewed is used from then on.
 const KEYS_EVERY: Duration = Duration::from_secs(30);
@@ -37,13 +58,20 @@ pub struct Parts {
     /// Takes the marks.
     pub record: Arc<dyn Record>,
     pub processes: watch::Receiver<Arc<ProcessTable>>,
+    /// Keeps what was found.
+    pub state: Arc<State>,
+    /// Tells the desktop of it.
+    pub notifier: Arc<dyn Notifier>,
     /// A simulated workstation asks no real server.
     pub simulated: bool,
 }
 
-/// The services of the configuration, and the watch over them.
+/// The services, and the watch over them.
 pub struct Services {
     fleet: Fleet,
+    found: Arc<Found>,
+    /// `None` on a simulated workstation.
+    search: Option<Search>,
     config: watch::Receiver<Arc<Config>>,
     asked: watch::Receiver<Asked>,
     follower: AbortHandle,
@@ -55,25 +83,39 @@ pub struct Services {
 impl Services {
     /// Starts the watch on the current runtime.
     pub async fn start(parts: Parts) -> Result<Self, Fault> {
-        let Parts { config, clock, record, processes, simulated } = parts;
-        // Held over the wait it would bind the start to one thread.
-        let now = config.borrow().clone();
-        let first = if simulated { Asked::default() } else { ask(&now).await? };
+        let Parts { config, clock, record, processes, state, notifier, simulated } = parts;
+        let found = Arc::new(Found::load(state, clock.clone(), record.clone()).await);
+        let offers = found.offers();
+        // Held over the wait they would bind the start to one thread.
+        let (now, known) = (config.borrow().clone(), offers.borrow().clone());
+        let first = if simulated { Asked::default() } else { ask(&now, &known).await? };
         let (publish, asked) = watch::channel(first);
         let follower = match simulated {
             true => tokio::spawn(std::future::ready(())),
-            false => tokio::spawn(follow(config.clone(), publish)),
+            false => tokio::spawn(follow(config.clone(), offers, publish)),
         };
+        let client = client().await?;
+        let search = (!simulated).then(|| {
+            Search::start(search::Parts {
+                client: client.clone(),
+                clock: clock.clone(),
+                processes: processes.clone(),
+                config: config.clone(),
+                found: found.clone(),
+                notifier,
+            })
+        });
         let fleet = Fleet::start(fleet::Parts {
             adapters: adapters::all(),
-            client: client().await?,
+            client,
             clock,
             record,
             wanted: project(asked.clone(), |asked: &Asked| asked.wanted.clone()),
             processes,
             pace: project(config.clone(), |config: &Arc<Config>| pace(config)),
         });
-        Ok(Self { fleet, config, asked, follower: follower.abort_handle(), simulated })
+        let follower = follower.abort_handle();
+        Ok(Self { fleet, found, search, config, asked, follower, simulated })
     }
 
     /// What the sampler reads.
@@ -85,7 +127,8 @@ impl Services {
         self.fleet.view()
     }
 
-    /// All services as they are now, in the order of their ids.
+    /// All services as they are now: those of the configuration by their ids, then those
+    /// that were found, the accepted ones first.
     pub fn list(&self) -> Vec<Service> {
         let view = self.fleet.view().borrow().clone();
         view.services.iter().map(|service| self.told(service)).collect()
@@ -104,17 +147,68 @@ impl Services {
         }
     }
 
-    /// Tries out an address, or a service of the configuration.
+    /// Tries out an address, or a service that is known.
     pub async fn test(&self, ask: &ServiceTest) -> Result<ServiceTested, Fault> {
         if self.simulated {
             return Err(simulated());
         }
         let config = self.config.borrow().clone();
+        if let Some(entry) = self.found.entry(ask.target.trim()) {
+            return trial::tried(&self.fleet, wanted::accepted_of(&config, &entry)).await;
+        }
         trial::run(&self.fleet, &config, ask).await
+    }
+
+    /// What the search knows besides the proposals, which stand in the list.
+    pub fn found(&self) -> ServicesFound {
+        ServicesFound {
+            searching: self.search.is_some() && self.config.borrow().services.discover,
+            looked_ms: self.search.as_ref().and_then(Search::looked_ms),
+            ignored: self.found.offers().borrow().ignored.clone(),
+            docker: self.search.as_ref().and_then(Search::docker),
+        }
+    }
+
+    /// Watches one that was found.
+    pub async fn accept(&self, id: &str) -> Result<Done, Fault> {
+        let config = self.config.borrow().clone();
+        self.found.accept(&config, id).await
+    }
+
+    /// Proposes one that was found no more.
+    pub async fn ignore(&self, id: &str) -> Result<Done, Fault> {
+        let config = self.config.borrow().clone();
+        self.found.ignore(&config, id).await
+    }
+
+    /// Proposes one again that was ignored.
+    pub async fn restore(&self, id: &str) -> Result<Done, Fault> {
+        let config = self.config.borrow().clone();
+        self.found.restore(&config, id).await
+    }
+
+    /// Writes a service into the configuration.
+    pub async fn add(&self, handle: &ConfigHandle, add: ServiceAdd) -> Result<ServiceAdded, Fault> {
+        if self.simulated {
+            return Err(simulated());
+        }
+        written::add(handle, &self.found, &add).await
+    }
+
+    /// Takes one out of the configuration, or lets one go that was found.
+    pub async fn remove(
+        &self,
+        handle: &ConfigHandle,
+        remove: ServiceRemove,
+    ) -> Result<ServiceRemoved, Fault> {
+        written::remove(handle, &self.found, &remove).await
     }
 
     /// Ends the watch.
     pub fn stop(&self) {
+        if let Some(search) = &self.search {
+            search.stop();
+        }
         self.follower.abort();
         self.fleet.stop();
     }
@@ -135,32 +229,53 @@ impl Drop for Services {
     }
 }
 
-/// The services of the configuration where nobody watches them.
-pub async fn as_configured(config: &Arc<Config>, now_ms: i64) -> Result<Vec<Service>, Fault> {
-    let asked = ask(config).await?;
-    let services = asked.wanted.watched.iter().map(|watched| {
-        let mut watched = watched.clone();
-        watched.enabled = false;
-        let mut service = unseen(&watched, now_ms);
-        service.reason = "no Plimsoll runs that watches it".into();
-        service.hints.extend(asked.keyless.get(&service.id).map(|why| keyless(why)));
-        service
+/// The services where nobody watches them: those of the configuration, then those that an
+/// earlier run found.
+pub async fn as_configured(
+    config: &Arc<Config>,
+    known: &Known,
+    now_ms: i64,
+) -> Result<Vec<Service>, Fault> {
+    let asked = ask(config, &Arc::new(Offers::of(known))).await?;
+    let mut services: Vec<Service> = asked
+        .wanted
+        .watched
+        .iter()
+        .map(|watched| {
+            let mut watched = watched.clone();
+            watched.enabled = false;
+            let mut service = unseen(&watched, now_ms);
+            service.reason = "no Plimsoll runs that watches it".into();
+            service.hints.extend(asked.keyless.get(&service.id).map(|why| keyless(why)));
+            service
+        })
+        .collect();
+    let waits = known.entries().iter().filter(|entry| {
+        entry.verdict == Verdict::Proposed && !found::is_named(config, &entry.id, &entry.url)
     });
-    Ok(services.collect())
+    services.extend(waits.map(|entry| {
+        let mut watched = wanted::accepted_of(config, entry);
+        (watched.origin, watched.enabled) = (Origin::Proposed, false);
+        let mut service = unseen(&watched, entry.found_ms);
+        service.version.clone_from(&entry.version);
+        service.reason = "found before, and not accepted yet".into();
+        service
+    }));
+    Ok(services)
 }
 
 /// There is no service of that name; those that there are.
 pub fn no_such<'a>(id: &str, known: impl Iterator<Item = &'a str>) -> Fault {
     let known: Vec<&str> = known.collect();
     let hint = if known.is_empty() {
-        "None is configured: `plimsoll config set services.NAME.url=http://127.0.0.1:8080`.".into()
+        "There is none yet: `plimsoll services add http://127.0.0.1:8080` names one.".into()
     } else {
         format!("There are: {}.", known.join(", "))
     };
     Fault::new(FaultCode::NotFound, format!("There is no service {id:?}.")).hint(hint)
 }
 
-fn simulated() -> Fault {
+pub(crate) fn simulated() -> Fault {
     Fault::new(FaultCode::Unavailable, "A simulated workstation asks no real server.")
         .hint("Leave --demo away to try out a server of this machine.")
 }
@@ -169,13 +284,18 @@ fn keyless(why: &str) -> Hint {
     Hint::warning("key-file", why, "It is asked without a key until the file can be read.")
 }
 
-/// Follows the configuration, and the key files that it names.
-async fn follow(mut config: watch::Receiver<Arc<Config>>, publish: watch::Sender<Asked>) {
+/// Follows the configuration, the key files that it names, and what was found.
+async fn follow(
+    mut config: watch::Receiver<Arc<Config>>,
+    mut offers: watch::Receiver<Arc<Offers>>,
+    publish: watch::Sender<Asked>,
+) {
     loop {
         let now = config.borrow_and_update().clone();
+        let known = offers.borrow_and_update().clone();
         let keys = now.services.entries.values().any(|entry| !entry.key_file.is_empty());
         // What broke off is tried again with the next change.
-        if let Ok(asked) = ask(&now).await {
+        if let Ok(asked) = ask(&now, &known).await {
             for (id, why) in &asked.keyless {
                 if publish.borrow().keyless.get(id) != Some(why) {
                     tracing::warn!(service = %id, "{why}");
@@ -189,15 +309,16 @@ async fn follow(mut config: watch::Receiver<Arc<Config>>, publish: watch::Sender
         }
         tokio::select! {
             changed = config.changed() => if changed.is_err() { return },
+            changed = offers.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(KEYS_EVERY), if keys => {}
         }
     }
 }
 
-/// What the configuration asks for. Files are read, and not on the runtime's threads.
-async fn ask(config: &Arc<Config>) -> Result<Asked, Fault> {
-    let config = config.clone();
-    blocking(move || Asked::of(&config)).await
+/// What is asked for. Files are read, and not on the runtime's threads.
+async fn ask(config: &Arc<Config>, offers: &Arc<Offers>) -> Result<Asked, Fault> {
+    let (config, offers) = (config.clone(), offers.clone());
+    blocking(move || Asked::of(&config, &offers)).await
 }
 
 async fn client() -> Result<Client, Fault> {

@@ -1,18 +1,35 @@
 use std::{path::Path, sync::Arc};
 
-use plimsoll_core::{
-    clock::ManualClock,
-    config::{Environment, Loaded},
-    record::Nowhere,
-};
+use plimsoll_core::{clock::ManualClock, record::Nowhere};
 use plimsoll_services::service::ServiceState;
 
-use super::*;
+use super::{
+    found::tests::{World, config, finds, llama},
+    *,
+};
+use crate::alerts::Notice;
 
-fn config(text: &str) -> Arc<Config> {
-    let loaded = Loaded::of(text.into(), &Environment::default());
-    assert_eq!(loaded.problems, []);
-    loaded.config
+/// Tells nobody.
+struct Silent;
+
+impl Notifier for Silent {
+    fn notify(&self, _: &Notice) {}
+}
+
+/// Services of that configuration, with a folder of their own.
+async fn services(text: &str, simulated: bool) -> (tempfile::TempDir, Services) {
+    let dir = tempfile::tempdir().unwrap();
+    let parts = Parts {
+        config: watch::channel(config(text)).1,
+        clock: Arc::new(ManualClock::at(0)),
+        record: Arc::new(Nowhere),
+        processes: watch::channel(Arc::default()).1,
+        state: Arc::new(State::open(dir.path()).await.unwrap()),
+        notifier: Arc::new(Silent),
+        simulated,
+    };
+    let services = Services::start(parts).await.unwrap();
+    (dir, services)
 }
 
 fn with_key(path: &Path) -> Arc<Config> {
@@ -29,8 +46,9 @@ async fn a_key_that_is_renewed_is_taken_without_a_word() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key");
     let (_tell, config) = watch::channel(with_key(&path));
+    let (_offer, offers) = watch::channel(Arc::default());
     let (publish, mut asked) = watch::channel(Asked::default());
-    let following = tokio::spawn(follow(config, publish));
+    let following = tokio::spawn(follow(config, offers, publish));
     let mut next = async || {
         asked.changed().await.unwrap();
         let now = asked.borrow_and_update().clone();
@@ -48,7 +66,7 @@ async fn a_key_that_is_renewed_is_taken_without_a_word() {
 #[tokio::test]
 async fn a_key_that_cannot_be_read_is_a_hint_on_its_service() {
     let config = with_key(Path::new("/nowhere/key"));
-    let services = as_configured(&config, 7).await.unwrap();
+    let services = as_configured(&config, &Known::default(), 7).await.unwrap();
     assert_eq!((&*services[0].id, services[0].state), ("x", ServiceState::Unknown));
     assert_eq!((services[0].since_ms, services[0].checked_ms), (7, None));
     assert_eq!(services[0].hints[0].id, "key-file");
@@ -80,21 +98,13 @@ async fn what_is_no_address_and_no_service_is_told_what_would_be() {
 
 #[tokio::test]
 async fn a_simulated_workstation_asks_no_real_server() {
-    let (_tell, config) = watch::channel(config("[services.x]\nurl = \"http://127.0.0.1:1\"\n"));
-    let services = Services::start(Parts {
-        config: config.clone(),
-        clock: Arc::new(ManualClock::at(0)),
-        record: Arc::new(Nowhere),
-        processes: watch::channel(Arc::default()).1,
-        simulated: true,
-    })
-    .await
-    .unwrap();
+    let text = "[services.x]\nurl = \"http://127.0.0.1:1\"\n";
+    let (_dir, services) = services(text, true).await;
     assert_eq!(services.list(), []);
     assert_eq!(services.show("x").await.unwrap_err().code, FaultCode::NotFound);
     for fault in [
         services.test(&address("http://127.0.0.1:1")).await.unwrap_err(),
-        test_alone(&config.borrow().clone(), "x", true).await.unwrap_err(),
+        test_alone(&config(text), "x", true).await.unwrap_err(),
     ] {
         assert_eq!(fault.code, FaultCode::Unavailable);
         assert!(fault.message.contains("simulated"), "{fault}");
@@ -103,17 +113,7 @@ async fn a_simulated_workstation_asks_no_real_server() {
 
 #[tokio::test]
 async fn an_address_is_tried_with_the_kind_and_the_key_that_it_would_be_watched_with() {
-    let config = config("");
-    let (_tell, config) = watch::channel(config);
-    let services = Services::start(Parts {
-        config,
-        clock: Arc::new(ManualClock::at(0)),
-        record: Arc::new(Nowhere),
-        processes: watch::channel(Arc::default()).1,
-        simulated: false,
-    })
-    .await
-    .unwrap();
+    let (_dir, services) = services("", false).await;
     let with = |kind: &str, key_file: &str| ServiceTest {
         kind: kind.into(),
         key_file: key_file.into(),
@@ -124,4 +124,33 @@ async fn an_address_is_tried_with_the_kind_and_the_key_that_it_would_be_watched_
     let key = services.test(&with("auto", "/nowhere/key")).await.unwrap_err();
     assert!(key.message.contains("/nowhere/key"), "{key}");
     services.stop();
+}
+
+#[tokio::test]
+async fn on_a_simulated_workstation_nothing_is_looked_for() {
+    let (_dir, services) = services("", true).await;
+    assert_eq!(services.found(), ServicesFound::default());
+    assert_eq!(services.accept("x").await.unwrap_err().code, FaultCode::NotFound);
+}
+
+#[tokio::test]
+async fn where_nobody_runs_what_was_found_stands_beside_what_is_configured() {
+    let world = World::new();
+    let found = world.start().await;
+    let plain = config("");
+    found.see(&finds(&[llama("qwen", 8080), llama("gemma", 8081)]), &plain).await;
+    found.accept(&plain, "gemma").await.unwrap();
+    let known = found::peek(world.dir.path()).await;
+    let config = config("[services.cache]\nurl = \"redis://127.0.0.1\"\n");
+    let services = as_configured(&config, &known, 7).await.unwrap();
+    let told: Vec<_> = services.iter().map(|of| (&*of.id, of.origin, of.state)).collect();
+    let unknown = ServiceState::Unknown;
+    assert_eq!(
+        told,
+        [
+            ("cache", Origin::Configured, unknown),
+            ("gemma", Origin::Accepted, unknown),
+            ("qwen", Origin::Proposed, unknown)
+        ]
+    );
 }

@@ -47,7 +47,10 @@ pub(super) async fn run(
     config: &Arc<Config>,
     ask: &ServiceTest,
 ) -> Result<ServiceTested, Fault> {
-    let watched = meant(config, ask).await?;
+    tried(fleet, meant(config, ask).await?).await
+}
+
+pub(super) async fn tried(fleet: &Fleet, watched: Watched) -> Result<ServiceTested, Fault> {
     let tested = fleet.test(&watched).await?;
     Ok(told(watched.url, tested))
 }

@@ -1,14 +1,17 @@
-//! From the configuration to what is watched.
+//! From the configuration, and from what was found, to what is watched.
 
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path, sync::Arc, time::Duration};
 
 use plimsoll_core::config::{Config, ServiceEntry};
 use plimsoll_services::{
     client::{Bounds, Secret},
+    discovery::Entry,
     fleet::{Wanted, Watched},
     kind::ServiceKind,
     service::Origin,
 };
+
+use super::found::{Offers, is_named};
 
 /// Longest file of a key.
 const MAX_KEY: u64 = 16 << 10;
@@ -24,8 +27,9 @@ pub struct Asked {
 // === impl Asked ===
 
 impl Asked {
-    /// Reads the key files; blocks.
-    pub fn of(config: &Config) -> Self {
+    /// Reads the key files; blocks. What the configuration names is its own, whatever was
+    /// found there.
+    pub fn of(config: &Config, offers: &Offers) -> Self {
         let mut keyless = BTreeMap::new();
         let mut watched = Vec::new();
         for (id, entry) in &config.services.entries {
@@ -35,7 +39,27 @@ impl Asked {
             });
             watched.push(Watched { key, ..watched_of(config, id, entry) });
         }
-        Self { wanted: Arc::new(Wanted { watched, proposed: Vec::new() }), keyless }
+        let accepted = offers.accepted.iter().filter(|of| !is_named(config, &of.id, &of.url));
+        watched.extend(accepted.map(|entry| accepted_of(config, entry)));
+        let proposed = offers.proposed.iter().filter(|of| !is_named(config, &of.id, &of.url));
+        let proposed = proposed.cloned().collect();
+        Self { wanted: Arc::new(Wanted { watched, proposed }), keyless }
+    }
+}
+
+/// A service that was found and accepted. It has no settings of its own.
+pub fn accepted_of(config: &Config, entry: &Entry) -> Watched {
+    Watched {
+        id: entry.id.clone(),
+        name: entry.name.clone(),
+        kind: Some(entry.signature.kind),
+        url: entry.url.clone(),
+        origin: Origin::Accepted,
+        key: None,
+        cadence: None,
+        pace: ms(config.services.scrape_ms),
+        bounds: bounds(config),
+        enabled: true,
     }
 }
 
@@ -118,7 +142,7 @@ mod tests {
     fn asked(text: &str) -> Asked {
         let loaded = Loaded::of(text.into(), &Environment::default());
         assert_eq!(loaded.problems, []);
-        Asked::of(&loaded.config)
+        Asked::of(&loaded.config, &Offers::default())
     }
 
     #[test]

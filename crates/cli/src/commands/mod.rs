@@ -3,7 +3,9 @@
 mod alerts;
 mod config;
 mod doctor;
+mod follow;
 mod history;
+mod hold;
 mod link;
 mod sample;
 mod services;
@@ -31,6 +33,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Config(command) => config::run(&global, command).await,
         Command::Alerts(args) => alerts::run(&global, args).await,
         Command::Services(args) => services::run(&global, args).await,
+        Command::Hold(args) => hold::run(&global, args).await,
         Command::Status => status::run(&global).await,
         Command::Link => link::run(&global).await,
         Command::Doctor(args) => doctor::run(&global, args).await,

@@ -47,6 +47,8 @@ impl Place {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
             .env("XDG_RUNTIME_DIR", self.dir.path())
+            // Servers of other tests are none of this one's.
+            .env("PLIMSOLL_SERVICES__DISCOVER", "false")
             .stdin(Stdio::null());
         command
     }

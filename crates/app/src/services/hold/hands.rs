@@ -77,9 +77,9 @@ impl Hands for Real {
     }
 
     async fn look(&self, id: &str) -> Option<Service> {
-        self.app.services.fleet.look_now(id).await?;
+        let service = self.app.services.fleet.look_now(id).await?;
         // With what is known beside the watch.
-        self.service(id).ok()
+        Some(self.app.services.told(&service))
     }
 
     async fn unload(&self, id: &str, model: &str) -> Result<(), String> {

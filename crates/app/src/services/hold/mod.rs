@@ -10,10 +10,10 @@ mod plan;
 mod runner;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use plimsoll_core::clock::Clock;
-use plimsoll_history::State;
+use plimsoll_history::{ReadError, State};
 use tokio::{
     sync::{Mutex, mpsc, oneshot, watch},
     task::JoinHandle,
@@ -59,6 +59,13 @@ type Answer = oneshot::Sender<Result<Hold, Fault>>;
 /// Which services may not start by themselves now. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Held(watch::Receiver<Option<Arc<Machine>>>);
+
+/// What is kept of a hold where nobody runs that could end it.
+pub async fn peek(folder: &Path) -> Result<Option<Hold>, ReadError> {
+    let kept = State::peek(folder, KEY).await?;
+    let machine = kept.and_then(|text| serde_json::from_str::<Machine>(&text).ok());
+    Ok(machine.map(|machine| machine.told()))
+}
 
 // === impl Held ===
 

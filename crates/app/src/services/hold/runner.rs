@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{Fault, FaultCode, Hold, HoldRequest, HoldState},
-    services::{actions::find, no_such},
+    services::{judge::find, no_such},
 };
 
 /// Longest time between two looks at the clocks: a sleeping machine wakes no timer.

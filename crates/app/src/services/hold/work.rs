@@ -9,7 +9,7 @@ use super::{
     hands::Hands,
     machine::{Phase, Step},
 };
-use crate::services::actions::{find, sentence};
+use crate::services::{actions::sentence, judge::find};
 
 /// How long a service that is away is waited for: after a restart of the machine others begin
 /// when we do.

@@ -1,107 +1,34 @@
-//! `services`: what runs beside Plimsoll, and how it is.
+//! Services in words: a line each, or everything that is known of one.
 
-use plimsoll_app::{
-    api::{About, Command, Nothing, ServiceId, ServiceTest, ServiceTested},
-    offline,
-    services::no_such,
-    session::Session,
-};
-use plimsoll_core::clock::{Clock, SystemClock};
 use plimsoll_services::{
     kind::ServiceKind,
-    service::{Basis, Figures, Holder, Latency, Loaded, Model, Service, ServiceState, Slots},
+    service::{
+        Basis, Figures, Holder, Latency, Loaded, Model, Origin, Service, ServiceState, Slots,
+    },
 };
 
-use crate::{
-    args::{Global, ServiceAction, Services},
-    commands::{attach, options},
-    out::{self, Outcome},
-    words,
-};
+use crate::words;
 
-pub async fn run(global: &Global, args: Services) -> Outcome {
-    match args.action {
-        None | Some(ServiceAction::List) => list(global).await,
-        Some(ServiceAction::Show { id }) => show(global, &id).await,
-        Some(ServiceAction::Test { target }) => test(global, target).await,
+pub fn row(service: &Service, now_ms: i64) -> Vec<String> {
+    if service.origin == Origin::Proposed {
+        let how = format!("found; {}", accepted_by(&service.id));
+        return vec![
+            service.id.clone(),
+            "proposed".into(),
+            what(service),
+            service.url.clone(),
+            how,
+        ];
     }
-}
-
-async fn list(global: &Global) -> Outcome {
-    let (services, simulated) = match attach(global).await? {
-        Some(session) => {
-            let about: About = session.call(Command::About(Nothing {})).await?;
-            (session.call(Command::Services(Nothing {})).await?, about.simulated)
-        }
-        None => (configured(global).await?, global.demo),
-    };
-    if global.json {
-        return out::json(&services);
-    }
-    if services.is_empty() {
-        return out::line(if simulated {
-            "None simulated yet: the demo's workstation has no services."
-        } else {
-            "No service is configured: `plimsoll config set services.NAME.url=http://127.0.0.1:8080`."
-        });
-    }
-    let now_ms = SystemClock.now().wall_ms;
-    let rows: Vec<Vec<String>> = services.iter().map(|service| row(service, now_ms)).collect();
-    out::table(&rows)
-}
-
-async fn show(global: &Global, id: &str) -> Outcome {
-    let service: Service = match attach(global).await? {
-        Some(session) => shown(&session, id).await?,
-        None => {
-            let services = configured(global).await?;
-            let known = services.iter().find(|service| service.id == id).cloned();
-            known.ok_or_else(|| no_such(id, services.iter().map(|service| &*service.id)))?
-        }
-    };
-    if global.json {
-        return out::json(&service);
-    }
-    out::table(&detail(&service))
-}
-
-async fn shown(session: &Session, id: &str) -> Result<Service, plimsoll_app::api::Fault> {
-    session.call(Command::ServiceShow(ServiceId { id: id.into() })).await
-}
-
-async fn test(global: &Global, target: String) -> Outcome {
-    let tested: ServiceTested = match attach(global).await? {
-        Some(session) => {
-            let test = ServiceTest { target, ..ServiceTest::default() };
-            session.call(Command::ServiceTest(test)).await?
-        },
-        None => offline::test_service(&options(global), &target).await?,
-    };
-    if global.json {
-        return out::json(&tested);
-    }
-    out::line(&tested.message)?;
-    let rows: Vec<_> = tested.models.iter().map(|m| vec![String::new(), model(m)]).collect();
-    out::table(&rows)
-}
-
-/// Where no Plimsoll runs: what it would watch.
-async fn configured(global: &Global) -> Result<Vec<Service>, crate::out::Failure> {
-    let (services, problems) = offline::services(&options(global)).await?;
-    // On standard error: the list has the same shape either way.
-    out::aside("not running; as the configuration has it");
-    if !problems.is_empty() {
-        out::aside("the configuration has problems: `plimsoll config validate` names them");
-    }
-    Ok(services)
-}
-
-fn row(service: &Service, now_ms: i64) -> Vec<String> {
     let mut state = state(service.state).to_owned();
     if service.checked_ms.is_some() {
         state.push_str(&format!(" for {}", words::lasting(now_ms - service.since_ms)));
     }
     vec![service.id.clone(), state, what(service), service.url.clone(), gist(service)]
+}
+
+fn accepted_by(id: &str) -> String {
+    format!("`plimsoll services accept {id}` watches it")
 }
 
 /// Its kind and version.
@@ -154,7 +81,7 @@ fn busy(slots: &Slots) -> Option<String> {
     Some(parts.join(", "))
 }
 
-fn detail(service: &Service) -> Vec<Vec<String>> {
+pub fn detail(service: &Service) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut row = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
     row("service", service.id.clone());
@@ -163,6 +90,11 @@ fn detail(service: &Service) -> Vec<Vec<String>> {
     }
     row("kind", what(service));
     row("address", service.url.clone());
+    match service.origin {
+        Origin::Configured => {}
+        Origin::Accepted => row("known from", "found on this machine, and accepted".into()),
+        Origin::Proposed => row("known from", format!("found; {}", accepted_by(&service.id))),
+    }
     let mut how = state(service.state).to_owned();
     if service.checked_ms.is_some() {
         how.push_str(&format!(" since {}", words::moment(service.since_ms)));
@@ -250,7 +182,7 @@ fn latency(latency: &Latency) -> String {
     )
 }
 
-fn model(model: &Model) -> String {
+pub fn model(model: &Model) -> String {
     let mut parts = Vec::new();
     match model.loaded {
         Loaded::Loaded => parts.push("loaded".into()),
@@ -293,10 +225,7 @@ fn state(state: ServiceState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_services::{
-        adapter::Actions,
-        service::{Origin, RedisFigures},
-    };
+    use plimsoll_services::{adapter::Actions, service::RedisFigures};
 
     use super::*;
 
@@ -347,6 +276,25 @@ mod tests {
         service.kind = None;
         service.version = None;
         assert!(said(&service).starts_with("llama | unknown | not known yet |"));
+    }
+
+    #[test]
+    fn one_that_waits_for_a_word_says_which() {
+        let mut found = service();
+        found.origin = Origin::Proposed;
+        found.checked_ms = None;
+        assert_eq!(
+            row(&found, 0).join(" | "),
+            "llama | proposed | llama.cpp b4567 | http://127.0.0.1:8080 | found; \
+             `plimsoll services accept llama` watches it"
+        );
+        let known_from = |of: &Service| {
+            let rows = detail(of);
+            rows.into_iter().find(|row| row[0] == "known from").map(|row| row[1].clone())
+        };
+        assert!(known_from(&found).unwrap().contains("services accept llama"));
+        found.origin = Origin::Configured;
+        assert_eq!(known_from(&found), None);
     }
 
     #[test]

@@ -1,0 +1,146 @@
+use plimsoll_core::clock::{Clock, ManualClock};
+
+use super::*;
+
+const MINUTE: i64 = 60_000;
+
+fn held(clock: &ManualClock, minutes: u32) -> Machine {
+    let steps = vec![Step::model("o", "Ollama", "a"), Step::model("o", "Ollama", "b")];
+    let mut machine = Machine::begin(clock.now(), minutes, Vec::new(), steps, Some(9));
+    for at in 0..2 {
+        assert_eq!(machine.next(), Todo::Free(at));
+        machine.asked(at);
+        machine.freed(at);
+    }
+    assert_eq!(machine.next(), Todo::Measure);
+    machine.measured(Some(1));
+    machine
+}
+
+#[test]
+fn what_was_taken_first_is_brought_back_last() {
+    let clock = ManualClock::at(0);
+    let mut machine = held(&clock, 60);
+    assert_eq!((machine.state, machine.next()), (HoldState::Held, Todo::Wait));
+    assert!(machine.end());
+    assert_eq!(machine.next(), Todo::Restore(1));
+    machine.restored(1);
+    assert_eq!(machine.next(), Todo::Restore(0));
+    machine.lost(0, "It is down.");
+    assert_eq!(machine.next(), Todo::Nothing);
+    machine.over();
+    let told = machine.told();
+    assert_eq!(told.state, HoldState::Ended);
+    assert!(told.steps[1].restored && told.steps[0].freed && !told.steps[0].restored);
+    assert_eq!(told.steps[0].trouble, "It is down.");
+    // What was lost can be tried once more, and nothing else.
+    assert!(machine.end());
+    assert_eq!(machine.next(), Todo::Restore(0));
+    machine.restored(0);
+    machine.over();
+    assert!(!machine.end());
+}
+
+#[test]
+fn its_end_counts_sleep_and_follows_a_clock_that_is_set() {
+    let clock = ManualClock::at(1_000_000_000);
+    let mut machine = held(&clock, 60);
+    clock.advance_ms(10 * MINUTE);
+    assert!(!machine.pass(clock.now()));
+    // Somebody sets the clock by a day, forward and back: the hour stays an hour.
+    for day in [86_400_000, -2 * 86_400_000] {
+        let until_ms = machine.until_ms;
+        clock.step_wall_ms(day);
+        assert!(machine.pass(clock.now()));
+        assert_eq!(machine.until_ms, until_ms + day);
+        assert_eq!((machine.state, machine.left_ms(clock.now())), (HoldState::Held, 50 * MINUTE));
+    }
+    clock.suspend_ms(49 * MINUTE);
+    assert!(!machine.pass(clock.now()));
+    clock.suspend_ms(MINUTE);
+    assert!(machine.pass(clock.now()));
+    assert_eq!(machine.state, HoldState::Restoring);
+}
+
+#[test]
+fn after_a_restart_the_rest_of_the_time_is_left_and_never_more_than_all_of_it() {
+    let clock = ManualClock::at(1_000_000_000);
+    let kept = serde_json::to_string(&held(&clock, 60)).unwrap();
+    let again = |wall_ms: i64| {
+        let clock = ManualClock::at(wall_ms);
+        let machine = serde_json::from_str::<Machine>(&kept).unwrap().resume(clock.now());
+        machine.left_ms(clock.now()) / MINUTE
+    };
+    assert_eq!(again(1_000_000_000 + 20 * MINUTE), 40);
+    assert_eq!(again(1_000_000_000 + 600 * MINUTE), 0);
+    // The clock of a machine without a battery begins in 1970.
+    assert_eq!(again(0), 60);
+}
+
+#[test]
+fn what_was_asked_before_a_restart_is_asked_again() {
+    let clock = ManualClock::at(0);
+    let steps = vec![Step::model("o", "Ollama", "a"), Step::model("o", "Ollama", "b")];
+    let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
+    machine.asked(0);
+    let machine = machine.resume(clock.now());
+    assert_eq!(machine.next(), Todo::Free(0));
+    // One that was to be over by then: what may have been taken is looked after.
+    let mut machine = held(&clock, 5);
+    machine.end();
+    machine.asked(1);
+    assert_eq!(machine.resume(clock.now()).next(), Todo::Restore(1));
+}
+
+#[test]
+fn an_end_in_the_middle_leaves_what_was_not_begun() {
+    let clock = ManualClock::at(0);
+    let steps = vec![Step::model("o", "Ollama", "a"), Step::model("o", "Ollama", "b")];
+    let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
+    machine.asked(0);
+    assert!(machine.end());
+    machine.freed(0);
+    assert_eq!(machine.next(), Todo::Restore(0));
+    machine.restored(0);
+    assert_eq!(machine.next(), Todo::Nothing);
+    let told = machine.told();
+    assert!(!told.steps[1].freed && told.steps[1].trouble.contains("before its turn"));
+}
+
+#[test]
+fn a_service_that_plimsoll_runs_is_stopped_where_its_model_cannot_go() {
+    let clock = ManualClock::at(0);
+    let mut steps = vec![Step::model("l", "llama", "a"), Step::model("l", "llama", "b")];
+    steps.iter_mut().for_each(|step| step.can_stop = true);
+    steps.push(Step::model("o", "Ollama", "c"));
+    let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
+    machine.asked(0);
+    machine.refused(0, "no");
+    let told: Vec<_> = machine.told().steps.into_iter().map(|s| (s.service, s.model)).collect();
+    assert_eq!(told, [("l".into(), None), ("o".into(), Some("c".into()))]);
+    assert_eq!(machine.next(), Todo::Free(0));
+}
+
+#[test]
+fn what_goes_late_counts_as_freed_and_is_brought_back() {
+    let clock = ManualClock::at(0);
+    let steps = vec![Step::model("o", "Ollama", "a")];
+    let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
+    machine.asked(0);
+    machine.refused(0, "a still works on a request");
+    machine.measured(None);
+    assert!(!machine.told().steps[0].freed);
+    assert!(machine.went("o", "a") && !machine.went("o", "a"));
+    assert!(machine.told().steps[0].freed && machine.told().steps[0].trouble.is_empty());
+}
+
+// MV13
+#[test]
+fn there_are_few_steps() {
+    let clock = ManualClock::at(0);
+    let mut machine = Machine::begin(clock.now(), 5, Vec::new(), Vec::new(), None);
+    let many = |n| (0..n).map(|n| Step::model("o", "Ollama", &n.to_string())).collect();
+    machine.add(many(1000));
+    machine.add(many(10));
+    assert_eq!(machine.steps.len(), MAX_STEPS);
+}
