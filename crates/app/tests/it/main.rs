@@ -1,7 +1,9 @@
 //! The doors, from outside: a socket and a page over a host that is no engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
 
+mod actions;
 mod host;
+mod ollama;
 mod page;
 mod services;
 mod session;
