@@ -6,8 +6,10 @@
 //! is, [`normalise`] makes readings of its figures, and [`fleet`] does both for
 //! every service at its own pace. What others see is [`service::Service`].
 //!
-//! Deliberately absent: nothing here writes to disk, reads the process table
-//! itself (it is given), or knows of the window.
+//! [`managed`] starts and stops those that have a command.
+//!
+//! Deliberately absent: a watch writes nothing to disk and reads no process table
+//! itself (it is given), and nothing here knows of the window.
 
 pub mod adapter;
 pub mod adapters;
@@ -16,6 +18,7 @@ pub mod discovery;
 pub mod fleet;
 pub mod health;
 pub mod kind;
+pub mod managed;
 pub mod normalise;
 pub mod prometheus;
 pub mod service;

@@ -112,6 +112,10 @@ pub struct Fleet {
     keeper: JoinHandle<()>,
 }
 
+/// Looks at services now, for those who do not own the fleet.
+#[derive(Clone)]
+pub struct Looker(Arc<Shared>);
+
 /// What a test of a connection found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tested {
@@ -219,10 +223,11 @@ impl Fleet {
     /// Looks now, whatever the pause, and answers what was seen. `None` where no such
     /// service is watched.
     pub async fn look_now(&self, id: &str) -> Option<Arc<Service>> {
-        let knock = self.shared.knock(id)?;
-        let (ask, answer) = oneshot::channel();
-        knock.asks.send(ask).await.ok()?;
-        answer.await.ok()
+        self.looker().look_now(id).await
+    }
+
+    pub fn looker(&self) -> Looker {
+        Looker(self.shared.clone())
     }
 
     /// Loads a model. `patience` is what the server may take for it.
@@ -300,6 +305,18 @@ impl Fleet {
         let most = target.bounds().connections.unwrap_or(self.shared.client.limits().connections);
         let bounds = Bounds { budget: patience, connections: Some(most + 1), ..target.bounds() };
         Ok((adapter, target.within(bounds)))
+    }
+}
+
+// === impl Looker ===
+
+impl Looker {
+    /// [`Fleet::look_now`].
+    pub async fn look_now(&self, id: &str) -> Option<Arc<Service>> {
+        let knock = self.0.knock(id)?;
+        let (ask, answer) = oneshot::channel();
+        knock.asks.send(ask).await.ok()?;
+        answer.await.ok()
     }
 }
 

@@ -1,0 +1,280 @@
+//! The one task that owns the plan: what happens comes in here, and what is to be
+//! done goes out to the processes.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use plimsoll_core::{
+    clock::{Clock, Instant3},
+    config::Restart,
+    mark::{Mark, MarkKind},
+    record::Record,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::spawn_blocking,
+    time,
+};
+
+use super::{
+    Ask, Parts, States,
+    flags::{Launch, Spec},
+    ledger::{Ledger, Note},
+    minder::{Minder, News, Report, Teller},
+    output::Output,
+    plan::{Deed, Plan, Running, Sight, Vram},
+    process::Order,
+    ready::Ready,
+};
+use crate::fleet::FleetView;
+
+/// How long somebody who waits for room is left alone at most.
+const WAIT: Duration = Duration::from_secs(1);
+/// Nothing to wait for by itself.
+const LONG: Duration = Duration::from_secs(3600);
+
+pub struct Keeper {
+    plan: Plan,
+    ledger: Ledger,
+    specs: watch::Receiver<Arc<Vec<Spec>>>,
+    vram: watch::Receiver<Vram>,
+    view: watch::Receiver<Arc<FleetView>>,
+    ready: Arc<dyn Ready>,
+    clock: Arc<dyn Clock>,
+    record: Arc<dyn Record>,
+    publish: watch::Sender<Arc<States>>,
+    outputs: BTreeMap<String, Arc<Output>>,
+    /// The way to the process of each, with the number of its start.
+    orders: BTreeMap<String, (u64, mpsc::Sender<Order>)>,
+    reports: mpsc::Sender<Report>,
+    reported: mpsc::Receiver<Report>,
+    closing: Vec<oneshot::Sender<()>>,
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    pub fn new(parts: Parts, publish: watch::Sender<Arc<States>>) -> Self {
+        let Parts { folder, specs, vram, view, ready, clock, record } = parts;
+        let (reports, reported) = mpsc::channel(256);
+        Self {
+            plan: Plan::default(),
+            ledger: Ledger::new(folder),
+            specs,
+            vram,
+            view,
+            ready,
+            clock,
+            record,
+            publish,
+            outputs: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            reports,
+            reported,
+            closing: Vec::new(),
+        }
+    }
+
+    /// Ends when all are stopped after a close, or when nobody asks any more.
+    pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
+        self.take_over().await;
+        let specs = self.specs.borrow_and_update().clone();
+        let now = self.clock.now();
+        self.plan.configure(specs.to_vec(), true, now);
+        let (mut follows, mut reads) = (true, true);
+        loop {
+            let now = self.clock.now();
+            let deeds = self.plan.advance(&self.sight(), now);
+            for deed in deeds {
+                self.perform(deed, now);
+            }
+            self.tell();
+            if !self.closing.is_empty() && self.plan.is_still() {
+                for asker in self.closing {
+                    let _ = asker.send(());
+                }
+                return;
+            }
+            let waits = self.plan.watches_vram();
+            let pause = self.pause(waits);
+            tokio::select! {
+                ask = asks.recv() => match ask {
+                    Some(ask) => self.answer(ask),
+                    None => return,
+                },
+                Some(report) = self.reported.recv() => self.take(report),
+                changed = self.specs.changed(), if follows => {
+                    follows = changed.is_ok();
+                    let specs = self.specs.borrow_and_update().clone();
+                    self.plan.configure(specs.to_vec(), false, self.clock.now());
+                }
+                changed = self.vram.changed(), if waits && reads => reads = changed.is_ok(),
+                () = time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Finds what an earlier Plimsoll left running.
+    async fn take_over(&mut self) {
+        let ledger = self.ledger.clone();
+        let find = move || {
+            let mut found = Vec::new();
+            for note in ledger.notes() {
+                match note.find() {
+                    Some(process) => found.push((note, process)),
+                    None => ledger.forget(&note.service),
+                }
+            }
+            found
+        };
+        let found = spawn_blocking(find).await.unwrap_or_default();
+        let specs = self.specs.borrow().clone();
+        for (note, process) in found {
+            let known = specs.iter().find(|spec| spec.id == note.service);
+            let spec = known.cloned().unwrap_or_else(|| stand_in(&note));
+            let running =
+                Running { pid: process.pid, print: note.print, command: note.command.clone() };
+            let number = self.plan.adopt(spec.clone(), running, self.clock.now());
+            self.mind(spec, number, |minder| minder.stay(process));
+        }
+    }
+
+    fn perform(&mut self, deed: Deed, now: Instant3) {
+        match deed {
+            Deed::Start { spec, number } => {
+                let holder = self.holder(&spec.id);
+                self.mind(*spec, number, |minder| minder.start(holder));
+            }
+            Deed::Signal { id, number, kill } => {
+                let order = if kill { Order::Die } else { Order::End };
+                if let Some((_, to)) = self.orders.get(&id).filter(|(of, _)| *of == number) {
+                    // There is room for both that are ever sent.
+                    let _ = to.try_send(order);
+                }
+            }
+            Deed::Forget { id } => {
+                if let Some(output) = self.outputs.remove(&id) {
+                    drop(spawn_blocking(move || output.remove()));
+                }
+            }
+            Deed::Say { id, title } => {
+                tracing::info!(service = %id, "{title}");
+                let mut mark = Mark::new(now.wall_ms, MarkKind::Service, title);
+                mark.reference = Some(format!("service:{id}"));
+                mark.subject = Some(id);
+                self.record.mark(mark);
+            }
+        }
+    }
+
+    fn mind<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        spec: Spec,
+        number: u64,
+        how: impl FnOnce(Minder) -> F,
+    ) {
+        let (to, orders) = mpsc::channel(4);
+        self.orders.insert(spec.id.clone(), (number, to));
+        let minder = Minder {
+            ledger: self.ledger.clone(),
+            output: self.output(&spec.id),
+            ready: self.ready.clone(),
+            clock: self.clock.clone(),
+            orders,
+            tell: Teller { id: spec.id.clone(), number, to: self.reports.clone() },
+            spec,
+        };
+        tokio::spawn(how(minder));
+    }
+
+    fn take(&mut self, report: Report) {
+        let Report { id, number, news } = report;
+        let now = self.clock.now();
+        match news {
+            News::Made(made) => self.plan.started(&id, number, made, now),
+            News::Serves => self.plan.answered(&id, number, now),
+            News::Ended { how, last_words } => {
+                self.plan.ended(&id, number, how, last_words, now);
+            }
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        let now = self.clock.now();
+        // Who asked and left has no use for the answer.
+        match ask {
+            Ask::Start(id, answer) => drop(answer.send(self.plan.start(&id, now))),
+            Ask::Stop(id, answer) => drop(answer.send(self.plan.stop(&id, now))),
+            Ask::Output(id, answer) => {
+                let known = self.plan.states().any(|(known, _)| known == id);
+                drop(answer.send(known.then(|| self.output(&id))));
+            }
+            Ask::Close(answer) => {
+                self.plan.close();
+                self.closing.push(answer);
+            }
+        }
+    }
+
+    fn output(&mut self, id: &str) -> Arc<Output> {
+        let path = self.ledger.output(id);
+        self.outputs.entry(id.into()).or_insert_with(|| Arc::new(Output::open(path))).clone()
+    }
+
+    fn tell(&self) {
+        let states: States = self.plan.states().collect();
+        self.publish.send_if_modified(|old| {
+            let changed = **old != states;
+            if changed {
+                *old = Arc::new(states);
+            }
+            changed
+        });
+    }
+
+    fn sight(&self) -> Sight {
+        let view = self.view.borrow();
+        let held = view
+            .services
+            .iter()
+            .filter_map(|service| Some((service.id.clone(), service.holder.as_ref()?.vram_bytes?)));
+        Sight { vram: *self.vram.borrow(), held: held.collect() }
+    }
+
+    /// Who listens at its address, as far as the watch knows.
+    fn holder(&self, id: &str) -> Option<String> {
+        let view = self.view.borrow();
+        let holder = view.services.iter().find(|service| service.id == id)?.holder.clone()?;
+        Some(format!("{} (process {})", holder.name, holder.pids.first()?))
+    }
+
+    fn pause(&self, waits: bool) -> Duration {
+        let now_ms = self.clock.now().monotonic_ms;
+        let next = self
+            .plan
+            .wake_ms()
+            .map_or(LONG, |wake| Duration::from_millis(u64::try_from(wake - now_ms).unwrap_or(0)));
+        if waits { next.min(WAIT) } else { next }
+    }
+}
+
+/// What is known of a service that runs and is in the configuration no more.
+fn stand_in(note: &Note) -> Spec {
+    Spec {
+        id: note.service.clone(),
+        name: note.name.clone(),
+        url: String::new(),
+        launch: Launch {
+            program: note.command.first().cloned().unwrap_or_default(),
+            arguments: note.command.iter().skip(1).cloned().collect(),
+            cwd: "/".into(),
+            env: Vec::new(),
+        },
+        autostart: false,
+        order: 0,
+        restart: Restart::Never,
+        grace: Duration::from_secs(note.stop_s),
+        planned: None,
+        on_gpu: false,
+        watched: false,
+    }
+}

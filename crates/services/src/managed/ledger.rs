@@ -1,0 +1,168 @@
+//! Notes of what runs, one file a service, so that a Plimsoll that was killed does
+//! not leave servers behind that nobody knows: the next one finds them again.
+//!
+//! A note is written before the start, with a token that all processes of that start
+//! carry in their environment, and again after it with number and start time. A
+//! Plimsoll that dies between the two finds the process by its token.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    flags::Spec,
+    process::{Order, Process, Stat, boot, with_token},
+};
+
+/// What is noted of a start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    pub service: String,
+    pub name: String,
+    pub token: String,
+    /// The start of the machine that number and time belong to.
+    pub boot: String,
+    /// `None` while it is being started.
+    pub process: Option<Noted>,
+    /// As it may be shown.
+    pub command: Vec<String>,
+    /// [`super::flags::Launch::print`].
+    pub print: u64,
+    pub stop_s: u64,
+    /// On the wall, for the order of the starts.
+    pub at_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    pub pid: i32,
+    /// In clock ticks since the machine started.
+    pub started: u64,
+}
+
+/// The folder of notes and outputs.
+#[derive(Clone, Debug)]
+pub struct Ledger(PathBuf);
+
+// === impl Ledger ===
+
+impl Ledger {
+    pub fn new(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
+    /// Where the output of a service goes.
+    pub fn output(&self, id: &str) -> PathBuf {
+        self.0.join(format!("{id}.log"))
+    }
+
+    /// Notes that a service is about to be started. Blocks until it is on disk.
+    pub fn about_to_start(&self, spec: &Spec, token: String, at_ms: i64) -> io::Result<Note> {
+        fs::create_dir_all(&self.0)?;
+        let note = Note {
+            service: spec.id.clone(),
+            name: spec.name.clone(),
+            token,
+            boot: boot(),
+            process: None,
+            command: spec.launch.shown(),
+            print: spec.launch.print(),
+            stop_s: spec.grace.as_secs(),
+            at_ms,
+        };
+        self.write(&note)?;
+        Ok(note)
+    }
+
+    /// Notes that it was. Where that fails the token still finds it.
+    pub fn has_started(&self, mut note: Note, process: &Process) -> io::Result<()> {
+        note.process = Some(Noted { pid: process.pid, started: process.started });
+        self.write(&note)
+    }
+
+    pub fn forget(&self, id: &str) {
+        let _ = fs::remove_file(self.note(id));
+    }
+
+    /// All notes that can be read, in the order of the starts; others are taken away.
+    pub fn notes(&self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let read = || -> io::Result<Note> { Ok(serde_json::from_slice(&fs::read(&path)?)?) };
+            match read() {
+                Ok(note) if self.note(&note.service) == path => notes.push(note),
+                Ok(_) => _ = fs::remove_file(&path),
+                Err(error) => {
+                    tracing::warn!(file = %path.display(), %error, "a note of a start is no good");
+                    let _ = fs::remove_file(&path);
+                }
+            }
+        }
+        notes.sort_by(|a, b| (a.at_ms, &a.service).cmp(&(b.at_ms, &b.service)));
+        notes
+    }
+
+    fn note(&self, id: &str) -> PathBuf {
+        self.0.join(format!("{id}.json"))
+    }
+
+    /// Whole or not at all, also after a power cut.
+    fn write(&self, note: &Note) -> io::Result<()> {
+        let path = self.note(&note.service);
+        let fresh = path.with_extension("json.new");
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(&serde_json::to_vec(note)?)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)?;
+        sync_folder(&self.0)
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+// === impl Note ===
+
+impl Note {
+    /// The process of that start, where it still runs. What is left of a start whose first
+    /// process is gone serves nobody, and is killed. Blocks; needs a runtime.
+    pub fn find(&self) -> Option<Process> {
+        if self.boot != boot() {
+            return None;
+        }
+        if let Some(noted) = self.process
+            && let Some(process) = Process::again(noted.pid, noted.started)
+        {
+            return Some(process);
+        }
+        let left = with_token(&self.token);
+        // The first process is the one that its group is named after.
+        if let Some(first) = left.iter().find(|stat| stat.group == stat.pid)
+            && self.process.is_none()
+        {
+            return Process::again(first.pid, first.started);
+        }
+        for stat in left {
+            tracing::warn!(service = %self.service, pid = stat.pid, "killed what was left of a start");
+            kill(stat);
+        }
+        None
+    }
+}
+
+fn kill(stat: Stat) {
+    if let Some(process) = Process::again(stat.pid, stat.started) {
+        process.tell_alone(Order::Die);
+    }
+}

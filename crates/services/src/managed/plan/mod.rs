@@ -1,0 +1,519 @@
+//! What is to be done with the managed services, and when. Pure: what happened
+//! comes in, what is to be done goes out, and the time is told.
+//!
+//! - Who is wanted **waits** until it may start ([`gate`]): services that share the
+//!   GPU start one after another, and only into room that is free.
+//! - It **starts** until it answers, then it **runs**. One that ends by itself is
+//!   **started again** after a pause, or has **failed** when that happens too often.
+//! - Who is not wanted any more is asked to end, and killed after its grace.
+//! - At Plimsoll's end all are stopped one after another, the last one started first.
+
+mod gate;
+mod told;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use plimsoll_core::{clock::Instant3, config::Restart};
+
+pub use self::told::State;
+use super::{
+    backoff::{Backoff, ENDS, Next, WINDOW_MS},
+    flags::Spec,
+};
+use crate::service::RunState;
+
+/// A service that loads for longer keeps nobody waiting any more.
+const LOADING_MS: i64 = 600_000;
+
+/// What is known of the GPU from outside.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sight {
+    pub vram: Vram,
+    /// VRAM that services hold now, by id, where it is known.
+    pub held: BTreeMap<String, u64>,
+}
+
+/// Free VRAM over all GPUs together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vram {
+    /// When it was read, on the clock that only runs forward; `None` before the first time.
+    pub at_ms: Option<i64>,
+    /// `None` where there is no GPU that is read.
+    pub free_bytes: Option<u64>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Code(i32),
+    Signal(i32),
+    /// It was not started by this Plimsoll, and only its parent is told.
+    Unknown,
+}
+
+/// A process that runs, as the plan needs to know it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Running {
+    pub pid: i32,
+    /// [`super::flags::Launch::print`] of what was started.
+    pub print: u64,
+    pub command: Vec<String>,
+}
+
+/// What is to be done now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// Start it; the end is told with this number.
+    Start { spec: Box<Spec>, number: u64 },
+    /// Ask the processes of that start to end, or kill them.
+    Signal { id: String, number: u64, kill: bool },
+    /// It is in the configuration no more, and its process is gone.
+    Forget { id: String },
+    /// What happened, for the history.
+    Say { id: String, title: String },
+}
+
+/// Why a person's word changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    NoSuchService,
+    Already(RunState),
+    Closing,
+}
+
+#[derive(Debug, Default)]
+pub struct Plan {
+    units: BTreeMap<String, Unit>,
+    numbers: u64,
+    closing: bool,
+    /// When VRAM was last taken or given back by one of ours.
+    gpu_moved_ms: Option<i64>,
+    said: Vec<Deed>,
+}
+
+#[derive(Debug)]
+struct Unit {
+    spec: Spec,
+    /// Not in the configuration any more.
+    gone: bool,
+    state: RunState,
+    reason: String,
+    since_ms: i64,
+    /// Is to run again once it has stopped.
+    again: bool,
+    restarts: u32,
+    backoff: Backoff,
+    /// When it is started again.
+    next: Option<Instant3>,
+    live: Option<Live>,
+}
+
+/// One start, from its order to its end. Times run forward only.
+#[derive(Debug)]
+struct Live {
+    number: u64,
+    process: Option<Running>,
+    started_ms: i64,
+    answered_ms: Option<i64>,
+    /// When it was asked to end.
+    asked_ms: Option<i64>,
+    killed: bool,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// Takes the services of the configuration. With `first` those that start with
+    /// Plimsoll are wanted; a command that comes later waits for a person.
+    pub fn configure(&mut self, specs: Vec<Spec>, first: bool, now: Instant3) {
+        for unit in self.units.values_mut() {
+            unit.gone = true;
+        }
+        for spec in specs {
+            if let Some(unit) = self.units.get_mut(&spec.id) {
+                unit.gone = false;
+                unit.spec = spec;
+                continue;
+            }
+            let mut unit = Unit::new(spec, now);
+            if first && unit.spec.autostart {
+                unit.to(RunState::Waiting, "", now);
+            } else if first {
+                unit.reason = "It does not start with Plimsoll.".into();
+            } else {
+                unit.reason = "Its command is new: start it, or it starts with Plimsoll.".into();
+            }
+            self.units.insert(unit.spec.id.clone(), unit);
+        }
+    }
+
+    /// A process of an earlier Plimsoll was found again. Called before [`Plan::configure`],
+    /// in the order of their starts; what the configuration does not know is stopped.
+    pub fn adopt(&mut self, spec: Spec, process: Running, now: Instant3) -> u64 {
+        self.numbers += 1;
+        let mut unit = Unit::new(spec, now);
+        unit.to(RunState::Starting, "Found again: it runs since before Plimsoll started.", now);
+        self.say(&unit.spec, format!("{} runs already and is taken over", unit.spec.name));
+        unit.live = Some(Live {
+            number: self.numbers,
+            process: Some(process),
+            started_ms: now.monotonic_ms,
+            answered_ms: None,
+            asked_ms: None,
+            killed: false,
+        });
+        self.units.insert(unit.spec.id.clone(), unit);
+        self.numbers
+    }
+
+    /// A person wants it to run.
+    pub fn start(&mut self, id: &str, now: Instant3) -> Result<(), Refused> {
+        if self.closing {
+            return Err(Refused::Closing);
+        }
+        let unit = self.known(id)?;
+        match unit.state {
+            RunState::Stopping if !unit.again => {
+                unit.again = true;
+                unit.reason = "It starts again once it has ended.".into();
+            }
+            RunState::Stopped | RunState::Failed | RunState::Restarting => {
+                unit.fresh();
+                unit.to(RunState::Waiting, "", now);
+            }
+            state => return Err(Refused::Already(state)),
+        }
+        Ok(())
+    }
+
+    /// A person wants it to run no more, until a person or the next start of Plimsoll
+    /// wants it again.
+    pub fn stop(&mut self, id: &str, now: Instant3) -> Result<(), Refused> {
+        let unit = self.known(id)?;
+        match unit.state {
+            RunState::Stopped => return Err(Refused::Already(RunState::Stopped)),
+            RunState::Stopping if !unit.again => {
+                return Err(Refused::Already(RunState::Stopping));
+            }
+            _ => {}
+        }
+        unit.end("Stopped by a person.", now);
+        Ok(())
+    }
+
+    /// Plimsoll ends: nothing starts any more, and all are stopped in order.
+    pub fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// Nothing of ours runs.
+    pub fn is_still(&self) -> bool {
+        self.units.values().all(|unit| unit.live.is_none())
+    }
+
+    /// The start of that number was made, or could not be.
+    pub fn started(&mut self, id: &str, number: u64, made: Result<Running, String>, now: Instant3) {
+        let Some(unit) = self.units.get_mut(id) else { return };
+        let Some(live) = unit.live.as_mut().filter(|live| live.number == number) else { return };
+        match made {
+            Ok(process) => {
+                let said = format!("{} was started", unit.spec.name);
+                live.process = Some(process);
+                let spec = unit.spec.clone();
+                self.say(&spec, said);
+            }
+            Err(why) => {
+                unit.live = None;
+                if unit.state == RunState::Stopping {
+                    unit.stopped(now);
+                } else {
+                    unit.to(RunState::Failed, why, now);
+                    let (spec, why) = (unit.spec.clone(), unit.reason.clone());
+                    self.say(&spec, format!("{} could not be started: {why}", spec.name));
+                }
+            }
+        }
+    }
+
+    /// It serves.
+    pub fn answered(&mut self, id: &str, number: u64, now: Instant3) {
+        let Some(unit) = self.units.get_mut(id) else { return };
+        let Some(live) = unit.live.as_mut().filter(|live| live.number == number) else { return };
+        live.answered_ms.get_or_insert(now.monotonic_ms);
+        if unit.state == RunState::Starting {
+            unit.to(RunState::Running, "", now);
+            if unit.spec.on_gpu {
+                self.gpu_moved_ms = Some(now.monotonic_ms);
+            }
+        }
+    }
+
+    /// The process of that start is gone, with all that it started.
+    pub fn ended(
+        &mut self,
+        id: &str,
+        number: u64,
+        how: Ended,
+        last_line: Option<String>,
+        now: Instant3,
+    ) {
+        let Some(unit) = self.units.get_mut(id) else { return };
+        let Some(live) = unit.live.take_if(|live| live.number == number) else { return };
+        if unit.spec.on_gpu {
+            self.gpu_moved_ms = Some(now.monotonic_ms);
+        }
+        let name = unit.spec.name.clone();
+        let said = if unit.state == RunState::Stopping {
+            let said = if live.killed {
+                let grace = unit.spec.grace.as_secs();
+                format!("{name} was killed: it had not ended {grace} s after it was asked to")
+            } else {
+                format!("{name} was stopped")
+            };
+            unit.stopped(now);
+            said
+        } else {
+            unit.ended_by_itself(&live, how, last_line, now);
+            format!("{name} ended by itself: {}", unit.reason)
+        };
+        let spec = unit.spec.clone();
+        self.say(&spec, said);
+    }
+
+    /// What is to be done now, after something happened or time passed.
+    pub fn advance(&mut self, sight: &Sight, now: Instant3) -> Vec<Deed> {
+        for unit in self.units.values_mut() {
+            if unit.gone {
+                unit.end("It is not in the configuration any more.", now);
+            }
+            if unit.next.is_some_and(|next| now.monotonic_ms >= next.monotonic_ms) {
+                unit.to(RunState::Waiting, "", now);
+                unit.restarts = unit.restarts.saturating_add(1);
+            }
+        }
+        if self.closing {
+            self.close_next(now);
+        } else {
+            self.start_what_may(sight, now);
+        }
+        let mut deeds = std::mem::take(&mut self.said);
+        for unit in self.units.values_mut() {
+            deeds.extend(unit.signal(now));
+        }
+        let forgotten = |unit: &Unit| unit.gone && unit.live.is_none();
+        for id in self.units.values().filter(|u| forgotten(u)).map(|u| u.spec.id.clone()) {
+            deeds.push(Deed::Forget { id });
+        }
+        self.units.retain(|_, unit| !forgotten(unit));
+        deeds
+    }
+
+    /// When time alone changes something next, on the clock that only runs forward.
+    pub fn wake_ms(&self) -> Option<i64> {
+        let of_unit = |unit: &Unit| {
+            let live = unit.live.as_ref();
+            let kill = live
+                .filter(|live| !live.killed)
+                .and_then(|live| Some(live.asked_ms? + millis(unit.spec.grace)));
+            let loaded = live
+                .filter(|_| unit.state == RunState::Starting)
+                .map(|live| live.started_ms + LOADING_MS);
+            [unit.next.map(|next| next.monotonic_ms), kill, loaded].into_iter().flatten().min()
+        };
+        self.units.values().filter_map(of_unit).min()
+    }
+
+    /// Somebody waits for room in VRAM, or for a reading of it.
+    pub fn watches_vram(&self) -> bool {
+        !self.closing && self.units.values().any(|unit| unit.state == RunState::Waiting)
+    }
+
+    /// One at a time, the last one started first.
+    fn close_next(&mut self, now: Instant3) {
+        const WHY: &str = "Plimsoll stops.";
+        for unit in self.units.values_mut().filter(|unit| unit.live.is_none()) {
+            unit.end(WHY, now);
+        }
+        let stopping = |unit: &Unit| unit.live.is_some() && unit.state == RunState::Stopping;
+        if self.units.values().any(stopping) {
+            return;
+        }
+        let number = |unit: &&mut Unit| unit.live.as_ref().map(|live| live.number);
+        if let Some(unit) = self.units.values_mut().filter(|u| u.live.is_some()).max_by_key(number)
+        {
+            unit.end(WHY, now);
+        }
+    }
+
+    fn start_what_may(&mut self, sight: &Sight, now: Instant3) {
+        let mut waiting: Vec<(u32, String)> = self
+            .units
+            .values()
+            .filter(|unit| unit.state == RunState::Waiting)
+            .map(|unit| (unit.spec.order, unit.spec.id.clone()))
+            .collect();
+        waiting.sort();
+        for (_, id) in waiting {
+            let may = self.may_start(&id, sight, now);
+            let Some(unit) = self.units.get_mut(&id) else { continue };
+            match may {
+                Err(why) => unit.reason = why,
+                Ok(()) => {
+                    self.numbers += 1;
+                    unit.to(RunState::Starting, "", now);
+                    unit.live = Some(Live {
+                        number: self.numbers,
+                        process: None,
+                        started_ms: now.monotonic_ms,
+                        answered_ms: None,
+                        asked_ms: None,
+                        killed: false,
+                    });
+                    let spec = Box::new(unit.spec.clone());
+                    self.said.push(Deed::Start { spec, number: self.numbers });
+                }
+            }
+        }
+    }
+
+    fn known(&mut self, id: &str) -> Result<&mut Unit, Refused> {
+        self.units.get_mut(id).filter(|unit| !unit.gone).ok_or(Refused::NoSuchService)
+    }
+
+    fn say(&mut self, spec: &Spec, title: String) {
+        self.said.push(Deed::Say { id: spec.id.clone(), title });
+    }
+}
+
+// === impl Unit ===
+
+impl Unit {
+    fn new(spec: Spec, now: Instant3) -> Self {
+        Self {
+            spec,
+            gone: false,
+            state: RunState::Stopped,
+            reason: String::new(),
+            since_ms: now.wall_ms,
+            again: false,
+            restarts: 0,
+            backoff: Backoff::default(),
+            next: None,
+            live: None,
+        }
+    }
+
+    fn to(&mut self, state: RunState, reason: impl Into<String>, now: Instant3) {
+        if self.state != state {
+            self.since_ms = now.wall_ms;
+        }
+        self.state = state;
+        self.reason = reason.into();
+        self.next = None;
+    }
+
+    /// Earlier ends count no more.
+    fn fresh(&mut self) {
+        self.backoff = Backoff::default();
+        self.restarts = 0;
+    }
+
+    /// It is to run no more.
+    fn end(&mut self, why: &str, now: Instant3) {
+        self.again = false;
+        let state = if self.live.is_some() { RunState::Stopping } else { RunState::Stopped };
+        if self.state != state {
+            self.to(state, why, now);
+        }
+    }
+
+    /// Its process is gone, as it was to be.
+    fn stopped(&mut self, now: Instant3) {
+        let why = std::mem::take(&mut self.reason);
+        if std::mem::take(&mut self.again) {
+            self.fresh();
+            self.to(RunState::Waiting, "", now);
+        } else {
+            self.to(RunState::Stopped, why, now);
+        }
+    }
+
+    fn ended_by_itself(
+        &mut self,
+        live: &Live,
+        how: Ended,
+        last_line: Option<String>,
+        now: Instant3,
+    ) {
+        let mut why = how.words();
+        if let Some(line) = last_line {
+            why.push_str(&format!("; its last line: {line}"));
+        }
+        let again = match self.spec.restart {
+            Restart::Always => true,
+            Restart::OnFailure => how != Ended::Code(0),
+            Restart::Never => false,
+        };
+        if !again {
+            let state = if how == Ended::Code(0) { RunState::Stopped } else { RunState::Failed };
+            return self.to(state, why, now);
+        }
+        match self.backoff.ended(now.monotonic_ms, live.answered_ms) {
+            Next::After(pause) => {
+                self.to(RunState::Restarting, why, now);
+                let pause = millis(pause);
+                self.next = Some(Instant3 {
+                    wall_ms: now.wall_ms + pause,
+                    monotonic_ms: now.monotonic_ms + pause,
+                    boottime_ms: now.boottime_ms + pause,
+                });
+            }
+            Next::GiveUp => {
+                let minutes = WINDOW_MS / 60_000;
+                let why = format!("It ended {ENDS} times within {minutes} min; {why}");
+                self.to(RunState::Failed, why, now);
+            }
+        }
+    }
+
+    /// The signal that is due, if one is.
+    fn signal(&mut self, now: Instant3) -> Option<Deed> {
+        let live = self.live.as_mut().filter(|live| live.process.is_some())?;
+        if self.state != RunState::Stopping || live.killed {
+            return None;
+        }
+        let kill = match live.asked_ms {
+            None => {
+                live.asked_ms = Some(now.monotonic_ms);
+                false
+            }
+            Some(asked) if now.monotonic_ms - asked >= millis(self.spec.grace) => {
+                live.killed = true;
+                true
+            }
+            Some(_) => return None,
+        };
+        Some(Deed::Signal { id: self.spec.id.clone(), number: live.number, kill })
+    }
+}
+
+// === impl Ended ===
+
+impl Ended {
+    fn words(self) -> String {
+        match self {
+            Ended::Code(0) => "It ended by itself, without a fault".into(),
+            Ended::Code(code) => format!("It ended with code {code}"),
+            Ended::Signal(9) => "It was killed (signal 9): out of memory, or by somebody".into(),
+            Ended::Signal(signal) => format!("It ended by signal {signal}"),
+            Ended::Unknown => "It ended, and how is not known".into(),
+        }
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests;
