@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 
 import type { Mark } from '../../lib/bindings';
-import { bandsOf, bandWords, degradedSpans, stateTold } from './bands';
-import { some } from './testing';
+import { bandsOf, bandWords, degradedSpans, stateTold, stoppedSpan, withStopped, type Band } from './bands';
+import { run, some } from './testing';
 
 const view = { from: 0, to: 100 };
 const columns = (points: [at: number, up: number | null][]) => ({
@@ -102,4 +102,21 @@ it('says in words what the bar shows', () => {
   expect(bandWords(bandsOf(points, 50, [], [], view))).toBe('down once');
   expect(bandWords(bandsOf(columns([[0, 1]]), 100, [], [], view))).toBe('healthy throughout');
   expect(bandWords([])).toBe('no data');
+});
+
+it('while a person has it stopped it is not down', () => {
+  const down: Band[] = [
+    { from: 0, to: 100, state: 'healthy' },
+    { from: 100, to: 400, state: 'down' },
+  ];
+  const service = some('x', { state: 'down', run: run({ state: 'stopped', since_ms: 150 }) });
+  const view = { from: 0, to: 400 };
+  expect(withStopped(down, stoppedSpan(service, view, 390))).toEqual([
+    { from: 0, to: 100, state: 'healthy' },
+    { from: 100, to: 150, state: 'down' },
+    { from: 150, to: 390, state: 'stopped' },
+  ]);
+  expect(stoppedSpan(some('x', { state: 'down', run: run({ state: 'failed' }) }), view, 390)).toBeNull();
+  expect(stoppedSpan(some('x', { state: 'down' }), view, 390)).toBeNull();
+  expect(withStopped(down, null)).toEqual(down);
 });

@@ -5,8 +5,9 @@
 import type { Mark, Service, ServiceState } from '../../lib/bindings';
 import type { Columns } from '../../lib/chart/columns';
 import type { Span } from '../../lib/range';
+import { lookOf } from './words';
 
-export type BandState = 'healthy' | 'degraded' | 'down' | 'gap';
+export type BandState = 'healthy' | 'degraded' | 'down' | 'stopped' | 'gap';
 
 export interface Band extends Span {
   state: BandState;
@@ -44,6 +45,23 @@ export function degradedSpans(marks: readonly Mark[], service: Service, view: Sp
   }
   if (since !== null) spans.push({ from: since, to: view.to });
   return spans;
+}
+
+/** The span in which nobody was to run it: that it served nobody is no fault. */
+export function stoppedSpan(service: Pick<Service, 'state' | 'run'>, view: Span, now: number): Span | null {
+  const { run } = service;
+  const look = lookOf(service);
+  if (!run || (look !== 'stopped' && look !== 'waiting') || run.since_ms >= view.to) return null;
+  return { from: Math.max(view.from, run.since_ms), to: Math.min(view.to, now) };
+}
+
+/** The bands with that span in the place of what they say of it. */
+export function withStopped(bands: readonly Band[], stopped: Span | null): Band[] {
+  if (!stopped || stopped.to <= stopped.from) return [...bands];
+  const before = bands
+    .filter((b) => b.from < stopped.from)
+    .map((b) => ({ ...b, to: Math.min(b.to, stopped.from) }));
+  return [...before, { ...stopped, state: 'stopped' }];
 }
 
 /** Bands in order of time, without overlap; neighbours of one state are one. */
@@ -112,6 +130,7 @@ export function bandWords(bands: readonly Band[]): string {
     .map((state) => [state, times(state)] as const)
     .filter(([, n]) => n > 0)
     .map(([state, n]) => `${state} ${n === 1 ? 'once' : `${n} times`}`);
+  if (times('stopped') > 0) parts.push('stopped now');
   if (times('gap') > 0) parts.push('with gaps');
   if (parts.length > 0) return parts.join(', ');
   return 'healthy throughout';

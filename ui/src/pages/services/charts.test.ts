@@ -4,7 +4,7 @@ import type { SeriesInfo } from '../../lib/bindings';
 import { tokens } from '../settings/toml';
 import { chartsOf, exploreOf, MOST_CHARTS } from './charts';
 import { some } from './testing';
-import { EXAMPLE, tomlOf } from './toml';
+import { tomlOf } from './toml';
 
 const info = (metric: string, subject: string, more: Partial<SeriesInfo> = {}): SeriesInfo => ({
   key: { metric, subject },
@@ -52,5 +52,6 @@ it('the lines of a found service are TOML, its address quoted', () => {
     '[services.ollama]\nurl = "http://127.0.0.1:11434"\nkind = "ollama"\nname = "My \\"own\\""\n',
   );
   expect(tomlOf(some('x', { kind: null }))).not.toContain('kind');
-  expect(tokens(EXAMPLE.split('\n')[0] ?? '')).toEqual([{ kind: 'head', text: '[services.llama]' }]);
+  expect(tokens(lines.split('\n')[0] ?? '')).toEqual([{ kind: 'head', text: '[services.ollama]' }]);
+  expect(tomlOf({ ...some('x'), key_file: '/k' })).toContain('key_file = "/k"');
 });

@@ -134,14 +134,15 @@ it('the detail tells its server, hints, models with their share on the GPU, and 
   await grid();
   await fireEvent.click(row('chat'));
   const detail = screen.getByRole('region', { name: 'Service chat' });
-  expect(detail.textContent).toContain('named in the settings');
   expect(within(detail).getByRole('note').textContent).toContain('Free some VRAM.');
   const models = within(detail).getByRole('table', { name: 'Models' });
   expect(models.textContent).toContain('36 %');
   expect(models.querySelector('.fallen .dot.warn')).toBeTruthy();
-  const link = within(detail).getByRole('link', { name: /llama-server/ });
+  const behind = within(detail).getByRole('table', { name: 'Processes' });
+  const link = within(behind).getByRole('link', { name: 'llama-server 4121' });
   expect(link.getAttribute('href')).toBe('#/processes?pid=4121');
-  expect(detail.textContent).toContain('and 1 process more');
+  expect(behind.textContent).toContain('Together');
+  expect(behind.textContent).toContain('112 %');
 });
 
 it('a filter shows one kind, is kept, and says where nothing is left', async () => {
@@ -158,27 +159,6 @@ it('a filter shows one kind, is kept, and says where nothing is left', async () 
   expect(await screen.findByText('No such service is watched')).toBeTruthy();
   await fireEvent.click(screen.getByRole('button', { name: 'Show all' }));
   expect(await screen.findByRole('grid', { name: 'Services, 2 rows' })).toBeTruthy();
-});
-
-it('with none watched says how to add one, with lines to copy', async () => {
-  list = [];
-  render(Services);
-  expect(await screen.findByText('No service is watched yet')).toBeTruthy();
-  expect(screen.getByLabelText('Example for the settings file').textContent).toContain('[services.llama]');
-  expect(screen.getByRole('link', { name: 'Open the settings file' }).getAttribute('href')).toBe(
-    '#/settings?tab=file',
-  );
-  expect(screen.queryByRole('region', { name: 'Up and down' })).toBeNull();
-  await fireEvent.click(screen.getByRole('button', { name: 'Copy' }));
-  await waitFor(() => expect(toasts.list).toHaveLength(1));
-});
-
-it('what was found stands apart, and tells the lines that have it watched', async () => {
-  list.push(some('ollama', { kind: 'ollama', origin: 'proposed', url: 'http://127.0.0.1:11434' }));
-  render(Services);
-  await grid();
-  await fireEvent.click(screen.getByRole('button', { name: 'How to watch Ollama on :11434' }));
-  expect(screen.getByLabelText('Lines for ollama').textContent).toContain('kind = "ollama"');
 });
 
 it('a service that cannot be asked for is said in words; a list that stands says since when', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Service } from '../../lib/bindings';
-import { some, model, NO_FIGURES } from './testing';
+import { some, model, NO_FIGURES, run } from './testing';
 import {
   addressOf,
   FILTERS,
@@ -9,13 +9,13 @@ import {
   holdsOf,
   KIND_LABELS,
   listed,
+  lookOf,
   modelsOf,
   rateOf,
-  shareWords,
   slotsOf,
   stateSince,
   tally,
-  vramOf,
+  whyOf,
 } from './words';
 
 const GIB = 2 ** 30;
@@ -56,15 +56,50 @@ describe('who and where', () => {
     const states = ['down', 'healthy', 'degraded', 'healthy'] as const;
     expect(tally(states.map((state, i) => some(`s${i}`, { state })))).toBe('2 healthy, 1 degraded, 1 down');
     expect(tally([])).toBe('');
-    expect(stateSince({ state: 'healthy', since_ms: 1 }, 1 + 46 * 60_000)).toBe('healthy for 46 min');
+    expect(stateSince({ state: 'healthy', since_ms: 1, run: null }, 1 + 46 * 60_000)).toBe(
+      'healthy for 46 min',
+    );
+  });
+});
+
+describe('how it is shown', () => {
+  const ours = (state: Service['state'], of: Partial<NonNullable<Service['run']>>) =>
+    some('x', { state, reason: 'it refuses the connection', run: run(of) });
+
+  it('what was stopped, waits or starts is no fault', () => {
+    expect(lookOf(ours('down', { state: 'stopped' }))).toBe('stopped');
+    expect(lookOf(ours('unknown', { state: 'stopping' }))).toBe('stopped');
+    expect(lookOf(ours('down', { state: 'waiting' }))).toBe('waiting');
+    expect(lookOf(ours('down', { state: 'starting' }))).toBe('starting');
+    expect(lookOf(ours('healthy', { state: 'starting' }))).toBe('healthy');
+    for (const state of ['stopped', 'waiting', 'starting'] as const)
+      expect(holdsOf(ours('down', { state }), 0).tone).not.toBe('danger');
+  });
+
+  it('what ended by itself is down, though it starts again', () => {
+    expect(lookOf(ours('starting', { state: 'restarting' }))).toBe('down');
+    expect(lookOf(ours('unknown', { state: 'failed' }))).toBe('down');
+    const again = ours('down', { state: 'restarting', reason: 'exit code 1', next_ms: 9000 });
+    expect(whyOf(again, 0)).toBe('starts again in 9 s: exit code 1');
+    expect(whyOf(again, 8900)).toBe('starts again: exit code 1');
+    // Its own reason says more than that of whoever looked at it.
+    expect(whyOf(ours('down', { state: 'failed', reason: 'no such file' }), 0)).toBe('no such file');
+    expect(whyOf(ours('down', { state: 'stopped' }), 0)).toBe('');
+  });
+
+  it('since when is told of what is shown', () => {
+    const stopped = { ...ours('down', { state: 'stopped', since_ms: 60_001 }), since_ms: 1 };
+    expect(stateSince(stopped, 120_001)).toBe('stopped for 1 min');
+    expect(stateSince(some('x', { state: 'unknown', since_ms: 0 }), 5)).toBe('not watched');
+    expect(tally([stopped, some('y')])).toBe('1 healthy, 1 stopped');
   });
 });
 
 describe('what it holds', () => {
   it('what is not well says so, with its reason', () => {
-    const holds = holdsOf(some('a', { state: 'down', reason: 'refused on 127.0.0.1:8080' }));
+    const holds = holdsOf(some('a', { state: 'down', reason: 'refused on 127.0.0.1:8080' }), 0);
     expect(holds).toEqual({ main: 'down', aside: 'refused on 127.0.0.1:8080', tone: 'danger' });
-    expect(holdsOf(some('a', { state: 'degraded' })).tone).toBe('warn');
+    expect(holdsOf(some('a', { state: 'degraded' }), 0).tone).toBe('warn');
   });
 
   it('a model server shows what is loaded before what is not', () => {
@@ -77,30 +112,30 @@ describe('what it holds', () => {
       ],
     });
     expect(modelsOf(service).map((m) => m.name)).toEqual(['warm', 'other', 'cold']);
-    expect(holdsOf(service)).toMatchObject({ main: 'warm', aside: 'Q4_K_M, 8192 tokens, and 1 more' });
+    expect(holdsOf(service, 0)).toMatchObject({ main: 'warm', aside: 'Q4_K_M, 8192 tokens, and 1 more' });
     expect(
-      holdsOf(some('a', { kind: 'ollama', models: [model('x', { loaded: 'unloaded' })] })),
+      holdsOf(some('a', { kind: 'ollama', models: [model('x', { loaded: 'unloaded' })] }), 0),
     ).toMatchObject({ main: 'no model loaded', aside: '1 model on disk' });
   });
 
   it('Redis shows its memory against its limit', () => {
     const held = redis({ memory_used_bytes: 1.62 * GIB, memory_limit_bytes: 4 * GIB, hit_percent: 93 });
     const service = some('r', { kind: 'redis', figures: figures({ redis: held }) });
-    expect(holdsOf(service)).toMatchObject({ main: '1.62 of 4.00 GiB', aside: '93 % hits' });
+    expect(holdsOf(service, 0)).toMatchObject({ main: '1.62 of 4.00 GiB', aside: '93 % hits' });
     const open = some('r', {
       kind: 'redis',
       figures: figures({ redis: { ...held, memory_limit_bytes: null } }),
     });
-    expect(holdsOf(open).main).toBe('1.62 GiB');
+    expect(holdsOf(open, 0).main).toBe('1.62 GiB');
     // Unknown is a word and never 0.
     const silent = some('r', { kind: 'redis', figures: figures({ redis: redis({}) }) });
-    expect(holdsOf(silent).main).toBe('memory not known');
+    expect(holdsOf(silent, 0).main).toBe('memory not known');
   });
 
   it('a vector store counts its collections and vectors', () => {
     const store = { collections: 1, points: 1_210_000, requests_per_s: null };
     const service = some('q', { kind: 'qdrant', figures: figures({ store }) });
-    expect(holdsOf(service)).toMatchObject({ main: '1 collection', aside: '1.21 M vectors' });
+    expect(holdsOf(service, 0)).toMatchObject({ main: '1 collection', aside: '1.21 M vectors' });
   });
 });
 
@@ -141,30 +176,5 @@ describe('slots and rate', () => {
     });
     expect(rate({ kind: 'redis' })).toEqual({ metric: 'redis.ops', quantity: null });
     expect(rate({ kind: 'http' })).toBeNull();
-  });
-});
-
-describe('VRAM', () => {
-  const holder = (vram_bytes: number | null): Service['holder'] => ({
-    pids: [1],
-    name: 'x',
-    container: null,
-    started_ms: 0,
-    cpu_percent: null,
-    rss_bytes: 1,
-    vram_bytes,
-  });
-
-  it('is that of its processes, and its models are a part of it', () => {
-    const models = [model('a', { vram_bytes: 8 })];
-    expect(vramOf({ models, holder: holder(15) })).toEqual({ total: 15, models: 8, rest: 7 });
-    expect(vramOf({ models, holder: null })).toEqual({ total: 8, models: 8, rest: 0 });
-    expect(vramOf({ models: [], holder: holder(null) })).toBeNull();
-  });
-
-  it('a model that fell to the CPU is told, a whisker below whole is whole', () => {
-    expect(shareWords({ gpu_share: 0.36 })).toEqual({ text: '36 %', fallen: true });
-    expect(shareWords({ gpu_share: 0.999 })).toEqual({ text: '100 %', fallen: false });
-    expect(shareWords({ gpu_share: null })).toBeNull();
   });
 });

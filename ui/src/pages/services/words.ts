@@ -2,7 +2,7 @@
 // dash or a word, and never a zero. Pure.
 
 import type { Service, ServiceKind, ServiceState } from '../../lib/bindings';
-import { bytes, bytesAs, count, digits3, NONE, plural, span, text, type Quantity } from '../../lib/format';
+import { bytes, bytesAs, count, NONE, plural, span, text, type Quantity } from '../../lib/format';
 
 export type Model = Service['models'][number];
 
@@ -24,13 +24,35 @@ export const KIND_LABELS: Record<ServiceKind, string> = {
   http: 'HTTP',
 };
 
-export const STATE_WORDS: Record<ServiceState, string> = {
+/** How it is shown: that nobody runs it, or that it waits for its turn, is no fault. */
+export type Look = ServiceState | 'stopped' | 'waiting';
+
+export const STATE_WORDS: Record<Look, string> = {
   starting: 'starting',
   healthy: 'healthy',
   degraded: 'degraded',
   down: 'down',
   unknown: 'not watched',
+  stopped: 'stopped',
+  waiting: 'waiting',
 };
+
+export function lookOf({ state, run }: Pick<Service, 'state' | 'run'>): Look {
+  switch (run?.state) {
+    case 'stopped':
+    case 'stopping':
+      return 'stopped';
+    case 'waiting':
+      return 'waiting';
+    case 'starting':
+      return state === 'healthy' || state === 'degraded' ? state : 'starting';
+    case 'restarting':
+    case 'failed':
+      return 'down';
+    default:
+      return state;
+  }
+}
 
 // === filter
 
@@ -58,11 +80,11 @@ export function listed(services: readonly Service[], only: Only): Service[] {
 
 /** Head of the list: `6 healthy, 1 degraded`, worst last, in the order of the states. */
 export function tally(services: readonly Service[]): string {
-  const order: ServiceState[] = ['healthy', 'starting', 'degraded', 'down', 'unknown'];
+  const order: Look[] = ['healthy', 'starting', 'waiting', 'stopped', 'degraded', 'down', 'unknown'];
   return order
-    .map((state) => [state, services.filter((s) => s.state === state).length] as const)
+    .map((look) => [look, services.filter((s) => lookOf(s) === look).length] as const)
     .filter(([, n]) => n > 0)
-    .map(([state, n]) => `${n} ${STATE_WORDS[state]}`)
+    .map(([look, n]) => `${n} ${STATE_WORDS[look]}`)
     .join(', ');
 }
 
@@ -86,9 +108,11 @@ export function kindOf(service: Pick<Service, 'kind'>): string {
 }
 
 /** `healthy for 46 min`. */
-export function stateSince(service: Pick<Service, 'state' | 'since_ms'>, now: number): string {
-  const word = STATE_WORDS[service.state];
-  return service.since_ms > 0 ? `${word} for ${span(now - service.since_ms)}` : word;
+export function stateSince(service: Pick<Service, 'state' | 'since_ms' | 'run'>, now: number): string {
+  const look = lookOf(service);
+  const word = service.run?.state === 'stopping' ? 'stopping' : STATE_WORDS[look];
+  const since = look === service.state ? service.since_ms : (service.run?.since_ms ?? 0);
+  return since > 0 ? `${word} for ${span(Math.max(0, now - since))}` : word;
 }
 
 // === what it holds
@@ -106,11 +130,14 @@ export interface Holds {
   tone: 'plain' | 'warn' | 'danger' | 'quiet';
 }
 
-export function holdsOf(service: Service): Holds {
-  const { state, reason, figures } = service;
-  if (state !== 'healthy') {
-    const tone = state === 'down' ? 'danger' : state === 'unknown' ? 'quiet' : 'warn';
-    return { main: STATE_WORDS[state], aside: reason, tone };
+const TONES: Partial<Record<Look, Holds['tone']>> = { starting: 'plain', degraded: 'warn', down: 'danger' };
+
+export function holdsOf(service: Service, now: number): Holds {
+  const { figures } = service;
+  const look = lookOf(service);
+  if (look !== 'healthy') {
+    const main = service.run?.state === 'stopping' ? 'stopping' : STATE_WORDS[look];
+    return { main, aside: whyOf(service, now), tone: TONES[look] ?? 'quiet' };
   }
   const plain = (main: string, aside: string): Holds => ({ main, aside, tone: 'plain' });
   if (figures.redis) {
@@ -152,6 +179,16 @@ function modelWords(service: Service): [string, string] {
     others > 0 ? `and ${others} more` : '',
   ];
   return [first.name, parts.filter(Boolean).join(', ')];
+}
+
+/** Why it is as it is, one sentence; empty where nothing is to be said. */
+export function whyOf(service: Pick<Service, 'reason' | 'run' | 'state'>, now: number): string {
+  const { run } = service;
+  const reason = run?.reason || (run && lookOf(service) === 'stopped' ? '' : service.reason);
+  if (run?.state !== 'restarting' || run.next_ms === null) return reason;
+  const left = run.next_ms - now;
+  const next = left < 1000 ? 'starts again' : `starts again in ${span(left)}`;
+  return reason ? `${next}: ${reason}` : next;
 }
 
 /** `1.62 of 4.00 GiB`, or the size alone where nothing bounds it. */
@@ -238,29 +275,4 @@ function rateDigits(value: number): string {
   return value >= 9.95 ? value.toFixed(0) : value >= 0.095 ? value.toFixed(1) : '< 0.1';
 }
 
-// === VRAM
-
-export interface VramParts {
-  total: number;
-  /** Told by the server as its models'. */
-  models: number;
-  /** Held by its processes beyond that. */
-  rest: number;
-}
-
-export function vramOf(service: Pick<Service, 'models' | 'holder'>): VramParts | null {
-  const told = service.models.map((m) => m.vram_bytes).filter((v) => v !== null);
-  const models = told.reduce((sum, v) => sum + v, 0);
-  const held = service.holder?.vram_bytes ?? null;
-  if (held === null) return told.length === 0 || models === 0 ? null : { total: models, models, rest: 0 };
-  return { total: held, models: Math.min(models, held), rest: Math.max(0, held - models) };
-}
-
-/** `100 %`, `62 % of it on the CPU`; empty where it is not known. */
-export function shareWords(model: Pick<Model, 'gpu_share'>): { text: string; fallen: boolean } | null {
-  const share = model.gpu_share;
-  if (share === null) return null;
-  // What a server counts differs by buffers of its own: a whisker below whole is whole.
-  const fallen = share < 0.995;
-  return { text: `${fallen ? digits3(share * 100).replace(/\.\d+$/, '') : '100'} %`, fallen };
-}
+export { vramOf } from './vram';

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { SettingSpec, SettingState, SettingType, SettingValue } from '../../lib/bindings';
 import {
+  asText,
   after,
   finds,
   itemsOf,
@@ -160,4 +161,20 @@ it('words for people', () => {
   });
   expect(titleOf(rule)).toBe('gpu-hot: On');
   expect(variableOf('alerts.rules.gpu-hot.threshold')).toBe('PLIMSOLL_ALERTS__RULES__GPU_HOT__THRESHOLD');
+});
+
+it('a list whose parts hold commas is written and read in quotes', () => {
+  const list = item({ type: 'list', max_items: 4 }, []);
+  const command = ['llama-server', '-m', 'a, b.gguf'];
+  expect(asText(command)).toBe('["llama-server","-m","a, b.gguf"]');
+  expect(parse(list.spec, asText(command)).value).toEqual(command);
+  expect(asText(['a', 'b'])).toBe('a, b');
+  expect(parse(list.spec, '["a"').problem).toContain('quoted texts');
+  expect(parse(list.spec, '[1]').problem).toContain('quoted texts');
+});
+
+it("a service's setting says whose it is", () => {
+  const { spec, state } = item({ type: 'switch' }, true);
+  expect(titleOf({ key: 'services.chat.enabled', spec, state })).toBe(`chat: ${spec.label}`);
+  expect(titleOf({ key: 'services.discover', spec, state })).toBe(spec.label);
 });

@@ -35,8 +35,11 @@ export function write(value: SettingValue): string {
 
 /** As it stands in a text field. */
 export function asText(value: SettingValue): string {
-  if (Array.isArray(value)) return value.join(', ');
-  return String(value);
+  if (!Array.isArray(value)) return String(value);
+  // Commas part it; where they stand inside a part, only quotes say which do.
+  return value.some((part) => part === '' || part !== part.trim() || /[,\n[]/.test(part))
+    ? JSON.stringify(value)
+    : value.join(', ');
 }
 
 export type Parsed = { value: SettingValue; problem: null } | { value: null; problem: string };
@@ -84,14 +87,28 @@ export function parse(spec: SettingSpec, text: string): Parsed {
         ? accept(typed)
         : refuse(`It is one of ${accepts.options.join(', ')}.`);
     case 'list': {
-      const parts = typed
-        .split(/[,\n]/)
-        .map((part) => part.trim())
-        .filter((part) => part !== '');
+      const parts = partsOf(typed);
+      if (!parts) return refuse('In brackets it is a list of quoted texts, e.g. ["a", "b, c"].');
       return parts.length > accepts.max_items
         ? refuse(`It has at most ${accepts.max_items} parts.`)
         : accept(parts);
     }
+  }
+}
+
+/** Parts with commas between, or as they stand in the file; `null` where it is neither. */
+function partsOf(typed: string): string[] | null {
+  if (!typed.startsWith('[')) {
+    return typed
+      .split(/[,\n]/)
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
+  }
+  try {
+    const list: unknown = JSON.parse(typed);
+    return Array.isArray(list) && list.every((part) => typeof part === 'string') ? list : null;
+  } catch {
+    return null;
   }
 }
 
@@ -189,10 +206,10 @@ export function ruleOf(key: string): { id: string; field: string } | null {
   return match?.[1] && match[2] ? { id: match[1], field: match[2] } : null;
 }
 
-/** `disk-space: Threshold` for a rule's settings, the label for the others. */
+/** `disk-space: Threshold` for a rule's settings, `chat: Address` for a service's, else the label. */
 export function titleOf({ key, spec }: Item): string {
-  const rule = ruleOf(key);
-  return rule ? `${rule.id}: ${spec.label}` : spec.label;
+  const id = ruleOf(key)?.id ?? /^services\.([a-z0-9-]{1,32})\.[a-z_]+$/.exec(key)?.[1];
+  return id ? `${id}: ${spec.label}` : spec.label;
 }
 
 /** The variable that would lock a key, as in the documentation. */

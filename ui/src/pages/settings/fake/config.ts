@@ -43,7 +43,15 @@ function statesOf(text: string): SettingState[] {
       origin: { from: 'default' },
     };
   };
-  return [...STATES, ...[...own].flatMap((id) => ofRules.map((spec) => ofOwn(id, spec)))].map(under);
+  const services = new Set(
+    [...values.keys()].flatMap((key) => /^services\.([a-z0-9-]+)\.url$/.exec(key)?.[1] ?? []),
+  );
+  const ofServices = SPECS.filter((s) => s.key.startsWith('services.*'));
+  return [
+    ...STATES,
+    ...[...own].flatMap((id) => ofRules.map((spec) => ofOwn(id, spec))),
+    ...[...services].flatMap((id) => ofServices.map((spec) => ofOwn(id, spec))),
+  ].map(under);
 }
 
 function revision(number: number, at_ms: number, by: string, ...changed: Changed[]): Revision {
@@ -85,6 +93,7 @@ export function configAnswers(now: number, search: string): Handlers {
   const params = new URLSearchParams(search);
   const theme = params.get('theme');
   let good = theme ? `${FILE}\n[window]\ntheme = "${theme}"\n` : FILE;
+  if (params.get('fake') === 'unsought') good += '\n[services]\ndiscover = false\n';
   let text = params.get('fake') === 'broken' ? good.replace('max_mib = 4096', 'max_mib = "4096 MiB"') : good;
   let number = 12;
   const texts = new Map<number, string>([[number, good]]);

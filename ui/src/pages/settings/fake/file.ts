@@ -21,6 +21,20 @@ threshold = 1610612736.0
 metric = "gpu.temperature"
 threshold = 70.0
 title = "Warm at night"
+
+[services.chat]
+url = "http://127.0.0.1:8080"
+kind = "llama-cpp"
+command = ["/usr/local/bin/llama-server", "-m", "/srv/models/Qwen2.5-14B-Instruct-Q4_K_M.gguf", "--metrics"]
+vram_mib = 15667
+context_tokens = 32768
+parallel = 4
+
+[services.redis]
+url = "redis://127.0.0.1:6379"
+
+[services.sandbox]
+url = "http://127.0.0.1:8003"
 `;
 
 /** Values of a text, line by line: enough of TOML for this file. */

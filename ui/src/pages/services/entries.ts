@@ -1,0 +1,78 @@
+// What the command palette offers to do with services.
+
+import type { Service } from '../../lib/bindings';
+import { text } from '../../lib/format';
+import type { Entry } from '../../lib/palette/items';
+import { router } from '../../lib/router.svelte';
+import { acts } from './acts.svelte';
+import { offerOf } from './moves';
+import { buttonOf, cutOff } from './run';
+import { addressOf, kindOf, listed } from './words';
+
+/** What it does is seen on the page; what goes wrong stands there, too. */
+const at = (service: Service, run: () => void) => () => {
+  router.go('services', service.id);
+  run();
+};
+
+function ofModels(service: Service): Entry[] {
+  return service.models.flatMap((model): Entry[] => {
+    const offer = offerOf(service, model, acts.moving(service.id));
+    if (!offer || offer.why !== null) return [];
+    const frees =
+      offer.to === 'unload' && model.vram_bytes ? `, frees ${text(model.vram_bytes, 'bytes')}` : '';
+    return [
+      {
+        id: `model:${offer.to}:${service.id}:${model.name}`,
+        kind: 'action',
+        label: `${offer.to === 'load' ? 'Load' : 'Unload'} ${model.name}${frees}`,
+        words: `${service.id} ${service.name} model vram memory`,
+        aside: service.name,
+        run: at(service, () => void acts[offer.to](service, model.name)),
+      },
+    ];
+  });
+}
+
+function ofRun(service: Service): Entry[] {
+  const { run } = service;
+  const todo = run ? buttonOf(run.state) : null;
+  if (!run || todo === null) return [];
+  // What it would cut off is asked about on the page.
+  const cuts = todo === 'stop' ? cutOff(service) : null;
+  return [
+    {
+      id: `run:${todo}:${service.id}`,
+      kind: 'action',
+      label: `${todo === 'start' ? 'Start' : 'Stop'} ${service.name}${cuts ? '…' : ''}`,
+      words: `${service.id} service run restart`,
+      run: cuts
+        ? () => router.go('services', service.id, '?do=stop')
+        : at(service, () => void acts[todo](service)),
+    },
+  ];
+}
+
+export function serviceActions(services: readonly Service[]): Entry[] {
+  const add: Entry = {
+    id: 'service:add',
+    kind: 'action',
+    label: 'Add a service…',
+    words: 'watch url address server new',
+    run: () => router.go('services', '?do=add'),
+  };
+  const found = services
+    .filter((s) => s.origin === 'proposed')
+    .map((s): Entry => ({
+      id: `accept:${s.id}`,
+      kind: 'action',
+      label: `Watch ${kindOf(s)} ${addressOf(s.url)}`,
+      words: `${s.id} ${s.name} add accept found service`,
+      aside: 'found on this machine',
+      run: () => {
+        router.go('services');
+        void acts.accept(s);
+      },
+    }));
+  return [add, ...found, ...listed(services, 'all').flatMap((s) => [...ofRun(s), ...ofModels(s)])];
+}
