@@ -4,6 +4,8 @@
 mod config;
 mod found;
 mod history;
+mod hold;
+mod ollama;
 mod owner;
 mod page;
 mod plain;
