@@ -17,7 +17,7 @@ use ts_rs::TS;
 use crate::{
     client::{Answer, CallError, Target},
     kind::ServiceKind,
-    service::{Hint, Model, Slots},
+    service::{Basis, Hint, Model, Slots},
 };
 
 /// One protocol. Shared by all services of its kind, and never blocks.
@@ -141,6 +141,17 @@ pub struct Scrape {
     pub slots: Option<Slots>,
     pub figures: Vec<Figure>,
     pub hints: Vec<Hint>,
+    /// `None` where nothing about it was told this time, which leaves what is known.
+    pub held: Option<Held>,
+}
+
+/// Parts of what a server holds in VRAM, as far as it lets them be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub weights_bytes: Option<u64>,
+    pub kv_bytes: Option<u64>,
+    /// Told by the server as what lies in VRAM, or computed from what it tells.
+    pub basis: Basis,
 }
 
 /// How a server says it is.

@@ -143,7 +143,13 @@ impl ServiceKind {
         })
     }
 
-    /// Whether it serves models, and so is looked at every second.
+    /// Whether what it tells is worth a look every second. Ollama has no figures of
+    /// requests, and writes a line into its log for each question.
+    pub fn is_lively(self) -> bool {
+        self.is_engine() && self != ServiceKind::Ollama
+    }
+
+    /// Whether it serves models.
     pub fn is_engine(self) -> bool {
         matches!(
             self,

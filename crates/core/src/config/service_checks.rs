@@ -10,7 +10,7 @@ use super::{
 const MOST_SERVICES: usize = 100;
 /// Shortest time between two looks at one service, in ms.
 const SHORTEST_MS: i64 = 250;
-const SCHEMES: [&str; 3] = ["http://", "https://", "redis://"];
+const SCHEMES: [&str; 4] = ["http://", "https://", "redis://", "rediss://"];
 
 /// All problems of the services; `entries` says where each value stands in the file.
 pub(super) fn judge_services(values: &Values, entries: &[Entry]) -> Vec<Problem> {

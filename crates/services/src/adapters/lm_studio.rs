@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    adapter::{ActionError, Actions, Adapter, Condition, Identity, Memory, Probe, Scrape},
+    adapter::{ActionError, Actions, Adapter, Condition, Held, Identity, Memory, Probe, Scrape},
     client::{Answer, CallError, Target},
     health,
     kind::ServiceKind,
@@ -114,9 +114,9 @@ impl Adapter for LmStudio {
             match health::judge(&answer) {
                 Condition::Ready if !is_unexpected(&answer) => {
                     let list: List1 = answer.json()?;
-                    let slots = slots(&list.models);
+                    let (slots, held) = (slots(&list.models), Some(held(&list.models)));
                     let models = Some(models1(list.models));
-                    return Ok(Scrape { models, slots, ..Scrape::default() });
+                    return Ok(Scrape { models, slots, held, ..Scrape::default() });
                 }
                 // It is of an older version.
                 Condition::Ready => known.only_v0 = CALM_LOOKS,
@@ -221,6 +221,16 @@ fn model0(told: Model0) -> Model {
         context_tokens: context.or(told.max_context_length),
         ..Model::named(told.id, loaded)
     }
+}
+
+/// The weights of all loaded models, as large as their files.
+fn held(list: &[Model1]) -> Held {
+    let mut each = list.iter().map(|model| match model.loaded_instances.len() as u64 {
+        0 => Some(0),
+        instances => Some(model.size_bytes?.saturating_mul(instances)),
+    });
+    let weights_bytes = each.try_fold(0u64, |sum, one| Some(sum.saturating_add(one?)));
+    Held { weights_bytes, kv_bytes: None, basis: Basis::Assumed }
 }
 
 /// What all loaded models take at once; `None` where one of them does not say.

@@ -26,11 +26,13 @@ use serde_json::json;
 
 use super::hints::name_of;
 use crate::{
-    adapter::{ActionError, Actions, Adapter, Condition, Identity, Memory, Probe, Scrape, Stay},
+    adapter::{
+        ActionError, Actions, Adapter, Condition, Held, Identity, Memory, Probe, Scrape, Stay,
+    },
     client::{Answer, CallError, Target},
     health,
     kind::ServiceKind,
-    service::{Hint, Loaded, MAX_HINTS, MAX_MODELS, Model},
+    service::{Basis, Hint, Loaded, MAX_HINTS, MAX_MODELS, Model},
 };
 
 /// An Ollama.
@@ -136,6 +138,7 @@ impl Adapter for Ollama {
         } else {
             known.calm -= 1;
         }
+        scrape.held = Some(held(&running, &known.on_disk));
         scrape.models = Some(models(&running, &known.on_disk));
         Ok(scrape)
     }
@@ -216,6 +219,21 @@ async fn ask_calmly(target: &Target, known: &mut Known, scrape: &mut Scrape) {
 fn models(running: &[Run], on_disk: &[Tag]) -> Vec<Model> {
     let idle = on_disk.iter().filter(|tag| running.iter().all(|run| run.name != tag.name));
     running.iter().map(loaded).chain(idle.map(unloaded)).take(MAX_MODELS).collect()
+}
+
+/// The weights on the card: of each model the size of its file, in the part of it that
+/// lies there. What it holds beyond that is its context and its buffers, which are not
+/// told apart.
+fn held(running: &[Run], on_disk: &[Tag]) -> Held {
+    let weights = |run: &Run| {
+        let file = on_disk.iter().find(|tag| tag.name == run.name)?.size?;
+        let (size, vram) = (run.size.filter(|&size| size > 0)?, run.size_vram?);
+        let share = (vram as f64 / size as f64).min(1.0);
+        Some(((file as f64 * share) as u64).min(vram))
+    };
+    let mut each = running.iter().map(weights);
+    let weights_bytes = each.try_fold(0u64, |sum, one| Some(sum.saturating_add(one?)));
+    Held { weights_bytes, kv_bytes: None, basis: Basis::Assumed }
 }
 
 fn loaded(run: &Run) -> Model {

@@ -24,8 +24,8 @@
 //! - A retracted request is one that was set aside because the KV cache was full.
 //! - With `--api-key`, `/health` and `/metrics` stay open, the rest wants the key.
 //! - `/server_info` (before `/get_server_info`) asks the scheduler itself. It tells
-//!   the version, the quantization and how many requests run at once; it is asked
-//!   once after a start.
+//!   the version, the quantization, how many requests run at once, and what weights and
+//!   KV cache take of one card, in GiB; it is asked once after a start.
 
 use async_trait::async_trait;
 use plimsoll_core::metric::Metric;
@@ -37,7 +37,7 @@ use super::{
     tally::{self, Is, Line},
 };
 use crate::{
-    adapter::{Adapter, Condition, Figure, Identity, Memory, Probe, Scrape},
+    adapter::{Adapter, Condition, Figure, Held, Identity, Memory, Probe, Scrape},
     client::{CallError, Target},
     health,
     kind::ServiceKind,
@@ -97,6 +97,7 @@ struct Known {
 struct Info {
     quantization: Option<String>,
     slots: Option<u32>,
+    held: Option<Held>,
 }
 
 #[async_trait]
@@ -185,7 +186,9 @@ impl Known {
             self.tries += 1;
             if let Some(told) = server_info(target).await {
                 scrape.version = told.get("version").and_then(Value::as_str).map(Into::into);
-                self.info = Some(Info::of(&told));
+                let info = Info::of(&told);
+                scrape.held = info.held;
+                self.info = Some(info);
                 self.calm.hurry();
             }
         }
@@ -226,8 +229,33 @@ impl Info {
             each.try_fold(0u32, |sum, one| Some(sum.saturating_add(one?))).filter(|&sum| sum > 0)
         });
         let slots = fit.or_else(|| number(told.get("max_running_requests")?));
-        Self { quantization, slots }
+        Self { quantization, slots, held: held(told) }
     }
+}
+
+/// What weights and KV cache take of all cards. Each engine tells it of its first card;
+/// the others that share its work hold as much.
+fn held(told: &Value) -> Option<Held> {
+    let states = told.get("internal_states")?.as_array()?;
+    let all = |part: &str| {
+        let mut each = states.iter().map(|state| {
+            let gib = state.get("memory_usage")?.get(part)?.as_f64()?;
+            let bytes = gib * f64::from(1 << 30) * cards(state);
+            (bytes.is_finite() && bytes >= 0.0).then_some(bytes)
+        });
+        each.try_fold(0.0, |sum, one| Some(sum + one?)).map(|bytes| bytes as u64)
+    };
+    let held = Held { weights_bytes: all("weight"), kv_bytes: all("kvcache"), basis: Basis::Told };
+    (!states.is_empty() && (held.weights_bytes, held.kv_bytes) != (None, None)).then_some(held)
+}
+
+/// Cards of one engine, by its flags. With attention split by requests the engines
+/// share the cards.
+fn cards(state: &Value) -> f64 {
+    let flag = |name: &str| state.get(name).and_then(Value::as_u64).filter(|&n| n > 0).unwrap_or(1);
+    let split = state.get("enable_dp_attention").and_then(Value::as_bool) == Some(true);
+    let shared = if split { flag("dp_size") } else { 1 };
+    (flag("tp_size").saturating_mul(flag("pp_size")) as f64 / shared as f64).max(1.0)
 }
 
 /// Before the first request there are only comments.

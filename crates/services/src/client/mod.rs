@@ -9,6 +9,7 @@ mod answer;
 mod error;
 mod limits;
 mod target;
+mod tls;
 
 use std::{
     collections::BTreeMap,
@@ -39,6 +40,8 @@ struct Inner {
     plain: reqwest::Client,
     /// For `https`. The system's certificates are megabytes, read when first of use.
     trusting: OnceLock<reqwest::Client>,
+    /// For TLS that carries no HTTP; why there is none where it could not be made.
+    tls: OnceLock<Result<Arc<rustls::ClientConfig>, rustls::Error>>,
     limits: Limits,
     /// Permits by place and number; those nobody holds any more are forgotten.
     permits: Mutex<BTreeMap<(String, usize), Weak<Semaphore>>>,
@@ -65,8 +68,8 @@ impl Client {
 
     fn with(builder: reqwest::ClientBuilder, limits: Limits) -> Result<Self, reqwest::Error> {
         let plain = builder.tls_certs_only([]).build()?;
-        let (trusting, permits) = (OnceLock::new(), Mutex::default());
-        Ok(Self { inner: Arc::new(Inner { plain, trusting, limits, permits }) })
+        let (trusting, tls, permits) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { plain, trusting, tls, limits, permits }) })
     }
 
     /// The client for places of that scheme.
@@ -80,6 +83,11 @@ impl Client {
                 self.inner.plain.clone()
             })
         })
+    }
+
+    /// How TLS is spoken where it carries no HTTP: with the system's trust.
+    fn tls(&self) -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
+        self.inner.tls.get_or_init(tls::config).clone()
     }
 
     pub fn limits(&self) -> Limits {

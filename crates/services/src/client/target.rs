@@ -16,13 +16,13 @@ use reqwest::{
 };
 use serde::de::DeserializeOwned;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::Semaphore,
     time::Instant,
 };
 
-use super::{Answer, CallError, Client};
+use super::{Answer, CallError, Client, tls};
 
 /// Bounds of every single call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,10 +94,10 @@ impl Target {
         let bad = |words: String| CallError::BadUrl(words);
         let base = Url::parse(url.trim())
             .map_err(|error| bad(format!("{url:?} is not an address: {error}")))?;
-        if !matches!(base.scheme(), "http" | "https" | "redis") {
+        if !matches!(base.scheme(), "http" | "https" | "redis" | "rediss") {
             let scheme = base.scheme();
             return Err(bad(format!(
-                "{scheme}:// is not asked; use http://, https:// or redis://"
+                "{scheme}:// is not asked; use http://, https://, redis:// or rediss://"
             )));
         }
         let Some(host) = base.host_str().filter(|host| !host.is_empty()) else {
@@ -106,7 +106,7 @@ impl Target {
         if !base.username().is_empty() || base.password().is_some() {
             return Err(bad("the address holds a password; put it into a key file".into()));
         }
-        let usual = if base.scheme() == "redis" { Some(6379) } else { None };
+        let usual = if is_redis(&base) { Some(6379) } else { None };
         let Some(port) = base.port_or_known_default().or(usual) else {
             return Err(bad(format!("{url:?} names no port")));
         };
@@ -131,6 +131,11 @@ impl Target {
 
     pub fn scheme(&self) -> &str {
         self.base.scheme()
+    }
+
+    /// Whether its address is that of a Redis, with TLS or without.
+    pub fn is_redis(&self) -> bool {
+        is_redis(&self.base)
     }
 
     pub fn has_key(&self) -> bool {
@@ -188,13 +193,13 @@ impl Target {
         self.call(Method::DELETE, path, None).await
     }
 
-    /// Over a plain connection of its own: sends `request`, and reads until
-    /// `complete` says that what has come so far is a whole answer. For protocols
+    /// Over a connection of its own, with TLS for `rediss`: sends `request`, and reads
+    /// until `complete` says that what has come so far is a whole answer. For protocols
     /// that are not HTTP.
     pub async fn talk(
         &self,
         request: &[u8],
-        mut complete: impl FnMut(&[u8]) -> bool + Send,
+        complete: impl FnMut(&[u8]) -> bool + Send,
     ) -> Result<Bytes, CallError> {
         let began = AtomicBool::new(false);
         let work = async {
@@ -202,24 +207,45 @@ impl Target {
                 CallError::of_io(error, &self.place, began.load(Ordering::Relaxed))
             };
             let _permit = self.permits.acquire().await;
-            let mut stream = TcpStream::connect(&self.place).await.map_err(|e| failed(&e))?;
-            stream.write_all(request).await.map_err(|e| failed(&e))?;
-            let mut answer = BytesMut::with_capacity(4096);
-            while !complete(&answer) {
-                if answer.len() >= self.bounds.max_body {
-                    return Err(self.too_large());
-                }
-                let most = self.bounds.max_body - answer.len();
-                answer.reserve(most.min(16 << 10));
-                if stream.read_buf(&mut answer).await.map_err(|e| failed(&e))? == 0 {
-                    let began = !answer.is_empty();
-                    return Err(CallError::Closed { place: self.place.clone(), began });
-                }
-                began.store(true, Ordering::Relaxed);
+            let stream = TcpStream::connect(&self.place).await.map_err(|e| failed(&e))?;
+            if self.base.scheme() == "rediss" {
+                let host = self.base.host_str().unwrap_or_default();
+                let stream = tls::over(self.client.tls(), host, stream);
+                let stream = stream.await.map_err(|e| failed(&e))?;
+                return self.converse(stream, request, complete, &began).await;
             }
-            Ok(answer.freeze())
+            self.converse(stream, request, complete, &began).await
         };
         self.in_time(&began, work).await
+    }
+
+    async fn converse(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+        request: &[u8],
+        mut complete: impl FnMut(&[u8]) -> bool + Send,
+        began: &AtomicBool,
+    ) -> Result<Bytes, CallError> {
+        let failed = |error: &std::io::Error| {
+            CallError::of_io(error, &self.place, began.load(Ordering::Relaxed))
+        };
+        stream.write_all(request).await.map_err(|e| failed(&e))?;
+        // TLS keeps what is written until it is told to send it.
+        stream.flush().await.map_err(|e| failed(&e))?;
+        let mut answer = BytesMut::with_capacity(4096);
+        while !complete(&answer) {
+            if answer.len() >= self.bounds.max_body {
+                return Err(self.too_large());
+            }
+            let most = self.bounds.max_body - answer.len();
+            answer.reserve(most.min(16 << 10));
+            if stream.read_buf(&mut answer).await.map_err(|e| failed(&e))? == 0 {
+                let began = !answer.is_empty();
+                return Err(CallError::Closed { place: self.place.clone(), began });
+            }
+            began.store(true, Ordering::Relaxed);
+        }
+        Ok(answer.freeze())
     }
 
     async fn call(
@@ -228,7 +254,7 @@ impl Target {
         path: &str,
         body: Option<String>,
     ) -> Result<Answer, CallError> {
-        if self.base.scheme() == "redis" {
+        if self.is_redis() {
             return Err(CallError::BadUrl(format!("{} is a Redis and no HTTP", self.place)));
         }
         let began = AtomicBool::new(false);
@@ -320,6 +346,10 @@ impl Target {
     fn too_large(&self) -> CallError {
         CallError::TooLarge { place: self.place.clone(), limit_bytes: self.bounds.max_body }
     }
+}
+
+fn is_redis(base: &Url) -> bool {
+    matches!(base.scheme(), "redis" | "rediss")
 }
 
 /// The address in a host, without the brackets of IPv6.

@@ -389,3 +389,32 @@ fn addresses_are_judged_with_words() {
     assert!(!local("http://10.0.0.1:1") && !local("http://localhost.example.org"));
     assert_eq!(of("redis://127.0.0.1").unwrap().port(), 6379);
 }
+
+#[tokio::test]
+async fn a_redis_over_tls_is_told_nothing_in_the_clear() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let keep = seen.clone();
+    let (url, connections) = server(move |mut stream, _| {
+        let keep = keep.clone();
+        async move {
+            let mut first = vec![0; KIB];
+            let length = stream.read(&mut first).await.unwrap_or(0);
+            keep.lock().unwrap().extend_from_slice(&first[..length]);
+            let _ = stream.write_all(b"-ERR it speaks no TLS\r\n").await;
+        }
+    })
+    .await;
+    let url = url.replace("http://", "rediss://");
+    let target =
+        Target::new(&client(), &url, Some(Secret::new("s3cret")), bounds(5000, KIB)).unwrap();
+    assert!(target.is_redis());
+    let refused = target.talk(b"AUTH s3cret\r\n", |_| true).await.unwrap_err();
+    assert!(matches!(refused, CallError::Unreachable { .. }), "{refused}");
+    // Over HTTP it is not asked at all.
+    assert!(matches!(target.get("/health").await, Err(CallError::BadUrl(_))));
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    let seen = seen.lock().unwrap();
+    // A record of a handshake, and no word of what was to be said.
+    assert_eq!(seen[0], 0x16);
+    assert!(!seen.windows(6).any(|part| part == b"s3cret"));
+}

@@ -164,7 +164,7 @@ pub fn local_port(url: &str) -> Option<u16> {
     let host = url.host_str()?;
     let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
     let local = host == "localhost" || ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
-    let usual = (url.scheme() == "redis").then_some(6379);
+    let usual = matches!(url.scheme(), "redis" | "rediss").then_some(6379);
     local.then(|| url.port_or_known_default().or(usual)).flatten()
 }
 

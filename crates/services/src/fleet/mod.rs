@@ -4,8 +4,10 @@
 //! goes out: a [`FleetView`] for the window, a [`FleetSource`] for the sampler,
 //! marks for the history.
 
+mod asking;
 mod holder;
 mod newest;
+mod vram;
 mod watch;
 
 use std::{
@@ -22,13 +24,14 @@ use tokio::{
 };
 
 pub use self::{
+    asking::likely_kind,
     holder::holder_of,
     newest::{FleetSource, Pace},
-    watch::likely_kind,
 };
 use self::{
+    asking::{find_kind, scrape_once},
     newest::Newest,
-    watch::{Ask, Door, Watcher, find_kind, scrape_once},
+    watch::{Ask, Door, Watcher},
 };
 use crate::{
     adapter::{ActionError, Actions, Adapter, Condition, Memory, Stay},
@@ -40,7 +43,7 @@ use crate::{
 
 /// Most services that are watched or proposed.
 pub const MAX_SERVICES: usize = 200;
-/// Pause of what is no engine, where nothing else is said: it changes slowly.
+/// Pause of what changes slowly, where nothing else is said.
 const CALM: Duration = Duration::from_secs(5);
 /// Shortest time between two views: 20 services that are looked at every second
 /// are one view and not 20.
@@ -57,7 +60,8 @@ pub struct Watched {
     pub url: String,
     pub origin: Origin,
     pub key: Option<Secret>,
-    /// Its own cadence; `None`: `pace` for engines, and at least 5 s for others.
+    /// Its own cadence; `None`: `pace` for engines with figures of their own, and at
+    /// least 5 s for others.
     pub cadence: Option<Duration>,
     /// `services.scrape_ms`.
     pub pace: Duration,
@@ -168,7 +172,7 @@ struct Running {
 impl Watched {
     /// How often it is looked at, being of this kind.
     pub fn cadence_of(&self, kind: Option<ServiceKind>) -> Duration {
-        let calm = kind.is_some_and(|kind| !kind.is_engine());
+        let calm = kind.is_some_and(|kind| !kind.is_lively());
         self.cadence.unwrap_or(if calm { self.pace.max(CALM) } else { self.pace })
     }
 

@@ -13,8 +13,9 @@ use plimsoll_core::{
 
 use super::{holder::process, *};
 use crate::{
-    adapter::{Figure, Identity, Probe, Scrape},
+    adapter::{Figure, Held, Identity, Probe, Scrape},
     client::Limits,
+    service::{Basis, VramSplit},
 };
 
 /// All clocks go with the runtime's, which a test moves.
@@ -197,8 +198,8 @@ async fn pass(seconds: f64) {
 #[tokio::test(start_paused = true)]
 async fn a_hung_service_delays_no_other() {
     let (hung, good) =
-        (Fake::new(ServiceKind::Vllm, |_| Act::Hang), Fake::new(ServiceKind::Ollama, well));
-    let services = vec![watched("hung", ServiceKind::Vllm), watched("good", ServiceKind::Ollama)];
+        (Fake::new(ServiceKind::Vllm, |_| Act::Hang), Fake::new(ServiceKind::LmStudio, well));
+    let services = vec![watched("hung", ServiceKind::Vllm), watched("good", ServiceKind::LmStudio)];
     let bench = Bench::new([hung.clone(), good.clone()], services);
     pass(10.5).await;
     assert_eq!(good.times(), (0..=10u128).map(|s| s * 1000).collect::<Vec<_>>());
@@ -229,6 +230,8 @@ async fn a_service_that_is_down_is_asked_less_and_less_and_again_when_it_is_back
 
 #[tokio::test(start_paused = true)]
 async fn engines_are_looked_at_every_second_and_others_every_five() {
+    // It has no figures of requests, and logs each question.
+    let ollama = Fake::new(ServiceKind::Ollama, well);
     let (engine, redis, own) = (
         Fake::new(ServiceKind::LlamaCpp, well),
         Fake::new(ServiceKind::Redis, well),
@@ -239,11 +242,14 @@ async fn engines_are_looked_at_every_second_and_others_every_five() {
     let services = vec![
         watched("engine", ServiceKind::LlamaCpp),
         watched("redis", ServiceKind::Redis),
+        watched("ollama", ServiceKind::Ollama),
         qdrant,
     ];
-    let _bench = Bench::new([engine.clone(), redis.clone(), own.clone()], services);
+    let fakes = [engine.clone(), redis.clone(), own.clone(), ollama.clone()];
+    let _bench = Bench::new(fakes, services);
     pass(20.5).await;
-    assert_eq!([engine.looks(), redis.looks(), own.looks()], [21, 5, 11]);
+    let looks = [engine.looks(), redis.looks(), own.looks(), ollama.looks()];
+    assert_eq!(looks, [21, 5, 11, 5]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,9 +313,9 @@ async fn a_service_that_is_down_has_no_figures_and_says_so() {
 async fn an_adapter_that_panics_harms_only_its_own_service() {
     let (bad, good) = (
         Fake::new(ServiceKind::Vllm, |nth| if nth == 1 { Act::Panic } else { well(nth) }),
-        Fake::new(ServiceKind::Ollama, well),
+        Fake::new(ServiceKind::LmStudio, well),
     );
-    let services = vec![watched("bad", ServiceKind::Vllm), watched("good", ServiceKind::Ollama)];
+    let services = vec![watched("bad", ServiceKind::Vllm), watched("good", ServiceKind::LmStudio)];
     let bench = Bench::new([bad.clone(), good.clone()], services);
     pass(1.5).await;
     assert_eq!(bench.service("bad").state, ServiceState::Degraded);
@@ -395,6 +401,42 @@ async fn health_is_told_from_what_is_known_for_thirty_seconds_and_then_looked_at
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_it_holds_in_vram_is_told_apart_while_it_is_there() {
+    let fake = Fake::new(ServiceKind::SgLang, |nth| match nth {
+        // Told once, it stays known.
+        0 => Act::Answer(Scrape {
+            held: Some(Held { weights_bytes: Some(600), kv_bytes: Some(300), basis: Basis::Told }),
+            ..Scrape::default()
+        }),
+        1 | 2 => well(nth),
+        _ => Act::Fail,
+    });
+    let bench = Bench::new([fake], vec![watched("s", ServiceKind::SgLang)]);
+    let mut server = process(10, 1, "sglang", &[8080]);
+    server.vram_bytes = Some(1000);
+    let processes = vec![server];
+    bench.processes.send_replace(Arc::new(ProcessTable {
+        at_ms: 1,
+        processes,
+        ..ProcessTable::default()
+    }));
+    pass(2.5).await;
+    let split = VramSplit {
+        total_bytes: 1000,
+        weights_bytes: Some(600),
+        kv_bytes: Some(300),
+        other_bytes: 100,
+        basis: Basis::Told,
+    };
+    assert_eq!(bench.service("s").vram, Some(split));
+    // Down, and its process still seen: what it holds is not known any more.
+    pass(3.0).await;
+    let down = bench.service("s");
+    assert_eq!(down.state, ServiceState::Down);
+    assert_eq!(down.vram.map(|vram| (vram.weights_bytes, vram.other_bytes)), Some((None, 1000)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_process_behind_a_service_is_told_and_its_restart_is_an_event() {
     let fake = Fake::new(ServiceKind::Vllm, |nth| {
         // It starts again before the fourth look and has served more by then.
@@ -427,20 +469,20 @@ async fn the_process_behind_a_service_is_told_and_its_restart_is_an_event() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_service_speaks_is_found_out_once() {
-    let mut fake = Fake::new(ServiceKind::Ollama, well);
+    let mut fake = Fake::new(ServiceKind::LmStudio, well);
     Arc::get_mut(&mut fake).unwrap().identifies = true;
-    let mut service = watched("o", ServiceKind::Ollama);
+    let mut service = watched("o", ServiceKind::LmStudio);
     service.kind = None;
     let bench = Bench::new([fake.clone()], vec![service]);
     pass(2.5).await;
-    assert_eq!(bench.service("o").kind, Some(ServiceKind::Ollama));
+    assert_eq!(bench.service("o").kind, Some(ServiceKind::LmStudio));
     assert_eq!(fake.looks(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn actions_reach_the_adapter_and_are_followed_by_a_look() {
-    let fake = Fake::new(ServiceKind::Ollama, well);
-    let mut service = watched("o", ServiceKind::Ollama);
+    let fake = Fake::new(ServiceKind::LmStudio, well);
+    let mut service = watched("o", ServiceKind::LmStudio);
     service.cadence = Some(Duration::from_secs(60));
     let bench = Bench::new([fake.clone()], vec![service]);
     pass(1.0).await;
@@ -450,7 +492,7 @@ async fn actions_reach_the_adapter_and_are_followed_by_a_look() {
     let error = bench.fleet.load("o", "n", patience).await.unwrap_err();
     assert_eq!(error.to_string(), "no such model");
     let error = bench.fleet.unload("o", "m", patience).await.unwrap_err();
-    assert_eq!(error.to_string(), "Ollama has no such action");
+    assert_eq!(error.to_string(), "LM Studio has no such action");
     let error = bench.fleet.load("x", "m", patience).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no service x that is watched");
 }

@@ -2,12 +2,10 @@
 //! other. It looks, judges, keeps what is newest, waits, and looks again.
 
 use std::{
-    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures::FutureExt as _;
 use plimsoll_core::{
     mark::{Mark, MarkKind},
     metric::Metric,
@@ -19,22 +17,23 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Shared, Watched, holder::holder_of};
+use super::{
+    Shared, Watched,
+    asking::{find_kind, likely_kind, scrape_once},
+    holder::holder_of,
+    vram::split,
+};
 use crate::{
-    adapter::{Actions, Adapter, Condition, Memory, Probe, Scrape, identify},
+    adapter::{Actions, Adapter, Held, Memory, Scrape},
     client::{CallError, Target},
     kind::ServiceKind,
     normalise::{Normal, Normaliser},
-    service::{
-        Figures, Holder, Loaded, MAX_HINTS, MAX_MODELS, Model, Origin, Service, ServiceState,
-    },
+    service::{Figures, Holder, Loaded, Model, Service, ServiceState},
     state::{Change, Look, Machine},
 };
 
 /// What an unknown server is asked may take, in calls' budgets.
 const IDENTIFY_BUDGETS: u32 = 8;
-/// What one look may take, in calls' budgets: a look is some calls.
-const LOOK_BUDGETS: u32 = 2;
 
 /// Asked for a look now, and told when it is done.
 pub(super) type Ask = oneshot::Sender<Arc<Service>>;
@@ -65,6 +64,8 @@ pub(super) struct Watcher {
     table_ms: i64,
     version: Option<String>,
     models: Vec<Model>,
+    /// What it last told of its VRAM.
+    held: Option<Held>,
 }
 
 // === impl Watcher ===
@@ -93,6 +94,7 @@ impl Watcher {
             table_ms: -1,
             version: None,
             models: Vec::new(),
+            held: None,
             shared,
         };
         watcher.aim(&first);
@@ -137,6 +139,7 @@ impl Watcher {
         self.memory.set_command(None);
         self.normaliser.restarted();
         self.holder = None;
+        self.held = None;
         self.table_ms = -1;
         self.open_door();
     }
@@ -190,13 +193,14 @@ impl Watcher {
             Normal::default()
         };
         if let Some(version) = scrape.version.take() {
-            self.version = Some(version.chars().take(64).collect());
+            self.version = Some(version);
         }
-        if let Some(mut models) = scrape.models.take() {
-            models.truncate(MAX_MODELS);
+        if let Some(models) = scrape.models.take() {
             self.models = models;
         }
+        self.held = scrape.held.or(self.held);
         if self.machine.state() == ServiceState::Down {
+            self.held = None;
             for model in &mut self.models {
                 let unknown = Loaded::Unknown;
                 *model = Model { loaded: unknown, ..model.clone() }.sized(model.size_bytes, None);
@@ -217,7 +221,6 @@ impl Watcher {
 
         let mut service = self.service(watched, normal.figures, Some((now.wall_ms, took)));
         service.slots = scrape.slots;
-        scrape.hints.truncate(MAX_HINTS);
         service.hints = scrape.hints;
         let service = Arc::new(service);
         self.shared.put(service.clone());
@@ -275,6 +278,7 @@ impl Watcher {
         }
         if restarted {
             self.memory.clear();
+            self.held = None;
             self.normaliser.restarted();
         }
         restarted
@@ -323,7 +327,7 @@ impl Watcher {
             scrape_ms: looked.map(|(_, took)| took.as_secs_f64() * 1000.0),
             hints: Vec::new(),
             actions: self.actions(watched),
-            vram: None,
+            vram: split(self.holder.as_ref().and_then(|holder| holder.vram_bytes), self.held),
             run: None,
         }
     }
@@ -359,81 +363,6 @@ impl Watcher {
             mark(MarkKind::Service, words_of(&watched.name, change));
         }
     }
-}
-
-/// One look within its time.
-pub(super) async fn scrape_once(
-    adapter: &dyn Adapter,
-    target: &Target,
-    memory: &mut Memory,
-) -> Result<Scrape, CallError> {
-    let budget = target.bounds().budget * LOOK_BUDGETS;
-    let look = AssertUnwindSafe(adapter.scrape(target, memory)).catch_unwind();
-    match tokio::time::timeout(budget, look).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => {
-            // What it remembers may be half changed.
-            memory.clear();
-            Ok(Scrape {
-                condition: Condition::Ailing("its answer could not be read (see the log)".into()),
-                ..Scrape::default()
-            })
-        }
-        Err(_) => Err(CallError::TooSlow {
-            place: target.place().to_string(),
-            budget_ms: u64::try_from(budget.as_millis()).unwrap_or(u64::MAX),
-            began: true,
-        }),
-    }
-}
-
-/// Finds out what a server speaks. One that a person named, and that speaks nothing
-/// better known, is a plain HTTP service.
-pub(super) async fn find_kind(
-    shared: &Shared,
-    target: &Target,
-    likely: Option<ServiceKind>,
-    patience: Duration,
-    origin: Origin,
-) -> Result<ServiceKind, CallError> {
-    let redis = (target.scheme() == "redis").then_some(ServiceKind::Redis);
-    let probe = Probe::new(target.clone());
-    if let Some(found) = identify(&shared.adapters, &probe, redis.or(likely), patience).await {
-        return Ok(found.kind);
-    }
-    if redis.is_some() {
-        // An address says it, though nobody answers now.
-        return Ok(ServiceKind::Redis);
-    }
-    probe.get("/").await?;
-    if origin == Origin::Configured {
-        return Ok(ServiceKind::Http);
-    }
-    Err(CallError::NotUnderstood {
-        place: target.place().to_string(),
-        path: "/".into(),
-        detail: "it is no service that is known".into(),
-    })
-}
-
-/// What a process of that name usually speaks: only the order of asking follows from it.
-pub fn likely_kind(process: &str) -> Option<ServiceKind> {
-    let name = process.to_ascii_lowercase();
-    [
-        ("redis", ServiceKind::Redis),
-        ("valkey", ServiceKind::Redis),
-        ("keydb", ServiceKind::Redis),
-        ("llama-server", ServiceKind::LlamaCpp),
-        ("ollama", ServiceKind::Ollama),
-        ("vllm", ServiceKind::Vllm),
-        ("sglang", ServiceKind::SgLang),
-        ("qdrant", ServiceKind::Qdrant),
-        ("milvus", ServiceKind::Milvus),
-        ("chroma", ServiceKind::Chroma),
-        ("whisper-server", ServiceKind::WhisperCpp),
-    ]
-    .into_iter()
-    .find_map(|(part, kind)| name.contains(part).then_some(kind))
 }
 
 fn words_of(name: &str, change: &Change) -> String {

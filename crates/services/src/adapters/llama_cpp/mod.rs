@@ -30,6 +30,7 @@
 //! without a word after a streamed response and after the hundredth question; the
 //! client asks once more then.
 
+mod held;
 mod rest;
 mod router;
 mod served;
@@ -37,7 +38,7 @@ mod served;
 mod tests;
 mod wire;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -103,7 +104,7 @@ impl Adapter for LlamaCpp {
     }
 
     async fn scrape(&self, target: &Target, memory: &mut Memory) -> Result<Scrape, CallError> {
-        let limit = memory.command().and_then(|line| wire::idle_limit(line.split_whitespace()));
+        let command = memory.command().map(str::to_owned).unwrap_or_default();
         let known = memory.of::<Known>();
         let condition = health::look(target, "/v1/health").await?;
         if condition != Condition::Ready {
@@ -123,7 +124,7 @@ impl Adapter for LlamaCpp {
         let outcome = if props.is_router() {
             router::scrape(target, &mut known.many).await
         } else {
-            single(target, known, &props, limit).await
+            single(target, known, &props, &command).await
         };
         let mut scrape = match outcome {
             Ok(scrape) => scrape,
@@ -163,8 +164,9 @@ async fn single(
     target: &Target,
     known: &mut Known,
     props: &Props,
-    limit: Option<Duration>,
+    command: &str,
 ) -> Result<Scrape, CallError> {
+    let limit = wire::idle_limit(command.split_whitespace());
     if known.calm > 0 {
         known.calm -= 1;
     } else if let Ok(cards) = target.get_json::<Cards>("/v1/models").await {
@@ -176,11 +178,18 @@ async fn single(
     let told = known.one.look(target, "", props, limit, Instant::now()).await?;
     let loaded = if props.sleeps() { Loaded::Unloaded } else { Loaded::Loaded };
     let name = known.name.clone().or_else(|| props.name());
+    let weights = if props.sleeps() {
+        Some(0)
+    } else {
+        let size = known.meta.as_ref().and_then(|meta| meta.size);
+        held::weights(size, command.split_whitespace())
+    };
     Ok(Scrape {
         models: name.map(|name| vec![props.model(name, loaded, known.meta.as_ref())]),
         slots: Some(told.slots),
         figures: told.figures,
         hints: told.hints,
+        held: Some(held::held(weights)),
         ..Scrape::default()
     })
 }

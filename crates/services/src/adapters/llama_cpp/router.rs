@@ -20,6 +20,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
+    held,
     served::Served,
     wire::{Card, Cards, Props, encoded, idle_limit, name_of},
 };
@@ -54,6 +55,7 @@ pub(super) async fn scrape(
     let mut models = Vec::new();
     let mut all: Option<Slots> = None;
     let mut asked = 0;
+    let mut weights = Some(0u64);
     for card in &cards {
         let loaded = card.status.as_ref().map_or(Loaded::Unknown, super::wire::Status::loaded);
         if is_loaded(card) && asked < MOST_ASKED {
@@ -61,6 +63,9 @@ pub(super) async fn scrape(
             let running = running.entry(card.id.clone()).or_default();
             let slots = look(target, card, running, &mut scrape).await?;
             all = Some(all.map_or(slots, |all| sum(all, slots)));
+        }
+        if loaded != Loaded::Unloaded {
+            weights = weights.and_then(|sum| Some(sum.saturating_add(weights_of(card)?)));
         }
         if let Some(hint) = failed(card) {
             scrape.hints.push(hint);
@@ -75,6 +80,7 @@ pub(super) async fn scrape(
     let mut slots = all.unwrap_or(idle);
     slots.waiting = slots.waiting.filter(|_| !loads);
     scrape.slots = Some(slots);
+    scrape.held = Some(held::held(weights));
     scrape.models = Some(models);
     // Of several models that say the same, once is enough.
     let mut said: Vec<Hint> = Vec::new();
@@ -90,6 +96,11 @@ pub(super) async fn scrape(
 /// Only these may be asked anything.
 fn is_loaded(card: &Card) -> bool {
     card.status.as_ref().is_some_and(|status| status.value == "loaded")
+}
+
+fn weights_of(card: &Card) -> Option<u64> {
+    let words = card.status.iter().flat_map(|status| &status.args).map(String::as_str);
+    held::weights(card.meta.as_ref()?.size, words)
 }
 
 /// Asks a model that is loaded, and adds what it tells.

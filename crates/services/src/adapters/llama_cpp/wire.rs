@@ -66,7 +66,7 @@ pub(super) struct Meta {
     /// Of one slot; in newer builds.
     n_ctx: Option<u64>,
     /// Bytes of its tensors.
-    size: Option<u64>,
+    pub size: Option<u64>,
     ftype: Option<String>,
 }
 

@@ -57,6 +57,7 @@ async fn each_instance_is_a_model_by_the_name_that_requests_use() {
     assert!(models.iter().all(|m| m.vram_bytes.is_none() && m.gpu_share.is_none()));
     let slots = scrape.slots.unwrap();
     assert_eq!((slots.total, slots.busy, slots.waiting), (Some(6), None, None));
+    assert_eq!(scrape.held.unwrap().weights_bytes, Some(2 * 12_109_566_560));
     assert!(scrape.figures.is_empty(), "it tells none");
 }
 

@@ -64,6 +64,22 @@ async fn models_are_told_with_their_share_on_the_gpu() {
 }
 
 #[tokio::test]
+async fn weights_are_the_file_in_the_part_that_lies_on_the_card() {
+    let held = async |ps: &str| serve(ps).await.look(&Ollama).await.unwrap().held.unwrap();
+    let all = held(PS).await;
+    // A whole file, a quarter of one, and nothing of one.
+    let weights = 5_225_388_164 + 42_520_413_916 / 4;
+    assert_eq!((all.weights_bytes, all.kv_bytes), (Some(weights), None));
+    assert_eq!(all.basis, Basis::Assumed);
+    assert_eq!(held(NONE).await.weights_bytes, Some(0));
+    // A file larger than what it holds on the card, and one that is not known.
+    let small = r#"{"models":[{"name":"qwen3:8b","size":500,"size_vram":500}]}"#;
+    assert_eq!(held(small).await.weights_bytes, Some(500));
+    let unknown = r#"{"models":[{"name":"n","size":500,"size_vram":500}]}"#;
+    assert_eq!(held(unknown).await.weights_bytes, None);
+}
+
+#[tokio::test]
 async fn a_model_that_fell_to_the_cpu_is_warned_of() {
     let hints = serve(PS).await.look(&Ollama).await.unwrap().hints;
     let texts: Vec<_> = hints.iter().map(|hint| (&*hint.id, &*hint.text)).collect();

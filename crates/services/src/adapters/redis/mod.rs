@@ -3,6 +3,7 @@
 //! - `INFO` is asked on a connection of its own, after `AUTH` where there is a key.
 //!   Both are sent at once; two replies come back, texts of announced length. Any
 //!   user may be denied `INFO` (`NOPERM`). It counts as a command of the server.
+//! - `rediss://` is the same over TLS, whose certificate the system must trust.
 //! - The key file holds the password, or on two lines a user and its password.
 //! - `maxmemory` 0 means that there is no limit, which is `None` here.
 //!   `mem_fragmentation_ratio` says nothing without `mem_fragmentation_bytes`: it is

@@ -154,6 +154,26 @@ async fn version_quantization_and_slots_are_asked_once() {
 }
 
 #[tokio::test]
+async fn what_it_holds_is_told_of_one_card_and_counts_for_all() {
+    let held = |flags: &str, states: usize| {
+        let state = format!(r#"{{{flags}"memory_usage":{{"weight":2.5,"kvcache":4,"graph":1}}}}"#);
+        let told = format!(r#"{{"internal_states":[{}]}}"#, vec![state; states].join(","));
+        let held = held(&serde_json::from_str(&told).unwrap()).unwrap();
+        (held.weights_bytes.unwrap() >> 20, held.kv_bytes.unwrap() >> 20, held.basis)
+    };
+    assert_eq!(held("", 1), (2560, 4096, Basis::Told));
+    assert_eq!(held(r#""tp_size":2,"pp_size":2,"#, 1), (10_240, 16_384, Basis::Told));
+    assert_eq!(held(r#""tp_size":2,"dp_size":2,"#, 2), (10_240, 16_384, Basis::Told));
+    let split = r#""tp_size":4,"dp_size":4,"enable_dp_attention":true,"#;
+    assert_eq!(held(split, 4), (10_240, 16_384, Basis::Told));
+    // What is no number, or not told by all, is not known.
+    for states in [r#"[]"#, r#"[{"memory_usage":{"weight":"2"}}]"#, r#"[{}, 5, null]"#, "7"] {
+        let told = format!(r#"{{"internal_states":{states}}}"#);
+        assert_eq!(super::held(&serde_json::from_str(&told).unwrap()), None, "{states}");
+    }
+}
+
+#[tokio::test]
 async fn its_health_is_never_asked_because_that_generates() {
     let server = serve(NEW).await;
     let (target, mut memory) = (server.target(), Memory::default());
