@@ -12,6 +12,7 @@ mod noise;
 mod past;
 mod readings;
 mod scenario;
+pub mod server;
 mod simulation;
 mod table;
 mod world;
