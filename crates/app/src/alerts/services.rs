@@ -162,7 +162,7 @@ pub fn redis_evictions(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
     gone(facts, out);
 }
 
-fn redises<'a>(facts: &'a Facts) -> impl Iterator<Item = (&'a Seen, &'a RedisFigures)> {
+fn redises(facts: &Facts) -> impl Iterator<Item = (&Seen, &RedisFigures)> {
     let all = facts.fleet.seen().filter(|seen| seen.answers());
     all.filter_map(|seen| Some((seen, seen.service.figures.redis.as_ref()?)))
 }

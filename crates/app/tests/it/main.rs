@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
 
 mod actions;
+mod alerts;
 mod host;
 mod ollama;
 mod page;

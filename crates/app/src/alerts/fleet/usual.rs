@@ -140,7 +140,7 @@ pub fn share_of(speeds: Speeds, usual: Speeds) -> f64 {
 }
 
 fn bucket_of(value: f64) -> usize {
-    if !(value > LOWEST) {
+    if value.is_nan() || value <= LOWEST {
         return 0;
     }
     let place = (value / LOWEST).ln() / STEP.ln();
