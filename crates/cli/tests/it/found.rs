@@ -19,31 +19,45 @@ use crate::program::{Place, Up};
 /// As llama.cpp answers with one model loaded and two slots.
 const PROPS: &str = r#"{"default_generation_settings":{"n_ctx":4096,"params":{}},"total_slots":2,"model_path":"/models/MODEL.gguf","model_alias":"MODEL","build_info":"b7100-abc","chat_template":""}"#;
 
-/// A server that speaks llama.cpp's protocol, in this process: to the program under test
-/// it is a stranger's. It ends when it is dropped.
-struct Llama {
+/// A server in this process: to the program under test it is a stranger's. It speaks
+/// llama.cpp's protocol, or Ollama's. It ends when it is dropped.
+///
+/// A process is one service of a kind, so there is never a second one of the same.
+struct Server {
     address: SocketAddr,
     over: Arc<AtomicBool>,
     serving: Option<JoinHandle<()>>,
 }
 
-impl Llama {
+impl Server {
     fn start(model: &str) -> Self {
         Self::at(model, 0)
     }
 
     fn at(model: &str, port: u16) -> Self {
+        let props = PROPS.replace("MODEL", model);
+        Self::serve(port, move |path| llama(path, &props))
+    }
+
+    fn ollama() -> Self {
+        Self::serve(0, |path| ollama(path))
+    }
+
+    fn serve<F>(port: u16, says: F) -> Self
+    where
+        F: Fn(&str) -> Option<String> + Clone + Send + 'static,
+    {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let address = listener.local_addr().unwrap();
         let over = Arc::new(AtomicBool::new(false));
-        let (ends, props) = (over.clone(), PROPS.replace("MODEL", model));
+        let ends = over.clone();
         let serving = thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if ends.load(Ordering::SeqCst) {
                     return;
                 }
-                let props = props.clone();
-                thread::spawn(move || answer(&mut BufReader::new(stream), &props));
+                let says = says.clone();
+                thread::spawn(move || answer(&mut BufReader::new(stream), says));
             }
         });
         Self { address, over, serving: Some(serving) }
@@ -54,7 +68,7 @@ impl Llama {
     }
 }
 
-impl Drop for Llama {
+impl Drop for Server {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
         // Wakes the one that waits for the next to come.
@@ -65,23 +79,43 @@ impl Drop for Llama {
     }
 }
 
-fn answer(stream: &mut BufReader<TcpStream>, props: &str) -> std::io::Result<()> {
+fn llama(path: &str, props: &str) -> Option<String> {
+    let body = match path {
+        "/health" | "/v1/health" => r#"{"status":"ok"}"#,
+        "/props" => props,
+        "/slots" => r#"[{"id":0,"is_processing":false},{"id":1,"is_processing":true}]"#,
+        _ => return None,
+    };
+    Some(body.into())
+}
+
+fn ollama(path: &str) -> Option<String> {
+    let body = match path {
+        "/" => "Ollama is running",
+        "/api/version" => r#"{"version":"0.12.3"}"#,
+        "/api/ps" | "/api/tags" => r#"{"models":[]}"#,
+        _ => return None,
+    };
+    Some(body.into())
+}
+
+fn answer(
+    stream: &mut BufReader<TcpStream>,
+    says: impl Fn(&str) -> Option<String>,
+) -> std::io::Result<()> {
     let mut first = String::new();
     stream.read_line(&mut first)?;
     let mut line = String::new();
     while stream.read_line(&mut line)? > 2 {
         line.clear();
     }
-    let (status, body) = match first.split(' ').nth(1).unwrap_or_default() {
-        "/health" | "/v1/health" => ("200 OK", r#"{"status":"ok"}"#),
-        "/props" => ("200 OK", props),
-        "/slots" => ("200 OK", r#"[{"id":0,"is_processing":false},{"id":1,"is_processing":true}]"#),
-        _ => ("404 Not Found", r#"{"error":{"code":404,"message":"File Not Found"}}"#),
-    };
+    let body = says(first.split(' ').nth(1).unwrap_or_default());
+    let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
+    let body = body.unwrap_or_default();
     write!(
         stream.get_mut(),
-        "HTTP/1.1 {status}\r\nServer: llama.cpp\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
         body.len()
     )
 }
@@ -124,7 +158,7 @@ fn until(place: &Place, url: &str, origin: &str, state: &str) -> Value {
 #[test]
 fn what_runs_here_is_proposed_and_once_accepted_watched_whatever_becomes_of_it() {
     let place = Place::new();
-    let server = Llama::start("qwen-one");
+    let server = Server::start("qwen-one");
     let url = server.url();
     let running = up(&place);
     let found = until(&place, &url, "proposed", "unknown");
@@ -146,14 +180,14 @@ fn what_runs_here_is_proposed_and_once_accepted_watched_whatever_becomes_of_it()
     assert_eq!(at(&place, &url).unwrap()["origin"], "accepted");
     let _running = up(&place);
     until(&place, &url, "accepted", "down");
-    let _server = Llama::at("qwen-one", port);
+    let _server = Server::at("qwen-one", port);
     until(&place, &url, "accepted", "healthy");
 }
 
 #[test]
 fn one_that_is_ignored_is_proposed_no_more_until_it_is_restored() {
     let place = Place::new();
-    let server = Llama::start("qwen-two");
+    let server = Server::start("qwen-two");
     let url = server.url();
     let running = up(&place);
     until(&place, &url, "proposed", "unknown");
@@ -163,15 +197,14 @@ fn one_that_is_ignored_is_proposed_no_more_until_it_is_restored() {
     drop(running);
 
     let again = up(&place);
-    let other = Llama::start("qwen-three");
-    // The next look has seen both.
+    let other = Server::ollama();
+    // Who looks by now has seen both.
     until(&place, &other.url(), "proposed", "unknown");
     assert_eq!(at(&place, &url), None);
     let told = place.run(&["services"]);
     let told = String::from_utf8(told.stderr).unwrap();
     assert!(told.contains("ignored: qwen-two (`plimsoll services restore qwen-two`)"), "{told}");
     place.out(&["services", "restore", "qwen-two"]);
-    drop(other);
     until(&place, &url, "proposed", "unknown");
     drop(again);
 }
@@ -179,13 +212,13 @@ fn one_that_is_ignored_is_proposed_no_more_until_it_is_restored() {
 #[test]
 fn one_that_moves_to_another_port_is_known_again() {
     let place = Place::new();
-    let server = Llama::start("qwen-moves");
+    let server = Server::start("qwen-moves");
     let _running = up(&place);
     until(&place, &server.url(), "proposed", "unknown");
     place.out(&["services", "accept", "qwen-moves"]);
     until(&place, &server.url(), "accepted", "healthy");
     drop(server);
-    let server = Llama::start("qwen-moves");
+    let server = Server::start("qwen-moves");
     let moved = until(&place, &server.url(), "accepted", "healthy");
     assert_eq!(moved["id"], "qwen-moves");
     let same = list(&place).into_iter().filter(|of| of["name"] == "qwen-moves").count();
@@ -195,7 +228,7 @@ fn one_that_moves_to_another_port_is_known_again() {
 #[test]
 fn accepting_by_itself_watches_at_once() {
     let place = Place::new();
-    let server = Llama::start("qwen-always");
+    let server = Server::start("qwen-always");
     let _running = up_with(&place, "[services]\naccept = \"always\"\n");
     let watched = until(&place, &server.url(), "accepted", "healthy");
     assert_eq!(watched["id"], "qwen-always");
@@ -204,7 +237,7 @@ fn accepting_by_itself_watches_at_once() {
 #[test]
 fn one_that_is_added_is_written_and_one_that_is_removed_leaves_other_comments() {
     let place = Place::new();
-    let server = Llama::start("qwen-added");
+    let server = Server::start("qwen-added");
     let mine = "# Mine.\n[services.gone]  # far away\nurl = \"http://127.0.0.1:1\"\n";
     let _running = up_with(&place, mine);
     let file = place.data().join("plimsoll.toml");
@@ -238,7 +271,7 @@ fn one_that_is_added_is_written_and_one_that_is_removed_leaves_other_comments() 
 #[test]
 fn without_a_running_one_the_files_are_changed() {
     let place = Place::new();
-    let server = Llama::start("qwen-alone");
+    let server = Server::start("qwen-alone");
     let running = up(&place);
     until(&place, &server.url(), "proposed", "unknown");
     assert!(running.end("-TERM").success());
