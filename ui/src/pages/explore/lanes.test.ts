@@ -1,7 +1,19 @@
 import { describe, expect, it } from 'vitest';
 
 import type { AlertRule, Mark, SeriesInfo, SubjectKind, Unit } from '../../lib/bindings';
-import { endOf, gapReason, lanesOf, loadOf, PER_LANE, sectionsOf, titleOf, unitOf } from './lanes';
+import {
+  branchesOf,
+  endOf,
+  gapReason,
+  lanesOf,
+  loadOf,
+  lowered,
+  PER_LANE,
+  sectionsOf,
+  subjectOf,
+  titleOf,
+  unitOf,
+} from './lanes';
 
 const info = (
   metric: string,
@@ -57,6 +69,36 @@ describe('lanes', () => {
     expect(titleOf({ label: 'CPU', subject_kind: 'process' })).toBe('Process CPU');
   });
 
+  it('says Service where the label alone says nothing, and that a count is a rate', () => {
+    const title = (label: string, more: Partial<SeriesInfo> = {}) =>
+      titleOf({ label, subject_kind: 'service', ...more });
+    expect([title('CPU'), title('Up'), title('Scrape time')]).toEqual([
+      'Service CPU',
+      'Service up',
+      'Service scrape time',
+    ]);
+    expect([title('KV cache used'), title('Redis clients'), title('Time to first token')]).toEqual([
+      'KV cache used',
+      'Redis clients',
+      'Time to first token',
+    ]);
+    expect(title('Generated tokens', { kind: 'counter', unit: 'count' })).toBe('Generated tokens per second');
+    expect(title('Requests running', { kind: 'gauge', unit: 'count' })).toBe('Requests running');
+    expect(titleOf({ label: 'Size', subject_kind: 'model' })).toBe('Model size');
+    expect(['KV cache used', 'Redis clients', 'CPU', 'Prompt tokens'].map(lowered)).toEqual([
+      'KV cache used',
+      'Redis clients',
+      'CPU',
+      'prompt tokens',
+    ]);
+  });
+
+  it('a model is named with the service that has it, whatever its own name', () => {
+    const name = (subject: string) => subjectOf(info('model.size', 'Size', 'model', 'bytes', subject));
+    expect(name('embed/bge-m3')).toBe('bge-m3 on embed');
+    expect(name('whisper/Systran/faster-whisper')).toBe('Systran/faster-whisper on whisper');
+  });
+
   it('a counter is shown as its rate', () => {
     expect(unitOf({ kind: 'counter', unit: 'bytes' })).toBe('bytes_per_second');
     expect(unitOf({ kind: 'counter', unit: 'joules' })).toBe('watts');
@@ -103,6 +145,25 @@ describe('lanes', () => {
 });
 
 describe('the list', () => {
+  it('what belongs to one service stands together, and what belongs to a mount in one row', () => {
+    const rows = [
+      info('service.up', 'Up', 'service', 'flag', 'redis'),
+      info('service.up', 'Up', 'service', 'flag', 'chat'),
+      info('service.tokens.generated', 'Generated tokens', 'service', 'count', 'chat', true),
+      info('mount.used', 'Used', 'mount', 'bytes', '/'),
+      info('mount.used', 'Used', 'mount', 'bytes', '/home'),
+    ];
+    const [mounts, services] = sectionsOf(rows, '').map(branchesOf);
+    expect(mounts?.map((b) => [b.name, b.rows.length])).toEqual([[null, 2]]);
+    expect(services?.map((b) => [b.name, b.rows.map((r) => r.label)])).toEqual([
+      ['chat', ['Up', 'Generated tokens']],
+      ['redis', ['Up']],
+    ]);
+    expect(sectionsOf(rows, 'chat tokens')[0]?.rows.map((r) => r.key.metric)).toEqual([
+      'service.tokens.generated',
+    ]);
+  });
+
   it('finds a row by any of its words', () => {
     const found = (search: string) =>
       sectionsOf(series, search).flatMap((s) => s.rows.map((r) => r.key.metric + r.key.subject));

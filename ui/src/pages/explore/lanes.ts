@@ -48,14 +48,31 @@ const PREFIX: Record<SubjectKind, string> = {
   model: 'Model',
 };
 
-/** `Busy` of a core is `Core busy`; `VRAM used` needs no `GPU` before it. */
-export function titleOf(info: Pick<SeriesInfo, 'label' | 'subject_kind'>): string {
+/** Labels of services that say nothing without their subject's kind. */
+const VAGUE = /^(Up|CPU|RSS|VRAM|Scrape time)$/;
+
+/**
+ * `Busy` of a core is `Core busy`; `VRAM used` needs no `GPU` before it. What is counted
+ * is shown as a rate, and says so.
+ */
+export function titleOf(
+  info: Pick<SeriesInfo, 'label' | 'subject_kind'> & Partial<Pick<SeriesInfo, 'kind' | 'unit'>>,
+): string {
   const { label, subject_kind } = info;
   const prefix = PREFIX[subject_kind];
-  const said = { gpu: /^(VRAM|PCIe)\b/, service: /^(Redis|Service)\b/, model: /^Model\b/ };
-  if (!prefix || (subject_kind in said && said[subject_kind as keyof typeof said].test(label))) return label;
-  const acronym = /^[A-Z]{2}|^[A-Z]\//.test(label);
-  return `${prefix} ${acronym ? label : label.charAt(0).toLowerCase() + label.slice(1)}`;
+  const clear =
+    !prefix ||
+    (subject_kind === 'gpu' && /^(VRAM|PCIe)\b/.test(label)) ||
+    (subject_kind === 'service' && !VAGUE.test(label)) ||
+    (subject_kind === 'model' && /^Model\b/.test(label));
+  const title = clear ? label : `${prefix} ${lowered(label)}`;
+  return info.kind === 'counter' && info.unit === 'count' ? `${title} per second` : title;
+}
+
+/** As it stands within a sentence: `generated tokens`, `KV cache used`, `Redis memory used`. */
+export function lowered(label: string): string {
+  const name = /^([A-Z]{2}|[A-Z]\/|Redis\b)/.test(label);
+  return name ? label : label.charAt(0).toLowerCase() + label.slice(1);
 }
 
 /** The subject as a person says it; empty where there is only one. */
@@ -67,6 +84,13 @@ export function subjectOf(info: Pick<SeriesInfo, 'key' | 'subject_kind'>): strin
       return '';
     case 'core':
       return `core ${info.key.subject}`;
+    case 'model': {
+      // A service's id has no slash; a model's name may.
+      const at = info.key.subject.indexOf('/');
+      return at < 0
+        ? info.key.subject
+        : `${info.key.subject.slice(at + 1)} on ${info.key.subject.slice(0, at)}`;
+    }
     default:
       return info.key.subject;
   }
@@ -123,7 +147,7 @@ export function sectionsOf(series: readonly SeriesInfo[], search: string): Secti
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const fits = (s: SeriesInfo, title: string) => {
     const text =
-      `${title} ${titleOf(s)} ${s.key.metric} ${s.subject_kind === 'gpu' ? '' : s.key.subject}`.toLowerCase();
+      `${title} ${titleOf(s)} ${s.label} ${s.key.metric} ${s.subject_kind === 'gpu' ? '' : s.key.subject}`.toLowerCase();
     return words.every((word) => text.includes(word));
   };
   return SECTIONS.map(([id, title]) => ({
@@ -134,6 +158,26 @@ export function sectionsOf(series: readonly SeriesInfo[], search: string): Secti
       // Core 2 before core 10; what belongs to one subject stays in the order it comes in.
       .sort((a, b) => NATURAL.compare(a.key.subject, b.key.subject)),
   })).filter((section) => section.rows.length > 0);
+}
+
+/** Sections whose rows stand under their subjects: what belongs to `chat` stands together. */
+const TREES: ReadonlySet<SubjectKind> = new Set(['service', 'model', 'process']);
+
+export interface Branch {
+  /** Its subject as a person says it; `null`: the rows stand by themselves. */
+  name: string | null;
+  rows: SeriesInfo[];
+}
+
+export function branchesOf(section: Section): Branch[] {
+  if (!TREES.has(section.id)) return [{ name: null, rows: section.rows }];
+  const branches = new Map<string, Branch>();
+  for (const row of section.rows) {
+    const branch = branches.get(row.key.subject) ?? { name: subjectOf(row), rows: [] };
+    branch.rows.push(row);
+    branches.set(row.key.subject, branch);
+  }
+  return [...branches.values()];
 }
 
 type Read = (metric: string, subject: string) => number | null;
