@@ -162,6 +162,9 @@ impl Machine {
     /// looked after at the end.
     pub fn resume(mut self, now: Instant3) -> Self {
         self.steps.truncate(MAX_STEPS);
+        if !self.is_on() {
+            return self;
+        }
         // A clock that was set meanwhile makes no hold longer than it was.
         let longest = (self.until_ms - self.from_ms).clamp(0, i64::from(MAX_MINUTES) * 60_000);
         let left = (self.until_ms - now.wall_ms).clamp(0, longest);
@@ -187,7 +190,8 @@ impl Machine {
     /// Takes further steps; those that are there already stay as they are. No step changes its
     /// place: one of them may be under way.
     pub fn add(&mut self, steps: Vec<Step>) {
-        for step in steps {
+        let takes = matches!(self.state, HoldState::Freeing | HoldState::Held);
+        for step in steps.into_iter().filter(|_| takes) {
             match self.steps.iter().position(|old| old.is_of(&step)) {
                 Some(at) if self.steps[at].phase == Phase::Spared => self.steps[at] = step,
                 Some(_) => continue,

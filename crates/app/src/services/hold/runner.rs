@@ -148,7 +148,9 @@ impl<H: Hands> Runner<H> {
     }
 
     async fn begin(&mut self, request: HoldRequest) -> Result<Hold, Fault> {
-        let HoldRequest { minutes, services: named } = request;
+        let HoldRequest { minutes, services: mut named } = request;
+        named.sort_unstable();
+        named.dedup();
         if !(1..=MAX_MINUTES).contains(&minutes) {
             return Err(Fault::new(
                 FaultCode::Invalid,

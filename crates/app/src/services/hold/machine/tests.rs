@@ -1,4 +1,5 @@
 use plimsoll_core::clock::{Clock, ManualClock};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -132,6 +133,68 @@ fn what_goes_late_counts_as_freed_and_is_brought_back() {
     assert!(!machine.told().steps[0].freed);
     assert!(machine.went("o", "a") && !machine.went("o", "a"));
     assert!(machine.told().steps[0].freed && machine.told().steps[0].trouble.is_empty());
+}
+
+proptest! {
+    /// Whatever is refused, extended, ended, resumed and when: what was taken away is brought back
+    /// or lost with a word, and there is an end.
+    #[test]
+    fn nothing_that_was_taken_away_is_forgotten(
+        words in prop::collection::vec((0u8..12, any::<bool>()), 0..200),
+        count in 0usize..6,
+        managed in any::<bool>(),
+    ) {
+        let clock = ManualClock::at(1_000_000);
+        let step = |n: usize| {
+            Step { can_stop: managed, ..Step::model("o", "Ollama", &n.to_string()) }
+        };
+        let steps = (0..count).map(step).collect();
+        let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
+        let mut words = words.into_iter();
+        let mut taken = std::collections::BTreeSet::new();
+        for _ in 0..1000 {
+            let (word, yes) = words.next().unwrap_or((11, true));
+            match word {
+                0 => machine.extend(clock.now(), 5),
+                1 => drop(machine.end()),
+                2 => machine.add(vec![step(usize::from(yes))]),
+                3 => {
+                    let kept = serde_json::to_string(&machine).unwrap();
+                    machine = serde_json::from_str::<Machine>(&kept).unwrap().resume(clock.now());
+                }
+                4 => clock.step_wall_ms(if yes { 100_000 } else { -100_000 }),
+                _ => {}
+            }
+            clock.advance_ms(10_000);
+            machine.pass(clock.now());
+            match machine.next() {
+                Todo::Free(at) => {
+                    machine.asked(at);
+                    if yes {
+                        taken.insert((machine.steps[at].service.clone(), machine.steps[at].model.clone()));
+                        machine.freed(at);
+                    } else {
+                        machine.refused(at, "No.");
+                    }
+                }
+                Todo::Measure => machine.measured(None),
+                Todo::Restore(at) if machine.steps[at].phase == Phase::Refused => machine.kept(at),
+                Todo::Restore(at) if yes => machine.restored(at),
+                Todo::Restore(at) => machine.lost(at, "It is down."),
+                Todo::Nothing if machine.is_on() => machine.over(),
+                Todo::Nothing if words.len() == 0 => break,
+                Todo::Nothing | Todo::Wait => {}
+            }
+            prop_assert!(machine.steps.len() <= MAX_STEPS);
+        }
+        prop_assert_eq!(machine.state, HoldState::Ended);
+        for (service, model) in taken {
+            let told = machine.told();
+            let step = told.steps.iter().find(|s| s.service == service && s.model == model);
+            let step = step.expect("it is on the list");
+            prop_assert!(step.restored || !step.trouble.is_empty(), "{:?}", step);
+        }
+    }
 }
 
 // MV13
