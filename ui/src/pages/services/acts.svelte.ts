@@ -26,6 +26,8 @@ export interface Move {
 
 const UNDO_SECONDS = 10;
 const MOST_NEWS = 32;
+/** A toast is no paragraph: its one sentence needs no full stop. */
+const bare = (text: string) => text.replace(/\.$/, '');
 const keyOf = (id: string, model: string) => `${id}\n${model}`;
 
 class Acts {
@@ -76,7 +78,7 @@ class Acts {
 
   /** Says what was done, with the way back for ten seconds. */
   #said(text: string, label: string, back: () => Promise<unknown>): void {
-    const drop = toasts.show(text, {
+    const drop = toasts.show(bare(text), {
       seconds: UNDO_SECONDS,
       action: { label, run: () => void (drop(), back()) },
     });
@@ -84,7 +86,7 @@ class Acts {
 
   async accept(service: Named): Promise<boolean> {
     const done = await this.#do(service.id, () => call('services.accept', { id: service.id }));
-    if (done) toasts.show(done.message);
+    if (done) toasts.show(bare(done.message));
     return done !== null;
   }
 
@@ -126,7 +128,7 @@ class Acts {
 
   async start(service: Named): Promise<void> {
     const done = await this.#do(service.id, () => call('services.start', { id: service.id }));
-    if (done) toasts.show(done.message);
+    if (done) toasts.show(bare(done.message));
   }
 
   async stop(service: Named): Promise<void> {
@@ -182,7 +184,7 @@ class Acts {
     if (job.state === 'failed') this.#moves.set(key, { ...move, message: job.message, failed: true });
     else {
       this.#moves.delete(key);
-      toasts.show(job.state === 'done' ? job.message || job.title : `${job.title}: cancelled`);
+      toasts.show(job.state === 'done' ? bare(job.message) || job.title : `${job.title}: cancelled`);
     }
     void store.refresh();
     this.#rest();

@@ -48,12 +48,15 @@ export function modelAside(model: Model, now: number): string {
   return parts.filter(Boolean).join(', ') || model.loaded;
 }
 
-/** Where it lies: `100 % on the GPU`, `36 % on the GPU`, `on disk`; empty where it is not known. */
-export function placeWords(model: Model): { text: string; fallen: boolean } {
+/**
+ * Where it lies: `100 % on GPU`, `36 % on GPU`, `on disk`; empty where it is not known. On the CPU of
+ * a machine without a `gpu` it has not fallen.
+ */
+export function placeWords(model: Model, gpu: boolean): { text: string; fallen: boolean } {
   if (model.loaded === 'unloaded') return { text: model.size_bytes === null ? '' : 'on disk', fallen: false };
   const share = shareWords(model);
   if (!share) return { text: '', fallen: false };
-  if (model.gpu_share === 0) return { text: 'on the CPU', fallen: true };
+  if (model.gpu_share === 0) return { text: 'on the CPU', fallen: gpu };
   return { text: `${share.text} on GPU`, fallen: share.fallen };
 }
 

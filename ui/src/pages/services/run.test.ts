@@ -16,9 +16,9 @@ it('one button: start what does not run, stop what does or will', () => {
 it('says how a process does, and when it starts again', () => {
   const words = (state: Parameters<typeof buttonOf>[0]) => runWords(run({ state, since_ms: 1 }), 60_001);
   expect(words('running')).toBe('runs for 1 min');
-  expect(words('restarting')).toBe('ended by itself 1 min ago');
+  expect(words('restarting')).toBe('ended 1 min ago');
   expect(runWords(run({ state: 'failed', since_ms: 0 }), 1)).toBe('given up');
-  expect(runAside(run({ restarts: 3, next_ms: 12_000 }), 3000)).toBe('3 restarts, next start in 9 s');
+  expect(runAside(run({ restarts: 3, next_ms: 12_000 }), 3000)).toBe('3 restarts, next in 9 s');
   expect(runAside(run(), 0)).toBe('');
 });
 
@@ -66,11 +66,12 @@ it('a model is offered what its server can do now, with the reason where it cann
 });
 
 it('where a model lies is said in words, and unknown is not', () => {
-  expect(placeWords(model('a', { gpu_share: 1 }))).toEqual({ text: '100 % on GPU', fallen: false });
-  expect(placeWords(model('a', { gpu_share: 0.36 }))).toEqual({ text: '36 % on GPU', fallen: true });
-  expect(placeWords(model('a', { gpu_share: 0 }))).toEqual({ text: 'on the CPU', fallen: true });
-  expect(placeWords(model('a', { loaded: 'unloaded', size_bytes: 1 })).text).toBe('on disk');
-  expect(placeWords(model('a')).text).toBe('');
+  expect(placeWords(model('a', { gpu_share: 1 }), true)).toEqual({ text: '100 % on GPU', fallen: false });
+  expect(placeWords(model('a', { gpu_share: 0.36 }), true)).toEqual({ text: '36 % on GPU', fallen: true });
+  expect(placeWords(model('a', { gpu_share: 0 }), true)).toEqual({ text: 'on the CPU', fallen: true });
+  expect(placeWords(model('a', { loaded: 'unloaded', size_bytes: 1 }), true).text).toBe('on disk');
+  expect(placeWords(model('a'), true).text).toBe('');
+  expect(placeWords(model('a', { gpu_share: 0 }), false).fallen).toBe(false);
   expect(modelAside(model('a', { loaded: 'loading', quantization: 'Q4_0' }), 0)).toBe('loading, Q4_0');
 });
 

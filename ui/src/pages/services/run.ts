@@ -23,7 +23,7 @@ export function runWords({ state, since_ms }: Pick<Run, 'state' | 'since_ms'>, n
     case 'stopping':
       return `is being stopped${during}`;
     case 'restarting':
-      return `ended by itself${ago}`;
+      return `ended${ago}`;
     case 'failed':
       return `given up${ago}`;
   }
@@ -47,7 +47,7 @@ export function runAside(run: Pick<Run, 'restarts' | 'next_ms'>, now: number): s
   const left = run.next_ms === null ? 0 : run.next_ms - now;
   const parts = [
     run.restarts > 0 ? plural(run.restarts, 'restart') : '',
-    run.next_ms === null ? '' : left < 1000 ? 'next one now' : `next start in ${span(left)}`,
+    run.next_ms === null ? '' : left < 1000 ? 'next now' : `next in ${span(left)}`,
   ];
   return parts.filter(Boolean).join(', ');
 }

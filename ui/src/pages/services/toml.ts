@@ -1,5 +1,7 @@
 // A service as it is written into the settings file.
 
+import { wholeUrl, type Typed } from './form';
+
 interface Written {
   id: string;
   name: string;
@@ -18,4 +20,19 @@ export function tomlOf({ id, name, url, kind, key_file = '' }: Written): string 
   if (name && name !== id) lines.push(`name = ${quoted(name)}`);
   if (key_file) lines.push(`key_file = ${quoted(key_file)}`);
   return `${lines.join('\n')}\n`;
+}
+
+/** The lines of what is typed into the form; its id as it may be. */
+export function linesOf({ url, name, kind, key_file }: Typed): string {
+  const id = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
+  return tomlOf({
+    id: id || 'my-service',
+    name: name.trim(),
+    url: wholeUrl(url) || 'http://127.0.0.1:8080',
+    kind: kind === 'auto' ? null : kind,
+    key_file: key_file.trim(),
+  });
 }

@@ -11,12 +11,12 @@ const WORDS = [
   'slot      release: id  2 | task 51423 | stop processing: n_past = 1067, truncated = 0',
   'srv  log_server_r: request: POST /v1/chat/completions 127.0.0.1 200',
 ];
-const START: [OutputLine['stream'], string][] = [
-  ['error', 'ggml_cuda_init: found 1 CUDA devices: NVIDIA GeForce RTX 4090, compute capability 8.9'],
-  ['error', 'llama_model_loader: loaded meta data with 29 key-value pairs and 579 tensors'],
-  ['error', 'load_tensors: offloaded 49/49 layers to GPU'],
-  ['error', 'llama_kv_cache: size = 6144.00 MiB (8192 cells, 48 layers, 4/4 seqs)'],
-  ['out', 'main: server is listening on http://127.0.0.1:8080'],
+const START = [
+  'ggml_cuda_init: found 1 CUDA devices: NVIDIA GeForce RTX 4090, compute capability 8.9',
+  'llama_model_loader: loaded meta data with 29 key-value pairs and 579 tensors',
+  'load_tensors: offloaded 49/49 layers to GPU',
+  'llama_kv_cache: size = 6144.00 MiB (8192 cells, 48 layers, 4/4 seqs)',
+  'main: server is listening on http://127.0.0.1:8080',
 ];
 
 export function outputOf(service: Service, lines: number, start: number): ServiceOutput {
@@ -26,8 +26,7 @@ export function outputOf(service: Service, lines: number, start: number): Servic
   const until = service.run.pid === null ? start : Date.now();
   const written = START.length + Math.floor((until - began) / EVERY_MS);
   const all = Array.from({ length: written }, (_, i): OutputLine => {
-    const [stream, text] = START[i] ?? ['error' as const, WORDS[i % WORDS.length] ?? ''];
-    return { at_ms: began + i * EVERY_MS, stream, text };
+    return { at_ms: began + i * EVERY_MS, text: START[i] ?? WORDS[i % WORDS.length] ?? '' };
   });
   return { lines: all.slice(-lines), file };
 }
