@@ -21,6 +21,9 @@ use plimsoll_services::{
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
+/// Servers of other tests are none of this one's.
+const ALONE: &str = "[services]\ndiscover = false\n";
+
 type LiveStream = Pin<Box<dyn Stream<Item = Live> + Send>>;
 
 /// A plain HTTP service with a health path.
@@ -93,7 +96,7 @@ async fn a_configured_service_is_watched_down_and_up_again_and_let_go() {
     let web = Web::start(0).await;
     let (port, url) = (web.port, format!("http://127.0.0.1:{}", web.port));
     let dir = tempfile::tempdir().unwrap();
-    let text = format!("[services.web]\nurl = \"{url}\"\nname = \"The page\"\nscrape_ms = 250\n");
+    let text = format!("{ALONE}[services.web]\nurl = \"{url}\"\nname = \"The page\"\nscrape_ms = 250\n");
     fs::write(dir.path().join("plimsoll.toml"), text).unwrap();
     let data_dir = Some(dir.path().to_path_buf());
     let session = Session::start(Options { data_dir, ..Options::default() }).await.unwrap();
@@ -130,7 +133,7 @@ async fn a_configured_service_is_watched_down_and_up_again_and_let_go() {
     let view: ConfigView = session.call(Command::Config(Nothing {})).await.unwrap();
     let edit = ConfigEdit {
         base: Some(view.digest),
-        text: Some("# none\n".into()),
+        text: Some(ALONE.into()),
         ..ConfigEdit::default()
     };
     session.call::<Revision>(Command::ConfigApply(edit)).await.unwrap();
@@ -144,6 +147,7 @@ async fn a_configured_service_is_watched_down_and_up_again_and_let_go() {
 async fn an_address_is_tried_out_and_said_in_words() {
     let web = Web::start(0).await;
     let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("plimsoll.toml"), ALONE).unwrap();
     let data_dir = Some(dir.path().to_path_buf());
     let session = Session::start(Options { data_dir, ..Options::default() }).await.unwrap();
     let test = async |target: &str| {

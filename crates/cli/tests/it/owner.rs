@@ -137,6 +137,9 @@ fn without_a_running_one_status_and_alerts_say_what_was_recorded_last() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attached_window_writes_a_log_of_its_own_and_the_owners_once_it_owns() {
     let place = Place::new();
+    // Servers of other tests are none of the window's, which runs in this process.
+    fs::create_dir(place.data()).unwrap();
+    fs::write(place.data().join("plimsoll.toml"), "services.discover = false\n").unwrap();
     let up = place.up(&[]);
     let owner = up.pid();
     let options = Options { data_dir: Some(place.data()), ..Options::default() };
