@@ -42,7 +42,7 @@ const RANKS: Record<Look, number> = {
 const rank = (service: Service) => RANKS[lookOf(service)];
 
 /** Requests it works on, and those that wait in it. */
-function demand({ slots, figures }: Service): number {
+export function demandOf({ slots, figures }: Service): number {
   return (slots?.busy ?? figures.running ?? 0) + (slots?.waiting ?? figures.waiting ?? 0);
 }
 
@@ -50,7 +50,7 @@ function demand({ slots, figures }: Service): number {
 export function byUrgency(a: Service, b: Service): number {
   return (
     rank(a) - rank(b) ||
-    demand(b) - demand(a) ||
+    demandOf(b) - demandOf(a) ||
     (b.holder?.vram_bytes ?? 0) - (a.holder?.vram_bytes ?? 0) ||
     (b.holder?.cpu_percent ?? 0) - (a.holder?.cpu_percent ?? 0) ||
     a.name.localeCompare(b.name)

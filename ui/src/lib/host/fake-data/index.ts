@@ -1,8 +1,9 @@
 // Invented data for `npm run dev`: one workstation, the same on every start.
 // Variants by address: `?fake=nogpu`, `?fake=empty`, `?fake=alarm`, `?fake=trouble`, `?fake=ailing`,
 // `?fake=first`, `?fake=down`, and of the services `?fake=found`, `?fake=unsought`, `?fake=slow`.
+// Beside any of them: `&theme=light`, `&hold=on|freeing|restoring|lost`, `&history=slow`.
 
-import type { Answer, LiveValue, SeriesInfo, SettingState, SettingValue } from '../../bindings';
+import type { Answer, LiveValue, SeriesInfo, SeriesKey, SettingState, SettingValue } from '../../bindings';
 import { fakeHost, type FakeHost, type Handlers } from '../fake';
 import { CallError } from '../types';
 import { fakeHold, HOLD_NEWS } from './hold';
@@ -59,13 +60,15 @@ export function devHost(search = location.search, more: (now: number) => Handler
             last_ms: Date.now(),
             last: s.at(Date.now()),
           })),
-    'history.query': (query): Answer => ({
-      from_ms: query.from_ms,
-      to_ms: query.to_ms,
-      series: query.series.map((key) =>
-        answer(empty ? undefined : find(key.metric, key.subject), key, query, Date.now()),
-      ),
-    }),
+    'history.query': async (query): Promise<Answer> => {
+      if (params.get('history') === 'slow') await new Promise((done) => setTimeout(done, 2500));
+      const of = ({ metric, subject }: SeriesKey) => (empty ? undefined : find(metric, subject));
+      return {
+        from_ms: query.from_ms,
+        to_ms: query.to_ms,
+        series: query.series.map((key) => answer(of(key), key, query, Date.now())),
+      };
+    },
     marks: (span) =>
       empty
         ? []
