@@ -5,6 +5,7 @@
 //! A scenario is a data file below `scenarios/`. The same scenario, seed and
 //! simulated moment give the same readings, at any speed.
 
+mod cast;
 mod live;
 mod machine;
 mod marks;
@@ -17,6 +18,7 @@ mod simulation;
 mod table;
 mod world;
 
+pub use cast::{Cast, Company, Played};
 pub use marks::LiveMarks;
 pub use past::Past;
 pub use scenario::{ScenarioError, names};

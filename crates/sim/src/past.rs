@@ -9,6 +9,7 @@ use plimsoll_core::{
 };
 
 use crate::{
+    cast::{Cast, PastService},
     readings::{self, Subjects},
     simulation::Timeline,
     world::World,
@@ -30,6 +31,8 @@ pub struct Past {
     gpu_last_ms: Option<i64>,
     /// State of the GPU's source, and since when.
     gpu: (Option<String>, i64),
+    /// What runs on the machine, where that is told, too.
+    services: Vec<PastService>,
 }
 
 // === impl Past ===
@@ -52,7 +55,15 @@ impl Past {
             last_ms: None,
             gpu_last_ms: None,
             gpu: (None, span.0),
+            services: Vec::new(),
         }
+    }
+
+    /// Tells the services of the machine as well.
+    #[must_use]
+    pub fn with_services(mut self, cast: &Cast) -> Self {
+        self.services = cast.past(&self.world.plan, self.next_ms.div_euclid(1000));
+        self
     }
 
     /// The state of the sources as of the tick that was last given.
@@ -72,7 +83,11 @@ impl Past {
             last_ms: self.gpu_last_ms,
             ..healthy("gpu")
         };
-        vec![healthy("system"), gpu, healthy("processes"), healthy("space")]
+        let mut all = vec![healthy("system"), gpu, healthy("processes"), healthy("space")];
+        if !self.services.is_empty() {
+            all.push(healthy("services"));
+        }
+        all
     }
 
     /// All moments on the time line of the live readings, so that the history
@@ -113,6 +128,10 @@ impl Iterator for Past {
         }
         if due(PROCESSES_S) {
             readings::processes(&self.world, &self.subjects, lost.is_none(), &mut readings);
+        }
+        for service in &mut self.services {
+            let slow = due(PROCESSES_S);
+            service.tell(&self.world, slow, slow && lost.is_none(), &mut readings);
         }
         if lost.is_some() != self.gpu.0.is_some() {
             self.gpu = (lost, at_ms);

@@ -190,7 +190,7 @@ fn disk_busy(flow: &Flow) -> f64 {
 }
 
 /// A gauge at the catalogue's resolution.
-fn gauge(metric: Metric, subject: &Arc<str>, value: f64) -> Reading {
+pub fn gauge(metric: Metric, subject: &Arc<str>, value: f64) -> Reading {
     let step = metric.spec().resolution;
     debug_assert!(step <= PAGE);
     // Dividing by the inverse keeps 0.1 steps at their shortest decimal.

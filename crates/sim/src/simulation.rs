@@ -98,7 +98,7 @@ impl Simulation {
             anchor_s: start_s,
             start_s,
             day_offset_s,
-            ended: Mutex::default(),
+            willed: Mutex::default(),
         };
         let subjects = Arc::new(Subjects::of(&plan));
         Ok(Self { plan: Arc::new(plan), timeline: Timeline { start, speed }, subjects })
@@ -108,17 +108,32 @@ impl Simulation {
     /// and go on without a break from its past into its live readings.
     #[must_use]
     pub fn since(self, from_ms: i64) -> Self {
+        let start_s = self.plan.start_s;
+        self.planned(|plan| plan.anchor_s = from_ms.div_euclid(1000).min(start_s))
+    }
+
+    /// The same with a plan that differs.
+    pub(crate) fn planned(self, change: impl FnOnce(&mut Plan)) -> Self {
         let plan = &self.plan;
-        let plan = Plan {
+        let mut plan = Plan {
             scenario: plan.scenario.clone(),
             machine: plan.machine.clone(),
             noise: plan.noise,
-            anchor_s: from_ms.div_euclid(1000).min(plan.start_s),
+            anchor_s: plan.anchor_s,
             start_s: plan.start_s,
             day_offset_s: plan.day_offset_s,
-            ended: Mutex::default(),
+            willed: Mutex::default(),
         };
+        change(&mut plan);
         Self { plan: Arc::new(plan), ..self }
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub(crate) fn timeline(&self) -> Timeline {
+        self.timeline
     }
 
     pub fn title(&self) -> &str {

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     machine::{Machine, ProcessSpec},
     noise::Noise,
-    scenario::{ACTIVITIES, DAY_S, Levels, Scenario},
+    scenario::{DAY_S, Levels, Scenario},
 };
 
 pub const GIB: f64 = 1_073_741_824.0;
@@ -42,9 +42,19 @@ pub struct Plan {
     pub start_s: i64,
     /// What to add to a second to get the machine's own time of day.
     pub day_offset_s: i64,
-    /// Pids that a person ended, and the second in which they did.
-    pub ended: Mutex<HashMap<i32, i64>>,
+    /// Pids that a person ended or began, and the second in which they did.
+    pub willed: Mutex<HashMap<i32, Willed>>,
 }
+
+/// What a person did with a process.
+#[derive(Clone, Copy, Debug)]
+pub enum Willed {
+    Ended(i64),
+    Began(i64),
+}
+
+/// How long what a person began runs where its time of day would not have it.
+const BEGUN_S: i64 = 4 * 3600;
 
 /// The machine at one second.
 #[derive(Clone, Debug)]
@@ -114,7 +124,50 @@ impl Plan {
     }
 
     pub fn end(&self, pid: i32, second: i64) {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, second);
+        self.will(pid, Willed::Ended(second));
+    }
+
+    /// Somebody starts it now.
+    pub fn begin(&self, pid: i32, second: i64) {
+        self.will(pid, Willed::Began(second));
+    }
+
+    fn will(&self, pid: i32, willed: Willed) {
+        self.willed.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, willed);
+    }
+
+    /// When a process began that lives at that second, after all that was done to it.
+    pub fn born(&self, spec: &ProcessSpec, second: i64) -> Option<i64> {
+        let willed = self.willed.lock().unwrap_or_else(PoisonError::into_inner);
+        born(self.birth(spec, second), willed.get(&spec.pid), second)
+    }
+
+    /// The levels at a second, with the restlessness of real use.
+    pub fn levels(&self, second: i64) -> Levels {
+        let calm = self.scenario.levels(self.scene(second));
+        self.restless(&calm, second)
+    }
+
+    fn restless(&self, calm: &Levels, second: i64) -> Levels {
+        let mut levels = *calm;
+        for (level, stream) in levels.iter_mut().zip(0u64..) {
+            *level *= 1.0
+                + 0.30 * self.noise.smooth(stream, second, 47)
+                + 0.16 * self.noise.smooth(stream + 20, second, 7)
+                + 0.10 * self.noise.white(stream + 40, second);
+        }
+        levels
+    }
+}
+
+/// What a person did counts until the next start that was planned.
+fn born(planned: Option<i64>, willed: Option<&Willed>, second: i64) -> Option<i64> {
+    match willed {
+        Some(Willed::Ended(end)) => planned.filter(|born| end < born),
+        Some(Willed::Began(at)) if planned.is_none_or(|born| born < *at) => {
+            (planned.is_some() || second - at < BEGUN_S).then_some(*at)
+        }
+        _ => planned,
     }
 }
 
@@ -159,14 +212,7 @@ impl World {
         let plan = self.plan.clone();
         let second = self.second;
         self.calm = plan.scenario.levels(plan.scene(second));
-        for activity in 0..ACTIVITIES {
-            let stream = activity as u64;
-            let restless = 1.0
-                + 0.30 * plan.noise.smooth(stream, second, 47)
-                + 0.16 * plan.noise.smooth(stream + 20, second, 7)
-                + 0.10 * plan.noise.white(stream + 40, second);
-            self.levels[activity] = self.calm[activity] * restless;
-        }
+        self.levels = plan.restless(&self.calm, second);
         self.step_processes(&plan);
         self.step_gpu(&plan);
         self.step_flows(&plan);
@@ -183,12 +229,10 @@ impl World {
     }
 
     fn step_processes(&mut self, plan: &Plan) {
-        let ended = plan.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let willed = plan.willed.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut cpu, mut busy, mut loading) = (plan.machine.cpu_base, 0.0, 0.0);
         for (spec, born) in plan.machine.processes.iter().zip(&mut self.born) {
-            *born = plan
-                .birth(spec, self.second)
-                .filter(|born| ended.get(&spec.pid).is_none_or(|end| end < born));
+            *born = self::born(plan.birth(spec, self.second), willed.get(&spec.pid), self.second);
             let Some(born) = *born else { continue };
             let loaded = self.second - born >= spec.load_s;
             if loaded {

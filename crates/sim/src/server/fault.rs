@@ -67,6 +67,27 @@ pub struct Planned {
     pub times: Option<u32>,
 }
 
+// === impl Fault ===
+
+impl Fault {
+    /// Whether who asks hears nothing at all.
+    pub fn is_silent(self) -> bool {
+        matches!(self, Self::HangsUp | Self::Stalls { .. } | Self::SlowHeaders { .. })
+    }
+}
+
+// === impl On ===
+
+impl On {
+    pub(super) fn is_about(self, work: bool) -> bool {
+        match self {
+            On::Work => work,
+            On::Control => !work,
+            On::All => true,
+        }
+    }
+}
+
 // === impl Planned ===
 
 impl Planned {
@@ -87,13 +108,8 @@ impl Planned {
     }
 
     fn hits(&self, work: bool, now: Us) -> bool {
-        let about = match self.on {
-            On::Work => work,
-            On::Control => !work,
-            On::All => true,
-        };
         let now_ms = now / 1000;
-        about
+        self.on.is_about(work)
             && self.times != Some(0)
             && now_ms >= self.from_ms
             && self.for_ms_in_all.is_none_or(|ms| now_ms < self.from_ms.saturating_add(ms))

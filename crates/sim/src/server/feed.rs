@@ -6,7 +6,10 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 
 use serde::Deserialize;
 
-use super::engine::{Finish, Us, Wish};
+use super::{
+    engine::{Finish, Us, Wish},
+    fault::{Fault, On},
+};
 use crate::noise::Noise;
 
 /// Numbers of such requests have this bit: nobody waits for them.
@@ -29,6 +32,8 @@ pub trait Story: Send + Sync + 'static {
     fn model(&self, second: i64) -> Life;
     /// How busy it is, from 0 to about 1.
     fn level(&self, second: i64) -> f64;
+    /// What is wrong with it.
+    fn fault(&self, second: i64) -> Option<(Fault, On)>;
     /// Somebody loads the model, or takes it out of memory.
     fn change(&self, second: i64, load: bool);
 }
@@ -200,6 +205,9 @@ mod tests {
         }
         fn level(&self, _: i64) -> f64 {
             0.5
+        }
+        fn fault(&self, _: i64) -> Option<(Fault, On)> {
+            None
         }
         fn change(&self, _: i64, _: bool) {}
     }

@@ -46,6 +46,15 @@ use std::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use self::state::Shared;
+
+/// What makes a past of the same stuff.
+pub(crate) mod inside {
+    pub use super::{
+        engine::{Engine, Seconds, Us},
+        feed::Feed,
+        runner::{Memory, Runner},
+    };
+}
 pub use self::{
     fault::{Fault, On, Planned},
     feed::{Life, Load, Story},

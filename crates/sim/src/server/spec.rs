@@ -18,6 +18,9 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("vllm", include_str!("../../servers/vllm.toml")),
     ("ollama", include_str!("../../servers/ollama.toml")),
     ("instant", include_str!("../../servers/instant.toml")),
+    ("demo-chat", include_str!("../../servers/demo-chat.toml")),
+    ("demo-embed", include_str!("../../servers/demo-embed.toml")),
+    ("demo-notes", include_str!("../../servers/demo-notes.toml")),
 ];
 
 /// The protocol that it speaks.

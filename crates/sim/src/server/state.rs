@@ -207,7 +207,12 @@ impl Shared {
     /// The fault that hits a question now.
     pub fn strike(&self, work: bool) -> Option<Fault> {
         self.with(|state, now| {
-            let hit = strike(&mut state.planned, work, self.answering(now))?;
+            let told = || {
+                let (staged, second) = self.staged.as_ref().zip(self.second(now))?;
+                let (fault, on) = staged.story.fault(second)?;
+                on.is_about(work).then_some(fault)
+            };
+            let hit = strike(&mut state.planned, work, self.answering(now)).or_else(told)?;
             state.stats.faults += 1;
             Some(hit)
         })

@@ -77,11 +77,6 @@ impl Default for Figures {
 }
 
 impl Figures {
-    /// Requests that came to an end by themselves.
-    pub fn finished(&self) -> u64 {
-        self.ended[Finish::Stop as usize] + self.ended[Finish::Length as usize]
-    }
-
     pub(super) fn admitted(&mut self, job: &Job, at: Us) {
         self.prompt += u64::from(job.wish.prompt);
         self.cached += u64::from(job.cached);

@@ -100,7 +100,7 @@ fn who_left_frees_the_slot_at_the_end_of_the_step() {
     assert_eq!(engine.running()[0].id, 2);
     assert_eq!(engine.figures.ended[Finish::Abort as usize], 1);
     ends(&mut engine);
-    assert_eq!(engine.figures.finished(), 1);
+    assert_eq!(engine.figures.ended, [1, 0, 1]);
     assert_eq!(engine.figures.whole.count(), 1, "who left is no latency");
 }
 
