@@ -6,6 +6,7 @@ import type { Fault, Service } from '../bindings';
 import { call, toFault } from '../host';
 import { live } from './live.svelte';
 import { range } from './range.svelte';
+import { lookOf } from '../../pages/services/words';
 
 /** Between two readings: for the page, and for the rail. */
 const OFTEN_MS = 1000;
@@ -24,9 +25,7 @@ class Services {
   fault = $state.raw<Fault | null>(null);
   /** Those that a person should look at: a server that loads is well, and one that was stopped is meant to be. */
   unwell = $derived(
-    (this.view?.services ?? []).filter(
-      (s) => s.state === 'degraded' || (s.state === 'down' && s.run?.state !== 'stopped'),
-    ).length,
+    (this.view?.services ?? []).filter((s) => ['degraded', 'down'].includes(lookOf(s))).length,
   );
   #users = 0;
   #often = 0;
