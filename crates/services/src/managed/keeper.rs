@@ -36,9 +36,10 @@ pub struct Keeper {
     plan: Plan,
     ledger: Ledger,
     specs: watch::Receiver<Arc<Vec<Spec>>>,
-    vram: watch::Receiver<Vram>,
+    vram: watch::Receiver<Option<Vram>>,
     view: watch::Receiver<Arc<FleetView>>,
     ready: Arc<dyn Ready>,
+    kept_off: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     clock: Arc<dyn Clock>,
     record: Arc<dyn Record>,
     publish: watch::Sender<Arc<States>>,
@@ -54,7 +55,7 @@ pub struct Keeper {
 
 impl Keeper {
     pub fn new(parts: Parts, publish: watch::Sender<Arc<States>>) -> Self {
-        let Parts { folder, specs, vram, view, ready, clock, record } = parts;
+        let Parts { folder, specs, vram, view, ready, kept_off, clock, record } = parts;
         let (reports, reported) = mpsc::channel(256);
         Self {
             plan: Plan::default(),
@@ -63,6 +64,7 @@ impl Keeper {
             vram,
             view,
             ready,
+            kept_off,
             clock,
             record,
             publish,
@@ -82,19 +84,14 @@ impl Keeper {
         self.plan.configure(specs.to_vec(), true, now);
         let (mut follows, mut reads) = (true, true);
         loop {
-            let now = self.clock.now();
-            let deeds = self.plan.advance(&self.sight(), now);
-            for deed in deeds {
-                self.perform(deed, now);
-            }
-            self.tell();
+            self.settle();
             if !self.closing.is_empty() && self.plan.is_still() {
                 for asker in self.closing {
                     let _ = asker.send(());
                 }
                 return;
             }
-            let waits = self.plan.watches_vram();
+            let waits = self.plan.waiting().next().is_some();
             let pause = self.pause(waits);
             tokio::select! {
                 ask = asks.recv() => match ask {
@@ -111,6 +108,15 @@ impl Keeper {
                 () = time::sleep(pause) => {}
             }
         }
+    }
+
+    /// Does what is to be done now, and tells how things are then.
+    fn settle(&mut self) {
+        let now = self.clock.now();
+        for deed in self.plan.advance(&self.sight(), now) {
+            self.perform(deed, now);
+        }
+        self.tell();
     }
 
     /// Finds what an earlier Plimsoll left running.
@@ -200,10 +206,18 @@ impl Keeper {
 
     fn answer(&mut self, ask: Ask) {
         let now = self.clock.now();
-        // Who asked and left has no use for the answer.
+        // Who asked and left has no use for the answer; who did not sees what came of it.
         match ask {
-            Ask::Start(id, answer) => drop(answer.send(self.plan.start(&id, now))),
-            Ask::Stop(id, answer) => drop(answer.send(self.plan.stop(&id, now))),
+            Ask::Start(id, answer) => {
+                let done = self.plan.start(&id, now);
+                self.settle();
+                let _ = answer.send(done);
+            }
+            Ask::Stop(id, answer) => {
+                let done = self.plan.stop(&id, now);
+                self.settle();
+                let _ = answer.send(done);
+            }
             Ask::Output(id, answer) => {
                 let known = self.plan.states().any(|(known, _)| known == id);
                 drop(answer.send(known.then(|| self.output(&id))));
@@ -237,7 +251,11 @@ impl Keeper {
             .services
             .iter()
             .filter_map(|service| Some((service.id.clone(), service.holder.as_ref()?.vram_bytes?)));
-        Sight { vram: *self.vram.borrow(), held: held.collect() }
+        Sight {
+            vram: *self.vram.borrow(),
+            held: held.collect(),
+            kept_off: self.plan.waiting().filter(|id| (self.kept_off)(id)).cloned().collect(),
+        }
     }
 
     /// Who listens at its address, as far as the watch knows.

@@ -150,9 +150,9 @@ impl Minder {
                 () = tell.to.closed() => return,
             }
         }
-        follow().await;
-        let id = spec.id.clone();
+        let (id, now_ms) = (spec.id.clone(), clock.now().wall_ms);
         let last = spawn_blocking(move || {
+            output.finish(now_ms);
             let how = process.reap();
             ledger.forget(&id);
             (how, output.last_words())

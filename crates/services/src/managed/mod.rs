@@ -15,7 +15,11 @@ mod plan;
 mod process;
 mod ready;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use plimsoll_core::{clock::Clock, record::Record};
 use tokio::{
@@ -29,7 +33,7 @@ pub use self::{
     plan::{Refused, State, Vram},
     ready::{ByFleet, Ready},
 };
-use self::{keeper::Keeper, output::Output};
+use self::{keeper::Keeper, ledger::Ledger, output::Output};
 use crate::fleet::FleetView;
 
 /// What the managed services are made of.
@@ -37,10 +41,13 @@ pub struct Parts {
     /// Where notes and outputs are kept.
     pub folder: PathBuf,
     pub specs: watch::Receiver<Arc<Vec<Spec>>>,
-    pub vram: watch::Receiver<Vram>,
+    /// `None` where there is no GPU that is read.
+    pub vram: watch::Receiver<Option<Vram>>,
     /// Tells what each of them holds in VRAM.
     pub view: watch::Receiver<Arc<FleetView>>,
     pub ready: Arc<dyn Ready>,
+    /// Whether the GPU is kept free of a service: then it does not start by itself.
+    pub kept_off: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     pub clock: Arc<dyn Clock>,
     /// Takes the marks.
     pub record: Arc<dyn Record>,
@@ -107,6 +114,13 @@ impl Managed {
         })
         .await
         .ok()
+    }
+
+    /// What a service wrote last where no Plimsoll runs. Blocks.
+    pub fn output_alone(folder: &Path, id: &str, lines: usize) -> (Vec<Line>, PathBuf) {
+        let output = Output::open(Ledger::new(folder.into()).output(id));
+        output.read_earlier();
+        (output.newest(lines.min(MAX_LINES)), output.path().to_path_buf())
     }
 
     /// Stops all, the last one started first, each within its grace.

@@ -68,7 +68,7 @@ struct Bench {
     managed: Managed,
     specs: watch::Sender<Arc<Vec<Spec>>>,
     marks: Arc<Marks>,
-    _vram: watch::Sender<Vram>,
+    _vram: watch::Sender<Option<Vram>>,
     _view: watch::Sender<Arc<FleetView>>,
 }
 
@@ -104,7 +104,7 @@ impl Bench {
 
     fn within(dir: TempDir, specs: Vec<Spec>, taken: bool) -> Self {
         let (specs, specs_read) = watch::channel(Arc::new(specs));
-        let (vram, vram_read) = watch::channel(Vram::default());
+        let (vram, vram_read) = watch::channel(None);
         let (view, view_read) = watch::channel(Arc::default());
         let marks = Arc::new(Marks::default());
         let ready = ByFile { folder: dir.path().into(), taken: AtomicBool::new(taken) };
@@ -114,6 +114,7 @@ impl Bench {
             vram: vram_read,
             view: view_read,
             ready: Arc::new(ready),
+            kept_off: Arc::new(|_| false),
             clock: Arc::new(SystemClock),
             record: marks.clone(),
         });
@@ -353,7 +354,7 @@ async fn owner() {
     let Some(folder) = std::env::var_os("PLIMSOLL_TEST_OWNER") else { return };
     let (specs, vram, view) = (
         watch::channel(Arc::new(vec![survivor()])),
-        watch::channel(Vram::default()),
+        watch::channel(None),
         watch::channel(Arc::default()),
     );
     let ready = ByFile { folder: folder.clone().into(), taken: AtomicBool::new(false) };
@@ -363,6 +364,7 @@ async fn owner() {
         vram: vram.1,
         view: view.1,
         ready: Arc::new(ready),
+        kept_off: Arc::new(|_| false),
         clock: Arc::new(SystemClock),
         record: Arc::new(plimsoll_core::record::Nowhere),
     });

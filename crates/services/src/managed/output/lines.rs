@@ -51,9 +51,10 @@ impl Splitter {
         }
     }
 
-    /// The line that is not ended yet, where something stands in it.
-    pub fn open_line(&self) -> Option<String> {
-        (!self.line.is_empty() && !self.within).then(|| self.text())
+    /// What stands in the line that was not ended.
+    pub fn finish(&mut self) -> Option<String> {
+        let last = std::mem::take(self);
+        (!last.line.is_empty() && !last.within).then(|| last.text())
     }
 
     fn push(&mut self, byte: u8) {
@@ -123,7 +124,7 @@ mod tests {
         for part in parts {
             splitter.split(part, &mut |line| lines.push(line));
         }
-        lines.extend(splitter.open_line());
+        lines.extend(splitter.finish());
         lines
     }
 

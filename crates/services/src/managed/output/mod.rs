@@ -32,6 +32,8 @@ const OURS: &str = "[plimsoll] ";
 /// A line that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
+    /// Counted from 1 since Plimsoll began to read the output.
+    pub number: u64,
     /// When it was read; `None` for one of an earlier Plimsoll's time.
     pub at_ms: Option<i64>,
     pub text: String,
@@ -52,6 +54,7 @@ struct ReadSoFar {
     offset: u64,
     splitter: Splitter,
     lines: VecDeque<Line>,
+    number: u64,
     bytes: usize,
 }
 
@@ -73,7 +76,7 @@ impl Output {
 
     /// The file for a service to write to, with a line of ours in it. Appends.
     pub fn file(&self, title: &str) -> io::Result<File> {
-        self.open_earlier();
+        self.read_earlier();
         let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
         // What ended in the middle of a line is no part of this one.
         let cut = fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() > 0)
@@ -84,7 +87,7 @@ impl Output {
 
     /// Reads what was written since, and keeps the file short.
     pub fn follow(&self, now_ms: i64) {
-        self.open_earlier();
+        self.read_earlier();
         self.take(Some(now_ms));
         if fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() > self.max_file)
             && let Err(error) = self.set_aside(now_ms)
@@ -93,14 +96,20 @@ impl Output {
         }
     }
 
-    /// The newest lines, oldest first; one that is still being written stands last.
+    /// The same once nobody writes any more: what has no line end is a line, too.
+    pub fn finish(&self, now_ms: i64) {
+        self.follow(now_ms);
+        let mut read = self.lock();
+        if let Some(text) = read.splitter.finish() {
+            read.push(Some(now_ms), text);
+        }
+    }
+
+    /// The newest lines, oldest first.
     pub fn newest(&self, count: usize) -> Vec<Line> {
         let read = self.lock();
-        let open = read.splitter.open_line().map(|text| Line { at_ms: None, text });
-        let all = read.lines.iter().cloned().chain(open);
-        let skip = (read.lines.len() + usize::from(read.splitter.open_line().is_some()))
-            .saturating_sub(count);
-        all.skip(skip).collect()
+        let skip = read.lines.len().saturating_sub(count);
+        read.lines.iter().skip(skip).cloned().collect()
     }
 
     /// The last line with something in it since the last start; cut to a sentence.
@@ -125,7 +134,7 @@ impl Output {
     }
 
     /// The first time, the end of what stands there already.
-    fn open_earlier(&self) {
+    pub fn read_earlier(&self) {
         let mut read = self.lock();
         if std::mem::replace(&mut read.opened, true) {
             return;
@@ -152,7 +161,7 @@ impl Output {
             read.offset += passed;
             read.splitter.begins_within(true);
             let kib = passed >> 10;
-            read.push(Line { at_ms, text: format!("{OURS}{kib} KiB were passed over here") });
+            read.push(at_ms, format!("{OURS}{kib} KiB were passed over here"));
         }
         let mut bytes = Vec::new();
         let from = read.offset;
@@ -163,9 +172,9 @@ impl Output {
         }
         read.offset += bytes.len() as u64;
         let mut lines = Vec::new();
-        read.splitter.split(&bytes, &mut |text| lines.push(Line { at_ms, text }));
-        for line in lines {
-            read.push(line);
+        read.splitter.split(&bytes, &mut |text| lines.push(text));
+        for text in lines {
+            read.push(at_ms, text);
         }
     }
 
@@ -212,9 +221,10 @@ impl Output {
 // === impl ReadSoFar ===
 
 impl ReadSoFar {
-    fn push(&mut self, line: Line) {
-        self.bytes += line.text.len();
-        self.lines.push_back(line);
+    fn push(&mut self, at_ms: Option<i64>, text: String) {
+        self.number += 1;
+        self.bytes += text.len();
+        self.lines.push_back(Line { number: self.number, at_ms, text });
         while self.lines.len() > MAX_LINES || self.bytes > MAX_BYTES {
             match self.lines.pop_front() {
                 Some(old) => self.bytes -= old.text.len(),
@@ -246,13 +256,20 @@ mod tests {
         output.follow(1);
         append(&path, "one\ntw");
         output.follow(7);
-        assert_eq!(texts(&output), ["early", "one", "tw"]);
+        assert_eq!(texts(&output), ["early", "one"]);
         append(&path, "o\n");
         output.follow(8);
         let lines = output.newest(2);
-        assert_eq!(lines[0], Line { at_ms: Some(7), text: "one".into() });
-        assert_eq!(lines[1], Line { at_ms: Some(8), text: "two".into() });
-        assert_eq!(output.newest(3)[0], Line { at_ms: None, text: "early".into() });
+        assert_eq!(lines[0], Line { number: 2, at_ms: Some(7), text: "one".into() });
+        assert_eq!(lines[1], Line { number: 3, at_ms: Some(8), text: "two".into() });
+        assert_eq!(output.newest(3)[0], Line { number: 1, at_ms: None, text: "early".into() });
+        append(&path, "fatal: n");
+        output.finish(9);
+        assert_eq!(
+            output.newest(1)[0],
+            Line { number: 4, at_ms: Some(9), text: "fatal: n".into() }
+        );
+        assert_eq!(output.last_words().as_deref(), Some("fatal: n"));
     }
 
     #[test]

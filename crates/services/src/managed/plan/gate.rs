@@ -4,11 +4,12 @@
 
 use plimsoll_core::clock::Instant3;
 
-use super::{LOADING_MS, Plan, Sight, Unit};
+use super::{LOADING_MS, Plan, Sight, Unit, Vram};
 use crate::service::RunState;
 
-/// How long a first reading of the VRAM is waited for: then there is none.
-const FIRST_READING_MS: i64 = 10_000;
+/// How long a reading of the VRAM is waited for: then there is none, and no room that
+/// could be judged.
+const READING_MS: i64 = 10_000;
 
 // === impl Plan ===
 
@@ -18,6 +19,9 @@ impl Plan {
         let Some(unit) = self.units.get(id) else { return Ok(()) };
         if !unit.spec.on_gpu {
             return Ok(());
+        }
+        if sight.kept_off.contains(id) && !unit.asked_for {
+            return Err("Waits for the end of the hold: the GPU is kept free.".into());
         }
         for other in self.others_on_gpu(id) {
             let name = &other.spec.name;
@@ -44,16 +48,14 @@ impl Plan {
         sight: &Sight,
         now: Instant3,
     ) -> Result<(), String> {
-        let Some(at_ms) = sight.vram.at_ms else {
+        let Some(Vram { at_ms, free_bytes: free }) = sight.vram else {
             let waited = now.wall_ms - unit.since_ms;
-            return if (0..FIRST_READING_MS).contains(&waited) {
-                Err("Waits for a first reading of the VRAM.".into())
+            return if (0..READING_MS).contains(&waited) {
+                Err("Waits for a reading of the VRAM.".into())
             } else {
                 Ok(())
             };
         };
-        // A GPU that is not read has no room that could be judged.
-        let Some(free) = sight.vram.free_bytes else { return Ok(()) };
         if self.gpu_moved_ms.is_some_and(|moved| at_ms <= moved) {
             return Err("Waits for a new reading of the VRAM.".into());
         }

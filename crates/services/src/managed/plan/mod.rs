@@ -10,16 +10,15 @@
 
 mod gate;
 mod told;
+mod unit;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
 
-use plimsoll_core::{clock::Instant3, config::Restart};
+use plimsoll_core::clock::Instant3;
 
-pub use self::told::State;
-use super::{
-    backoff::{Backoff, ENDS, Next, WINDOW_MS},
-    flags::Spec,
-};
+use self::unit::{Live, Unit, millis};
+pub use self::{told::State, unit::Ended};
+use super::flags::Spec;
 use crate::service::RunState;
 
 /// A service that loads for longer keeps nobody waiting any more.
@@ -28,27 +27,20 @@ const LOADING_MS: i64 = 600_000;
 /// What is known of the GPU from outside.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sight {
-    pub vram: Vram,
+    /// `None` where none is read.
+    pub vram: Option<Vram>,
     /// VRAM that services hold now, by id, where it is known.
     pub held: BTreeMap<String, u64>,
+    /// Services that do not start by themselves now: the GPU is kept free of them.
+    pub kept_off: BTreeSet<String>,
 }
 
 /// Free VRAM over all GPUs together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Vram {
-    /// When it was read, on the clock that only runs forward; `None` before the first time.
-    pub at_ms: Option<i64>,
-    /// `None` where there is no GPU that is read.
-    pub free_bytes: Option<u64>,
-}
-
-/// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    Code(i32),
-    Signal(i32),
-    /// It was not started by this Plimsoll, and only its parent is told.
-    Unknown,
+pub struct Vram {
+    /// When it was read, on the clock that only runs forward.
+    pub at_ms: i64,
+    pub free_bytes: u64,
 }
 
 /// A process that runs, as the plan needs to know it.
@@ -89,35 +81,6 @@ pub struct Plan {
     /// When VRAM was last taken or given back by one of ours.
     gpu_moved_ms: Option<i64>,
     said: Vec<Deed>,
-}
-
-#[derive(Debug)]
-struct Unit {
-    spec: Spec,
-    /// Not in the configuration any more.
-    gone: bool,
-    state: RunState,
-    reason: String,
-    since_ms: i64,
-    /// Is to run again once it has stopped.
-    again: bool,
-    restarts: u32,
-    backoff: Backoff,
-    /// When it is started again.
-    next: Option<Instant3>,
-    live: Option<Live>,
-}
-
-/// One start, from its order to its end. Times run forward only.
-#[derive(Debug)]
-struct Live {
-    number: u64,
-    process: Option<Running>,
-    started_ms: i64,
-    answered_ms: Option<i64>,
-    /// When it was asked to end.
-    asked_ms: Option<i64>,
-    killed: bool,
 }
 
 // === impl Plan ===
@@ -181,8 +144,11 @@ impl Plan {
                 unit.fresh();
                 unit.to(RunState::Waiting, "", now);
             }
+            // Kept off until now; not from here on.
+            RunState::Waiting if !unit.asked_for => {}
             state => return Err(Refused::Already(state)),
         }
+        unit.asked_for = true;
         Ok(())
     }
 
@@ -240,6 +206,7 @@ impl Plan {
         let Some(unit) = self.units.get_mut(id) else { return };
         let Some(live) = unit.live.as_mut().filter(|live| live.number == number) else { return };
         live.answered_ms.get_or_insert(now.monotonic_ms);
+        unit.asked_for = false;
         if unit.state == RunState::Starting {
             unit.to(RunState::Running, "", now);
             if unit.spec.on_gpu {
@@ -323,9 +290,10 @@ impl Plan {
         self.units.values().filter_map(of_unit).min()
     }
 
-    /// Somebody waits for room in VRAM, or for a reading of it.
-    pub fn watches_vram(&self) -> bool {
-        !self.closing && self.units.values().any(|unit| unit.state == RunState::Waiting)
+    /// Those that wait for their turn, for room, or for the end of a hold.
+    pub fn waiting(&self) -> impl Iterator<Item = &String> {
+        let waits = |unit: &&Unit| unit.state == RunState::Waiting;
+        self.units.values().filter(waits).map(|unit| &unit.spec.id)
     }
 
     /// One at a time, the last one started first.
@@ -383,136 +351,6 @@ impl Plan {
     fn say(&mut self, spec: &Spec, title: String) {
         self.said.push(Deed::Say { id: spec.id.clone(), title });
     }
-}
-
-// === impl Unit ===
-
-impl Unit {
-    fn new(spec: Spec, now: Instant3) -> Self {
-        Self {
-            spec,
-            gone: false,
-            state: RunState::Stopped,
-            reason: String::new(),
-            since_ms: now.wall_ms,
-            again: false,
-            restarts: 0,
-            backoff: Backoff::default(),
-            next: None,
-            live: None,
-        }
-    }
-
-    fn to(&mut self, state: RunState, reason: impl Into<String>, now: Instant3) {
-        if self.state != state {
-            self.since_ms = now.wall_ms;
-        }
-        self.state = state;
-        self.reason = reason.into();
-        self.next = None;
-    }
-
-    /// Earlier ends count no more.
-    fn fresh(&mut self) {
-        self.backoff = Backoff::default();
-        self.restarts = 0;
-    }
-
-    /// It is to run no more.
-    fn end(&mut self, why: &str, now: Instant3) {
-        self.again = false;
-        let state = if self.live.is_some() { RunState::Stopping } else { RunState::Stopped };
-        if self.state != state {
-            self.to(state, why, now);
-        }
-    }
-
-    /// Its process is gone, as it was to be.
-    fn stopped(&mut self, now: Instant3) {
-        let why = std::mem::take(&mut self.reason);
-        if std::mem::take(&mut self.again) {
-            self.fresh();
-            self.to(RunState::Waiting, "", now);
-        } else {
-            self.to(RunState::Stopped, why, now);
-        }
-    }
-
-    fn ended_by_itself(
-        &mut self,
-        live: &Live,
-        how: Ended,
-        last_line: Option<String>,
-        now: Instant3,
-    ) {
-        let mut why = how.words();
-        if let Some(line) = last_line {
-            why.push_str(&format!("; its last line: {line}"));
-        }
-        let again = match self.spec.restart {
-            Restart::Always => true,
-            Restart::OnFailure => how != Ended::Code(0),
-            Restart::Never => false,
-        };
-        if !again {
-            let state = if how == Ended::Code(0) { RunState::Stopped } else { RunState::Failed };
-            return self.to(state, why, now);
-        }
-        match self.backoff.ended(now.monotonic_ms, live.answered_ms) {
-            Next::After(pause) => {
-                self.to(RunState::Restarting, why, now);
-                let pause = millis(pause);
-                self.next = Some(Instant3 {
-                    wall_ms: now.wall_ms + pause,
-                    monotonic_ms: now.monotonic_ms + pause,
-                    boottime_ms: now.boottime_ms + pause,
-                });
-            }
-            Next::GiveUp => {
-                let minutes = WINDOW_MS / 60_000;
-                let why = format!("It ended {ENDS} times within {minutes} min; {why}");
-                self.to(RunState::Failed, why, now);
-            }
-        }
-    }
-
-    /// The signal that is due, if one is.
-    fn signal(&mut self, now: Instant3) -> Option<Deed> {
-        let live = self.live.as_mut().filter(|live| live.process.is_some())?;
-        if self.state != RunState::Stopping || live.killed {
-            return None;
-        }
-        let kill = match live.asked_ms {
-            None => {
-                live.asked_ms = Some(now.monotonic_ms);
-                false
-            }
-            Some(asked) if now.monotonic_ms - asked >= millis(self.spec.grace) => {
-                live.killed = true;
-                true
-            }
-            Some(_) => return None,
-        };
-        Some(Deed::Signal { id: self.spec.id.clone(), number: live.number, kill })
-    }
-}
-
-// === impl Ended ===
-
-impl Ended {
-    fn words(self) -> String {
-        match self {
-            Ended::Code(0) => "It ended by itself, without a fault".into(),
-            Ended::Code(code) => format!("It ended with code {code}"),
-            Ended::Signal(9) => "It was killed (signal 9): out of memory, or by somebody".into(),
-            Ended::Signal(signal) => format!("It ended by signal {signal}"),
-            Ended::Unknown => "It ended, and how is not known".into(),
-        }
-    }
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
 #[cfg(test)]
