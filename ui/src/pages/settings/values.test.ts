@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { SettingSpec, SettingState, SettingType, SettingValue } from '../../lib/bindings';
 import {
+  serviceOf,
   asText,
   after,
   finds,
@@ -177,4 +178,31 @@ it("a service's setting says whose it is", () => {
   const { spec, state } = item({ type: 'switch' }, true);
   expect(titleOf({ key: 'services.chat.enabled', spec, state })).toBe(`chat: ${spec.label}`);
   expect(titleOf({ key: 'services.discover', spec, state })).toBe(spec.label);
+});
+
+it('the settings of a service stand together', () => {
+  const { spec } = item({ type: 'switch' }, true);
+  const specs = ['services.discover', 'services.*.url', 'services.*.kind'].map((key) => ({ ...spec, key }));
+  const state = (key: string, of: string): SettingState => ({
+    key,
+    spec: of,
+    value: '',
+    default: '',
+    origin: { from: 'default' },
+  });
+  const items = itemsOf(specs, [
+    state('services.b.url', 'services.*.url'),
+    state('services.a.kind', 'services.*.kind'),
+    state('services.b.kind', 'services.*.kind'),
+    state('services.a.url', 'services.*.url'),
+    state('services.discover', 'services.discover'),
+  ]);
+  expect(items.map((i) => i.key)).toEqual([
+    'services.discover',
+    'services.a.url',
+    'services.a.kind',
+    'services.b.url',
+    'services.b.kind',
+  ]);
+  expect(serviceOf('services.discover')).toBeNull();
 });

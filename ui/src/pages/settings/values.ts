@@ -179,7 +179,7 @@ export function after({ key, state }: Item, staged: Staged): SettingValue {
 export const isChanged = (state: SettingState): boolean => !same(state.value, state.default);
 export const isLocked = (state: SettingState): boolean => state.origin.from === 'environment';
 
-/** Settings with what is said of them, in the schema's order. */
+/** Settings with what is said of them, in the schema's order; those of a service stand together. */
 export function itemsOf(specs: readonly SettingSpec[], states: readonly SettingState[]): Item[] {
   const byKey = new Map(specs.map((spec, at) => [spec.key, { spec, at }]));
   return states
@@ -187,7 +187,14 @@ export function itemsOf(specs: readonly SettingSpec[], states: readonly SettingS
       const found = byKey.get(state.spec);
       return found ? [{ item: { key: state.key, spec: found.spec, state }, at: found.at }] : [];
     })
-    .sort((a, b) => a.at - b.at || a.item.key.localeCompare(b.item.key))
+    .sort((a, b) => {
+      const [one, other] = [serviceOf(a.item.key), serviceOf(b.item.key)];
+      return (
+        (one !== null && other !== null && one.localeCompare(other)) ||
+        a.at - b.at ||
+        a.item.key.localeCompare(b.item.key)
+      );
+    })
     .map(({ item }) => item);
 }
 
@@ -206,9 +213,14 @@ export function ruleOf(key: string): { id: string; field: string } | null {
   return match?.[1] && match[2] ? { id: match[1], field: match[2] } : null;
 }
 
+/** The id of a service, where a key belongs to one: `services.discover` belongs to none. */
+export function serviceOf(key: string): string | null {
+  return /^services\.([a-z0-9-]{1,32})\.[a-z_]+$/.exec(key)?.[1] ?? null;
+}
+
 /** `disk-space: Threshold` for a rule's settings, `chat: Address` for a service's, else the label. */
 export function titleOf({ key, spec }: Item): string {
-  const id = ruleOf(key)?.id ?? /^services\.([a-z0-9-]{1,32})\.[a-z_]+$/.exec(key)?.[1];
+  const id = ruleOf(key)?.id ?? serviceOf(key);
   return id ? `${id}: ${spec.label}` : spec.label;
 }
 

@@ -38,7 +38,8 @@ function processes(gpu: boolean, now: number): Process[] {
   return [
     one(4121, 'llama-server', 'llama-chat.service', 112, 1.9, 15.5),
     one(4188, 'llama-server', 'llama-embed.service', 8, 0.6, 1.6),
-    one(2207, 'python3', null, 14, 2.2, 2.6, { container: 'whisper' }),
+    one(2207, 'python3', null, 12, 1.7, 2.6, { container: 'whisper' }),
+    one(2208, 'python3', null, 2, 0.5, 0, { container: 'whisper' }),
     one(1520, 'Xorg', null, 3, 0.3, 0.6, { user: 'root', uid: 0 }),
     one(1688, 'gnome-shell', null, 4, 0.5, 0.3),
     one(988, 'redis-server', 'redis-server.service', 3, 1.8, 0, { user: 'redis', uid: 112 }),

@@ -149,7 +149,7 @@ export function servicesOf({ gpu, ailing, start }: Lately): Service[] {
       actions: { load: true, unload: true },
       slots: { total: 1, busy: 0, waiting: null, basis: 'assumed' },
       figures: { ...NO_FIGURES, finished_per_s: 0 },
-      holder: holder([2207, 2208], 'python3', 2.2, 0, vram(2.6), 'whisper'),
+      holder: holder([2207, 2208], 'python3', 2.2, 14, vram(2.6), 'whisper'),
       vram: gpu ? split(2.6, 1.6, null, 'assumed') : null,
       ...(ailing && {
         state: 'starting',

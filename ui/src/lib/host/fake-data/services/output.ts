@@ -26,7 +26,7 @@ export function outputOf(service: Service, lines: number, start: number): Servic
   const until = service.run.pid === null ? start : Date.now();
   const written = START.length + Math.floor((until - began) / EVERY_MS);
   const all = Array.from({ length: written }, (_, i): OutputLine => {
-    return { at_ms: began + i * EVERY_MS, text: START[i] ?? WORDS[i % WORDS.length] ?? '' };
+    return { number: i + 1, at_ms: began + i * EVERY_MS, text: START[i] ?? WORDS[i % WORDS.length] ?? '' };
   });
   return { lines: all.slice(-lines), file };
 }
