@@ -13,7 +13,10 @@ use plimsoll_core::{
 };
 use plimsoll_history::{History, Reader, RecordingStatus, State};
 use plimsoll_sense::{Sampler, raise_open_files_limit};
-use tokio::{sync::RwLock, task::JoinHandle};
+use tokio::{
+    sync::{RwLock, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -102,6 +105,13 @@ impl Engine {
         config.mark_into(announced.clone());
         // Before any service could start by itself.
         let gpu_hold = HoldDesk::open(&state, &*clock).await;
+        // The sampler starts later, for it reads the services, too.
+        let (publish_vram, vram) = watch::channel(None);
+        let runs = (!simulated).then(|| services::managed::Runs {
+            folder: folder.path().join(services::managed::FOLDER),
+            vram,
+            held: gpu_hold.held(),
+        });
         let services = Services::start(services::Parts {
             config: config.watch(),
             clock: clock.clone(),
@@ -109,6 +119,7 @@ impl Engine {
             processes: sources.processes.clone(),
             state: state.clone(),
             notifier: Arc::new(ToListeners(hub.clone())),
+            runs,
             simulated,
         })
         .await?;
@@ -124,6 +135,7 @@ impl Engine {
             record = Arc::new(Scenes::new(record, simulation));
         }
         let sampler = Sampler::start(sources.list, sense, clock.clone(), record.clone());
+        services::managed::tell_vram(sampler.watch(), publish_vram);
         let alerts = Alerts::start(alerts::Parts {
             pulse: sampler.watch(),
             gpu: sources.gpu.clone(),
@@ -238,6 +250,7 @@ impl Engine {
         self.followers.cancel();
         self.app.hold.stop().await;
         self.app.services.stop();
+        self.app.services.stop_runs().await;
         self.sampler.stop().await;
         self.app.alerts.stop().await;
         self.log_levels.abort();

@@ -119,19 +119,15 @@ pub struct ServiceModelRequest {
     pub model: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "snake_case")]
-pub enum OutputStream {
-    Out,
-    Error,
-}
-
-/// A line that a managed service wrote.
+/// A line that a managed service wrote, on standard output or standard error: both go into
+/// one file, so that their order is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct OutputLine {
-    pub at_ms: i64,
-    pub stream: OutputStream,
-    /// At most 4 KiB; cut lines end with `…`.
+    /// Counted from 1 since Plimsoll began to read the output.
+    pub number: u64,
+    /// When it was read; `None` for one of the time before this Plimsoll started.
+    pub at_ms: Option<i64>,
+    /// At most 4 KiB; cut lines end with `…`. No control characters.
     pub text: String,
 }
 

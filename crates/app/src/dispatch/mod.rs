@@ -53,9 +53,9 @@ impl Host for App {
             C::HoldShow(_) => answer(self.hold.show()),
             C::HoldEnd(_) => answer(self.hold.end().await?),
 
-            C::ServiceStart(_)
-            | C::ServiceStop(_)
-            | C::ServiceOutput(_) => Err(Fault::new(FaultCode::Unavailable, "TODO")),
+            C::ServiceStart(service) => answer(self.services.start_run(&service.id).await?),
+            C::ServiceStop(service) => answer(self.services.stop_run(&service.id).await?),
+            C::ServiceOutput(ask) => answer(self.services.output(&ask, self.now_ms()).await?),
 
             C::Alerts(_) => answer(self.alerts.list()),
             C::AlertsHistory(range) => answer(self.alerts_history(range).await?),

@@ -11,6 +11,7 @@ mod alone;
 pub mod found;
 pub mod hold;
 mod judge;
+pub mod managed;
 mod search;
 mod trial;
 mod vram;
@@ -26,6 +27,7 @@ use plimsoll_services::{
     client::{Client, Limits},
     discovery::{Known, Verdict},
     fleet::{self, Fleet, FleetSource, FleetView, Pace, unseen},
+    managed::Managed,
     service::{Hint, Origin, Service},
 };
 use tokio::{sync::watch, task::AbortHandle};
@@ -62,6 +64,8 @@ pub struct Parts {
     pub state: Arc<State>,
     /// Tells the desktop of it.
     pub notifier: Arc<dyn Notifier>,
+    /// What services are started and stopped with; `None`: none are.
+    pub runs: Option<managed::Runs>,
     /// A simulated workstation asks no real server.
     pub simulated: bool,
 }
@@ -69,6 +73,9 @@ pub struct Parts {
 /// The services, and the watch over them.
 pub struct Services {
     fleet: Fleet,
+    /// What the fleet sees, with how the managed ones run.
+    view: watch::Receiver<Arc<FleetView>>,
+    managed: Option<Managed>,
     found: Arc<Found>,
     /// `None` on a simulated workstation.
     search: Option<Search>,
@@ -83,7 +90,7 @@ pub struct Services {
 impl Services {
     /// Starts the watch on the current runtime.
     pub async fn start(parts: Parts) -> Result<Self, Fault> {
-        let Parts { config, clock, record, processes, state, notifier, simulated } = parts;
+        let Parts { config, clock, record, processes, state, notifier, runs, simulated } = parts;
         let found = Arc::new(Found::load(state, clock.clone(), record.clone()).await);
         let offers = found.offers();
         // Held over the wait they would bind the start to one thread.
@@ -108,14 +115,19 @@ impl Services {
         let fleet = Fleet::start(fleet::Parts {
             adapters: adapters::all(),
             client,
-            clock,
-            record,
+            clock: clock.clone(),
+            record: record.clone(),
             wanted: project(asked.clone(), |asked: &Asked| asked.wanted.clone()),
             processes,
             pace: project(config.clone(), |config: &Arc<Config>| pace(config)),
         });
         let follower = follower.abort_handle();
-        Ok(Self { fleet, found, search, config, asked, follower, simulated })
+        let managed = runs.map(|runs| managed::start(runs, &fleet, config.clone(), clock, record));
+        let view = match &managed {
+            Some(managed) => managed::joined(fleet.view(), managed.states()),
+            None => fleet.view(),
+        };
+        Ok(Self { fleet, view, managed, found, search, config, asked, follower, simulated })
     }
 
     /// What the sampler reads.
@@ -124,7 +136,7 @@ impl Services {
     }
 
     pub fn view(&self) -> watch::Receiver<Arc<FleetView>> {
-        self.fleet.view()
+        self.view.clone()
     }
 
     /// All services as they are now: those of the configuration by their ids, then those
@@ -218,6 +230,9 @@ impl Services {
         let mut service = service.clone();
         if let Some(why) = self.asked.borrow().keyless.get(&service.id) {
             service.hints.push(keyless(why));
+        }
+        if let Some(managed) = &self.managed {
+            managed::tell(&mut service, &managed.states().borrow());
         }
         service
     }

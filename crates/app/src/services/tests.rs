@@ -26,6 +26,7 @@ async fn services(text: &str, simulated: bool) -> (tempfile::TempDir, Services) 
         processes: watch::channel(Arc::default()).1,
         state: Arc::new(State::open(dir.path()).await.unwrap()),
         notifier: Arc::new(Silent),
+        runs: None,
         simulated,
     };
     let services = Services::start(parts).await.unwrap();

@@ -29,9 +29,9 @@ pub trait Hands: Send + Sync + 'static {
         model: &str,
         stay: Stay,
     ) -> impl Future<Output = Result<(), String>> + Send;
-    /// Stops a service that Plimsoll runs, and returns when it has ended.
+    /// Stops a service that Plimsoll runs, and returns when it has ended, or after a bound.
     fn stop(&self, id: &str) -> impl Future<Output = Result<(), String>> + Send;
-    /// Starts it again, and returns when it answers.
+    /// Starts it again, and returns when it answers, or after a bound.
     fn start(&self, id: &str) -> impl Future<Output = Result<(), String>> + Send;
     /// VRAM in use now, in bytes.
     fn vram(&self) -> Option<u64>;
@@ -99,11 +99,11 @@ impl Hands for Real {
     }
 
     async fn stop(&self, id: &str) -> Result<(), String> {
-        Err(format!("Plimsoll does not run {id}."))
+        self.app.services.stop_and_wait(id).await
     }
 
     async fn start(&self, id: &str) -> Result<(), String> {
-        Err(format!("Plimsoll does not run {id}."))
+        self.app.services.start_and_wait(id).await
     }
 
     fn vram(&self) -> Option<u64> {
