@@ -4,6 +4,7 @@
 //! goes out: a [`FleetView`] for the window, a [`FleetSource`] for the sampler,
 //! marks for the history.
 
+mod acts;
 mod asking;
 mod holder;
 mod newest;
@@ -34,7 +35,7 @@ use self::{
     watch::{Ask, Door, Watcher},
 };
 use crate::{
-    adapter::{ActionError, Actions, Adapter, Condition, Memory, Stay},
+    adapter::{ActionError, Actions, Adapter, Condition, Memory},
     client::{Bounds, CallError, Client, Secret, Target},
     kind::ServiceKind,
     service::{Figures, Model, Origin, Service, ServiceState},
@@ -234,38 +235,6 @@ impl Fleet {
         Looker(self.shared.clone())
     }
 
-    /// Loads a model. `patience` is what the server may take for it.
-    pub async fn load(&self, id: &str, model: &str, patience: Duration) -> Result<(), FleetError> {
-        self.load_to_stay(id, model, Stay::Usual, patience).await
-    }
-
-    /// Loads a model that is to stay as it did before.
-    pub async fn load_to_stay(
-        &self,
-        id: &str,
-        model: &str,
-        stay: Stay,
-        patience: Duration,
-    ) -> Result<(), FleetError> {
-        let (adapter, target) = self.open(id, patience)?;
-        let done = adapter.load_to_stay(&target, model, stay).await;
-        self.look_now(id).await;
-        Ok(done?)
-    }
-
-    /// Unloads a model. `patience` is what the server may take for it.
-    pub async fn unload(
-        &self,
-        id: &str,
-        model: &str,
-        patience: Duration,
-    ) -> Result<(), FleetError> {
-        let (adapter, target) = self.open(id, patience)?;
-        let done = adapter.unload(&target, model).await;
-        self.look_now(id).await;
-        Ok(done?)
-    }
-
     /// Tries a place out without watching it.
     pub async fn test(&self, watched: &Watched) -> Result<Tested, CallError> {
         let key = watched.key.clone();
@@ -295,20 +264,6 @@ impl Fleet {
     /// Ends the watch for good; what was seen last stays in the view.
     pub fn stop(&self) {
         self.keeper.abort();
-    }
-
-    fn open(&self, id: &str, patience: Duration) -> Result<(Arc<dyn Adapter>, Target), FleetError> {
-        let knock =
-            self.shared.knock(id).ok_or_else(|| FleetError::NoSuchService(id.to_string()))?;
-        let door = knock.door.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (Some(adapter), Some(target)) = (door.adapter, door.target) else {
-            return Err(FleetError::NotKnownYet(id.to_string()));
-        };
-        // Apart from the watch's own: it must not starve, and call the service down, while a
-        // model is loaded for minutes.
-        let most = target.bounds().connections.unwrap_or(self.shared.client.limits().connections);
-        let bounds = Bounds { budget: patience, connections: Some(most + 1), ..target.bounds() };
-        Ok((adapter, target.within(bounds)))
     }
 }
 
