@@ -58,25 +58,6 @@ impl ServiceKind {
         ServiceKind::Http,
     ];
 
-    /// The names of all kinds, as the configuration accepts them.
-    pub const NAMES: &'static [&'static str] = &[
-        "llama-cpp",
-        "llama-cpp-python",
-        "vllm",
-        "ollama",
-        "sglang",
-        "lm-studio",
-        "qdrant",
-        "milvus",
-        "chroma",
-        "speaches",
-        "whisper-cpp",
-        "openai",
-        "mcp",
-        "redis",
-        "http",
-    ];
-
     /// The name in the configuration and on the wire.
     pub fn name(self) -> &'static str {
         match self {
@@ -183,16 +164,15 @@ mod tests {
 
     #[test]
     fn a_kind_has_one_name_in_the_configuration_and_on_the_wire() {
-        for (&kind, &name) in ServiceKind::ALL.iter().zip(ServiceKind::NAMES) {
+        // The configuration offers them in the same order, and `auto` before them.
+        let offered = plimsoll_core::config::table::SERVICE_KINDS;
+        assert_eq!((offered[0], offered.len()), ("auto", ServiceKind::ALL.len() + 1));
+        for (&kind, &name) in ServiceKind::ALL.iter().zip(&offered[1..]) {
             assert_eq!(kind.name(), name);
             assert_eq!(ServiceKind::named(name), Some(kind));
             assert_eq!(serde_json::to_value(kind).unwrap(), name);
             assert!(!kind.label().is_empty());
         }
-        // The configuration offers the same, and `auto` before them.
-        let offered = plimsoll_core::config::table::SERVICE_KINDS;
-        assert_eq!((offered[0], &offered[1..]), ("auto", ServiceKind::NAMES));
-        assert_eq!(ServiceKind::ALL.len(), ServiceKind::NAMES.len());
         assert_eq!(ServiceKind::named("llama_cpp"), None);
     }
 

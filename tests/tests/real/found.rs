@@ -87,10 +87,15 @@ async fn both_are_watched_within_ten_seconds_where_what_is_found_is_accepted() -
     let llama_ready = Instant::now();
     let redis = Server::redis().await?;
     let redis_ready = Instant::now();
-    let (one, took) = seen(&home, &llama, llama_ready, healthy).await?;
+    let (_, took) = seen(&home, &llama, llama_ready, healthy).await?;
     in_time("llama.cpp is healthy after", took)?;
-    let (other, took) = seen(&home, &redis, redis_ready, healthy).await?;
+    let (_, took) = seen(&home, &redis, redis_ready, healthy).await?;
     in_time("Redis is healthy after", took)?;
+    let whole = |service: &Value| healthy(service) && !service["holder"].is_null();
+    let (one, took) = seen(&home, &llama, llama_ready, whole).await?;
+    in_time("llama.cpp with its process after", took)?;
+    let (other, took) = seen(&home, &redis, redis_ready, whole).await?;
+    in_time("Redis with its process after", took)?;
 
     assert_eq!((&one["kind"], &one["origin"]), (&"llama-cpp".into(), &"accepted".into()));
     assert_eq!((&other["kind"], &other["origin"]), (&"redis".into(), &"accepted".into()));

@@ -138,6 +138,41 @@ async fn slots_are_busy_while_they_stream_and_what_is_over_waits() -> Result<()>
 
 #[tokio::test]
 #[ignore = "needs a real llama.cpp server: ./test.sh real runs it"]
+async fn tokens_count_as_they_stream_and_each_of_them_once() -> Result<()> {
+    let server = Server::with_model(2, 65_536, &["--metrics"]).await?;
+    let mut memory = Memory::default();
+    let first = server.look(&mut memory).await?;
+    assert_eq!(total(&first, Metric::TokensGenerated), Some(0.0));
+    let mut so_far = async || {
+        let scrape = server.look(&mut memory).await?;
+        total(&scrape, Metric::TokensGenerated).context("it is told")
+    };
+    let stream = server.stream(ENDLESS).await?;
+    let mut seen = vec![so_far().await?];
+    while seen.last().is_some_and(|tokens| *tokens < 500.0) {
+        ensure!(seen.len() < 1000, "they do not grow: {seen:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        seen.push(so_far().await?);
+    }
+    assert!(seen.is_sorted(), "{seen:?}");
+    // Of a request that is broken off the server itself never tells a token.
+    stream.end().await;
+    until("it is idle", async || {
+        let slots = LlamaCpp.slots(&server.target()).await?;
+        Ok(slots.is_some_and(|slots| slots.busy == Some(0)).then_some(()))
+    })
+    .await?;
+    let after = so_far().await?;
+    assert!(after >= seen[seen.len() - 1], "{after} after {seen:?}");
+    assert_eq!(so_far().await?, after);
+    server.complete(50, "").await?;
+    assert_eq!(so_far().await?, after + 50.0);
+    println!("{} looks while it streamed, {after} tokens, and 50 of another", seen.len());
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs a real llama.cpp server: ./test.sh real runs it"]
 async fn without_its_metrics_it_is_well_and_its_slots_are_told() -> Result<()> {
     let server = Server::with_model(2, 65_536, &[]).await?;
     assert_eq!(server.get("/metrics").await?.status, 501);

@@ -31,6 +31,7 @@
 //! client asks once more then.
 
 mod held;
+mod live;
 mod rest;
 mod router;
 mod served;

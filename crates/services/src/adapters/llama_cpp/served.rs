@@ -1,5 +1,5 @@
-//! One model that is loaded, asked for its figures: `/metrics`, and only where a
-//! server was started without it `/slots`.
+//! One model that is loaded, asked for its figures: `/metrics`, and `/slots` where it
+//! works or was started without the former.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use plimsoll_core::metric::Metric;
 use tokio::time::Instant;
 
 use super::{
+    live::Live,
     rest::{Rest, UNTOLD},
     wire::{Props, Slot},
 };
@@ -50,6 +51,7 @@ const CALM_LOOKS: u32 = 60;
 #[derive(Debug, Default)]
 pub(super) struct Served {
     rest: Rest,
+    live: Live,
     /// It was seen asleep, so it can sleep.
     slept: bool,
     /// Looks until it is asked for what it did not have.
@@ -109,6 +111,7 @@ impl Served {
         if self.metrics(target, query, props, &mut told).await? {
             let worked = told.figures.iter().filter_map(total_of).sum();
             let busy = told.slots.busy != Some(0) || told.slots.waiting.is_some_and(|n| n > 0);
+            self.count(target, query, props, &mut told).await?;
             self.rest.looked(now, busy, worked, limit);
         } else if self.no_metrics > 0 {
             let worked = self.slots(target, query, props, &mut told).await?;
@@ -165,6 +168,35 @@ impl Served {
         Ok(false)
     }
 
+    /// Puts the tokens as they come in the place of those of requests that ended.
+    async fn count(
+        &mut self,
+        target: &Target,
+        query: &str,
+        props: &Props,
+        told: &mut Told,
+    ) -> Result<(), CallError> {
+        let generated = |figure: &Figure| figure.metric == Metric::TokensGenerated;
+        let Some(at) = told.figures.iter().position(generated) else { return Ok(()) };
+        let Some(ended) = told.figures.get(at).and_then(total_of) else { return Ok(()) };
+        let slots = if told.slots.busy == Some(0) {
+            Some(Vec::new())
+        } else {
+            self.ask_slots(target, query, props, &mut told.hints).await?
+        };
+        match slots {
+            Some(slots) => {
+                told.figures[at].value = FigureValue::Total(self.live.count(ended, &slots));
+            }
+            None if self.no_slots > 0 || props.endpoint_slots == Some(false) => {
+                self.live = Live::default();
+            }
+            // They would be counted twice when the next look tells them.
+            None => drop(told.figures.remove(at)),
+        }
+        Ok(())
+    }
+
     /// Counts the slots that work; answers what changes when one has worked.
     async fn slots(
         &mut self,
@@ -173,25 +205,36 @@ impl Served {
         props: &Props,
         told: &mut Told,
     ) -> Result<f64, CallError> {
+        let slots = self.ask_slots(target, query, props, &mut told.hints).await?;
+        let Some(slots) = slots else { return Ok(0.0) };
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        told.slots.busy = Some(count(slots.iter().filter(|slot| slot.is_busy()).count()));
+        told.slots.total = told.slots.total.or(Some(count(slots.len())));
+        Ok(slots.iter().filter_map(|slot| slot.id_task).map(|id| id as f64).sum())
+    }
+
+    /// `None` where they are not told, now or at all.
+    async fn ask_slots(
+        &mut self,
+        target: &Target,
+        query: &str,
+        props: &Props,
+        hints: &mut Vec<Hint>,
+    ) -> Result<Option<Vec<Slot>>, CallError> {
         if props.endpoint_slots == Some(false) {
-            return Ok(0.0);
+            return Ok(None);
         }
         self.no_slots = self.no_slots.saturating_sub(1);
         if self.no_slots > 0 {
-            return Ok(0.0);
+            return Ok(None);
         }
         match target.get_json::<Vec<Slot>>(&format!("/slots{query}")).await {
-            Ok(slots) => {
-                let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-                told.slots.busy = Some(count(slots.iter().filter(|slot| slot.is_busy()).count()));
-                told.slots.total = told.slots.total.or(Some(count(slots.len())));
-                return Ok(slots.iter().filter_map(|slot| slot.id_task).map(|id| id as f64).sum());
-            }
+            Ok(slots) => return Ok(Some(slots)),
             Err(CallError::Status { status: 404 | 501, .. }) => self.no_slots = CALM_LOOKS,
             Err(CallError::Status { status: 400, .. }) if !query.is_empty() => {}
-            Err(error) => told.hints.push(late_or_broken(error)?),
+            Err(error) => hints.push(late_or_broken(error)?),
         }
-        Ok(0.0)
+        Ok(None)
     }
 }
 

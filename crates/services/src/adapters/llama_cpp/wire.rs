@@ -73,11 +73,27 @@ pub(super) struct Meta {
 /// One of `/slots`.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Slot {
+    pub id: Option<i64>,
     is_processing: Option<bool>,
     /// In builds of 2024: 0 for one that has nothing to do.
     state: Option<i64>,
     /// The number of its last task.
     pub id_task: Option<i64>,
+    next_token: Option<Next>,
+}
+
+/// How far a task is: a list of one, and no list in builds of 2025.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Next {
+    List(Vec<Decoded>),
+    One(Decoded),
+    Other(serde::de::IgnoredAny),
+}
+
+#[derive(Debug, Deserialize)]
+struct Decoded {
+    n_decoded: u64,
 }
 
 // === impl Props ===
@@ -140,6 +156,15 @@ impl Status {
 impl Slot {
     pub fn is_busy(&self) -> bool {
         self.is_processing.unwrap_or(self.state.is_some_and(|state| state != 0))
+    }
+
+    /// Tokens that its task has generated so far.
+    pub fn decoded(&self) -> Option<u64> {
+        match self.next_token.as_ref()? {
+            Next::List(list) => Some(list.first()?.n_decoded),
+            Next::One(one) => Some(one.n_decoded),
+            Next::Other(_) => None,
+        }
     }
 }
 

@@ -46,11 +46,13 @@ async fn it_tells_its_version_model_slots_and_totals() {
     assert!(told.figures.contains(&Figure::total(Metric::TokensGenerated, 3014.0)));
     assert!(!told.figures.iter().any(|figure| figure.metric == Metric::KvUsed));
     assert_eq!(hints(&told), [""; 0]);
-    let all = ["GET /health", "GET /props", "GET /v1/models", "GET /metrics"];
-    assert_eq!(server.peer.asked()[..4], all);
-    // What hardly changes is not asked again, and slots are known without /slots.
+    let all = ["GET /health", "GET /props", "GET /v1/models", "GET /metrics", "GET /slots"];
+    assert_eq!(server.peer.asked()[..5], all);
+    // What hardly changes is not asked again, and of one that is idle no slots.
+    server.state().metrics = Some("llamacpp:requests_processing 0\n");
+    let asked = server.peer.asked().len();
     assert_eq!(server.look(&mut memory).await.models, told.models);
-    assert_eq!(server.peer.asked()[7..], ["GET /health", "GET /props", "GET /metrics"]);
+    assert_eq!(server.peer.asked()[asked..], ["GET /health", "GET /props", "GET /metrics"]);
 }
 
 #[tokio::test]
@@ -273,6 +275,7 @@ fn answers(path: &str) -> Option<String> {
         "/health" => "{\"status\":\"ok\"}".into(),
         "/props" => State::default().props(),
         "/metrics" => METRICS.into(),
+        "/slots" => SLOTS.into(),
         _ => "{\"data\":[]}".into(),
     })
 }
