@@ -516,13 +516,19 @@ export type Nothing = Record<symbol, never>;
 
 export type Origin = { "from": "default" } | { "from": "file", line: number, } | { "from": "environment", variable: string, };
 
-export type OutputLine = { at_ms: number, stream: OutputStream, 
+export type OutputLine = { 
 /**
- * At most 4 KiB; cut lines end with `…`.
+ * Counted from 1 since Plimsoll began to read the output.
+ */
+number: number, 
+/**
+ * When it was read; `None` for one of the time before this Plimsoll started.
+ */
+at_ms: number | null, 
+/**
+ * At most 4 KiB; cut lines end with `…`. No control characters.
  */
 text: string, };
-
-export type OutputStream = "out" | "error";
 
 export type PageLink = { url: string, };
 

@@ -15,6 +15,9 @@ const at = (service: Service, run: () => void) => () => {
   run();
 };
 
+/** Without whose it is: there is little room, and what it frees must be read. */
+const shortName = (name: string) => name.split('/').at(-1) || name;
+
 function ofModels(service: Service): Entry[] {
   return service.models.flatMap((model): Entry[] => {
     const offer = offerOf(service, model, acts.moving(service.id));
@@ -25,9 +28,10 @@ function ofModels(service: Service): Entry[] {
       {
         id: `model:${offer.to}:${service.id}:${model.name}`,
         kind: 'action',
-        label: `${offer.to === 'load' ? 'Load' : 'Unload'} ${model.name}${frees}`,
-        words: `${service.id} ${service.name} model vram memory`,
+        label: `${offer.to === 'load' ? 'Load' : 'Unload'} ${shortName(model.name)}${frees}`,
+        words: `${model.name} ${service.id} ${service.name} model vram memory`,
         aside: service.name,
+        weight: 1,
         run: at(service, () => void acts[offer.to](service, model.name)),
       },
     ];

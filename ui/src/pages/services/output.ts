@@ -2,14 +2,12 @@
 
 import type { OutputLine } from '../../lib/bindings';
 
-const same = (a: OutputLine, b: OutputLine | undefined) =>
-  b !== undefined && a.at_ms === b.at_ms && a.text === b.text;
-
-/** Lines of `next` behind the last one of `shown`; all of them where that has gone. */
+/** Lines of `next` behind the last one of `shown`; their numbers go on, also where that has gone. */
 export function freshOf(shown: readonly OutputLine[], next: readonly OutputLine[]): number {
-  const last = shown.at(-1);
-  for (let at = next.length - 1; at >= 0; at--) if (same(next[at]!, last)) return next.length - 1 - at;
-  return next.length;
+  const last = shown.at(-1)?.number ?? -Infinity;
+  // Counted anew: the output was begun again.
+  const restarted = (next.at(-1)?.number ?? Infinity) < last;
+  return restarted ? next.length : next.filter((line) => line.number > last).length;
 }
 
 /** As it is copied: before each line its time, where it is known. */

@@ -85,7 +85,7 @@ beforeEach(() => {
     },
     'services.stop': () => ({ message: 'stopping' }),
     'services.start': () => ({ message: 'starting' }),
-    'services.output': () => ({ lines: [{ at_ms: 1, text: 'listening' }], file: '/log' }),
+    'services.output': () => ({ lines: [{ number: 1, at_ms: 1, text: 'listening' }], file: '/log' }),
     'services.load': () => ({ job: 5 }),
     'services.unload': () => ({ job: 6 }),
     'services.test': ({ target }) => ({

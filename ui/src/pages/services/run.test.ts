@@ -76,11 +76,14 @@ it('where a model lies is said in words, and unknown is not', () => {
 });
 
 it('counts the lines that are newer than what is read, also where that has gone', () => {
-  const line = (at_ms: number | null, text = 'x') => ({ at_ms, text });
+  const line = (number: number, at_ms: number | null = number, text = 'x') => ({ number, at_ms, text });
   const shown = [line(1), line(2)];
   expect(freshOf(shown, [line(1), line(2)])).toBe(0);
   expect(freshOf(shown, [line(2), line(3), line(4)])).toBe(2);
   expect(freshOf(shown, [line(8), line(9)])).toBe(2);
   expect(freshOf([], [line(1)])).toBe(1);
-  expect(plainText([line(null, 'old'), line(5, 'new')], (ms) => `t${ms}`)).toBe('old\nt5 new');
+  // Begun anew by another start of Plimsoll.
+  expect(freshOf([line(90)], [line(1), line(2)])).toBe(2);
+  expect(freshOf(shown, [])).toBe(0);
+  expect(plainText([line(1, null, 'old'), line(2, 5, 'new')], (ms) => `t${ms}`)).toBe('old\nt5 new');
 });
