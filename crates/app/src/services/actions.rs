@@ -19,7 +19,7 @@ use plimsoll_services::{
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
-    judge::judge,
+    judge::{find, is_up, judge},
     vram::{self, VramMeter},
 };
 use crate::{
@@ -122,7 +122,12 @@ impl App {
         request: &ServiceModelRequest,
     ) -> Result<JobStarted, Fault> {
         // Not from the list, which may be a moment older than the last action.
-        let service = self.services.show(&request.id).await?;
+        let mut service = self.services.show(&request.id).await?;
+        if is_up(&service) && find(&service.models, &request.model).is_none() {
+            // It may have come since the list was read, which is not done with every look.
+            let anew = self.services.fleet.models_anew(&service.id).await;
+            service.models = anew.unwrap_or(service.models);
+        }
         let model = judge(&service, action, &request.model)?.clone();
         let turn = self.underway.begin(&service.id, &model.name, action).map_err(|already| {
             let words = format!("{} is being {} already.", model.name, already.done());

@@ -52,6 +52,12 @@ pub fn judge<'a>(service: &'a Service, action: Action, model: &str) -> Result<&'
     Ok(meant)
 }
 
+/// It answers.
+pub fn is_up(service: &Service) -> bool {
+    service.checked_ms.is_some()
+        && matches!(service.state, ServiceState::Healthy | ServiceState::Degraded)
+}
+
 /// By its name; for Ollama, one without a tag is the latest.
 pub fn find<'a>(models: &'a [Model], name: &str) -> Option<&'a Model> {
     let of = |name: &str| models.iter().find(|model| model.name == name);

@@ -130,6 +130,11 @@ async fn a_model_is_loaded_and_unloaded_by_a_job_that_says_what_it_took() {
     let shown: Service = session.call(shown).await.unwrap();
     assert_eq!(shown.models[0].loaded, Loaded::Loaded);
 
+    // One that is not on the list, which is not read with every look.
+    ollama.set("fresh", Kept::OnDisk);
+    let fresh = act(&session, true, "fresh").await.unwrap();
+    assert_eq!(ended(&mut live, &fresh).await.state, JobState::Done);
+
     let again = act(&session, true, "qwen").await.unwrap();
     let job = ended(&mut live, &again).await;
     assert!(job.message.starts_with("qwen:latest was loaded already"), "{}", job.message);

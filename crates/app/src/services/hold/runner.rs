@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use plimsoll_core::mark::{Mark, MarkKind};
-use plimsoll_services::service::{Loaded, ServiceState};
+use plimsoll_services::service::{Loaded, Service};
 use tokio::{
     sync::{mpsc, watch},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -19,11 +19,16 @@ use super::{
 };
 use crate::{
     api::{Fault, FaultCode, Hold, HoldRequest, HoldState},
-    services::{judge::find, no_such},
+    services::{
+        judge::{find, is_up},
+        no_such,
+    },
 };
 
 /// Longest time between two looks at the clocks: a sleeping machine wakes no timer.
 const POLL: Duration = Duration::from_secs(5);
+/// What the look at a service may take before a hold begins without it.
+const LOOK_WITHIN: Duration = Duration::from_secs(3);
 
 pub struct Runner<H> {
     hands: Arc<H>,
@@ -157,7 +162,7 @@ impl<H: Hands> Runner<H> {
                 format!("A hold lasts 1 to {MAX_MINUTES} minutes, not {minutes}."),
             ));
         }
-        let services = self.hands.services();
+        let services = self.fresh().await;
         for id in &named {
             if !services.iter().any(|service| service.id == *id) {
                 return Err(no_such(id, services.iter().map(|service| &*service.id)));
@@ -202,6 +207,18 @@ impl<H: Hands> Runner<H> {
         self.show();
         self.mark(None);
         Ok(self.told())
+    }
+
+    /// All services; of those whose models could go it is looked now what is loaded.
+    async fn fresh(&self) -> Vec<Service> {
+        let services = self.hands.services();
+        let asked = services.iter().take(MAX_STEPS).filter(|one| one.actions.unload && is_up(one));
+        let looks = asked.map(|service| timeout(LOOK_WITHIN, self.hands.look(&service.id)));
+        let seen = futures::future::join_all(looks).await;
+        let seen: Vec<Service> = seen.into_iter().flatten().flatten().collect();
+        let newest =
+            |old: Service| seen.iter().find(|new| new.id == old.id).cloned().unwrap_or(old);
+        services.into_iter().map(newest).collect()
     }
 
     async fn end(&mut self) -> Result<Hold, Fault> {
@@ -293,7 +310,7 @@ impl<H: Hands> Runner<H> {
         let mut changed = false;
         for service in self.hands.services() {
             // Of one that is down it is not known.
-            let up = matches!(service.state, ServiceState::Healthy | ServiceState::Degraded);
+            let up = is_up(&service);
             let refused: Vec<String> = machine
                 .steps
                 .iter()

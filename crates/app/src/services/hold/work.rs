@@ -9,17 +9,16 @@ use super::{
     hands::Hands,
     machine::{Phase, Step},
 };
-use crate::services::{actions::sentence, judge::find};
+use crate::services::{
+    actions::sentence,
+    judge::{find, is_up},
+};
 
 /// How long a service that is away is waited for: after a restart of the machine others begin
 /// when we do.
 pub const AWAY_WITHIN: Duration = Duration::from_secs(60);
 /// Between two looks whether it is there.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// What a service that Plimsoll runs may take to end.
-const STOP_WITHIN: Duration = Duration::from_secs(120);
-/// What it may take to answer: as long as to load a model, and its own weights are read first.
-const START_WITHIN: Duration = Duration::from_secs(900);
 /// Tries to bring a model back: its server may die of the first one.
 const TRIES: usize = 2;
 
@@ -38,9 +37,7 @@ pub async fn free(hands: &impl Hands, step: &Step) -> Result<(), String> {
     known(hands, id).await?;
     match &step.model {
         Some(model) => hands.unload(id, model).await,
-        None => timeout(STOP_WITHIN, hands.stop(id))
-            .await
-            .unwrap_or_else(|_| Err(late("end", STOP_WITHIN))),
+        None => hands.stop(id).await,
     }
 }
 
@@ -53,10 +50,9 @@ pub async fn restore(hands: &impl Hands, step: &Step) -> Back {
         if hands.services().iter().any(|service| service.id == *id && runs(service)) {
             return there;
         }
-        return match timeout(START_WITHIN, hands.start(id)).await {
-            Ok(Ok(())) => Back::Restored,
-            Ok(Err(why)) => Back::Lost(why),
-            Err(_) => Back::Lost(late("answer", START_WITHIN)),
+        return match hands.start(id).await {
+            Ok(()) => Back::Restored,
+            Err(why) => Back::Lost(why),
         };
     };
     let mut why = String::new();
@@ -127,16 +123,7 @@ async fn wait(
     })
 }
 
-fn is_up(service: &Service) -> bool {
-    service.checked_ms.is_some()
-        && matches!(service.state, ServiceState::Healthy | ServiceState::Degraded)
-}
-
 fn runs(service: &Service) -> bool {
     let states = [RunState::Running, RunState::Starting, RunState::Restarting];
     service.run.as_ref().is_some_and(|run| states.contains(&run.state))
-}
-
-fn late(what: &str, within: Duration) -> String {
-    format!("It did not {what} within {} min.", within.as_secs() / 60)
 }
