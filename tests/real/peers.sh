@@ -3,7 +3,7 @@
 
 # The Python package whose sources carry those of llama.cpp. Its version fixes the server's.
 LLAMA_CPP_PYTHON=0.3.36
-PEER_PACKAGES="redis-server python3 python3-venv g++"
+PEER_PACKAGES="redis-server openssl python3 python3-venv g++"
 
 # What is bound to one machine's instructions or to a download is off, and -O1 halves the build.
 LLAMA_CPP_FLAGS="-DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O1

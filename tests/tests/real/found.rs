@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use plimsoll_tests::program::Home;
+use plimsoll_tests::{program::Home, wait::until};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -173,5 +173,21 @@ async fn a_router_is_one_service_with_all_its_processes() -> Result<()> {
     let pids: Vec<_> = of_llama.map(|service| service["holder"]["pids"][0].clone()).collect();
     assert!(!pids.contains(&children[0].into()), "{services}");
     assert!(up.group.terminate()?.success());
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs a real redis-server: ./test.sh real runs it"]
+async fn a_redis_over_tls_is_asked_where_its_certificate_is_trusted() -> Result<()> {
+    let redis = Server::redis_over_tls()?;
+    let test = |home: &Home| home.plimsoll(&["services", "test", &redis.url()]);
+    let mut home = Home::new()?;
+    home.set("SSL_CERT_FILE", redis.certificate());
+    let tested = until("it answers", async || Ok(test(&home).ok())).await?;
+    assert_eq!((&tested["kind"], &tested["state"]), (&"redis".into(), &"healthy".into()));
+    // Nobody but its own certificate vouches for it.
+    let refused = test(&Home::new()?).unwrap_err().to_string();
+    assert!(refused.contains("certificate"), "{refused}");
+    println!("{}", tested["message"]);
     Ok(())
 }

@@ -82,10 +82,8 @@ impl Server {
     /// A Redis that listens and answers.
     pub async fn redis() -> Result<Self> {
         let port = free_port()?;
-        let mut command = Command::new(built("PLIMSOLL_REDIS_SERVER")?);
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        let server =
-            Self::start(command.args(["--dir", "data", "--logfile", "../log"]), port, "redis")?;
+        let mut command = redis()?;
+        let server = Self::start(command.args(["--port", &port.to_string()]), port, "redis")?;
         until("Redis answers", async || {
             Ok(server.tell(&["PING"]).await.ok().filter(|pong| pong == "+PONG"))
         })
@@ -93,9 +91,40 @@ impl Server {
         Ok(server)
     }
 
+    /// A Redis that speaks TLS alone, with a certificate that only [`Self::certificate`]
+    /// vouches for; not waited for.
+    pub fn redis_over_tls() -> Result<Self> {
+        let (port, folder) = (free_port()?, folder()?);
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+            .args(["-nodes", "-days", "2", "-subj", "/CN=plimsoll-test"])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "key.pem", "-out", "certificate.pem"])
+            .current_dir(folder.path())
+            .output()?;
+        ensure!(made.status.success(), "openssl: {}", lossy(&made.stderr));
+        let mut command = redis()?;
+        command.args(["--port", "0", "--tls-port", &port.to_string(), "--tls-auth-clients", "no"]);
+        command.arg("--tls-cert-file").arg(folder.path().join("certificate.pem"));
+        command.arg("--tls-key-file").arg(folder.path().join("key.pem"));
+        Self::start_in(folder, &mut command, port, "rediss")
+    }
+
+    pub fn certificate(&self) -> PathBuf {
+        self.folder().join("certificate.pem")
+    }
+
     fn start(command: &mut Command, port: u16, scheme: &'static str) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("plimsoll-peer-").tempdir()?;
-        std::fs::create_dir(folder.path().join("data"))?;
+        Self::start_in(folder()?, command, port, scheme)
+    }
+
+    fn start_in(
+        folder: TempDir,
+        command: &mut Command,
+        port: u16,
+        scheme: &'static str,
+    ) -> Result<Self> {
         let output = std::fs::File::create(folder.path().join("output"))?;
         command.current_dir(folder.path()).stdout(output.try_clone()?).stderr(Stdio::from(output));
         Ok(Self { group: Group::start(command)?, port, scheme, folder })
@@ -240,6 +269,18 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+fn folder() -> Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("plimsoll-peer-").tempdir()?;
+    std::fs::create_dir(folder.path().join("data"))?;
+    Ok(folder)
+}
+
+fn redis() -> Result<Command> {
+    let mut command = Command::new(built("PLIMSOLL_REDIS_SERVER")?);
+    command.args(["--bind", "127.0.0.1", "--save", "", "--dir", "data", "--logfile", "../log"]);
+    Ok(command)
 }
 
 pub fn path(path: &Path) -> Result<&str> {
