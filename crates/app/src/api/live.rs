@@ -52,7 +52,9 @@ pub enum Live {
     Hold,
     /// Alerts began, ended, were acknowledged or snoozed: ask again.
     Alerts,
-    /// An alert is worth a notification of the desktop; not more often than `alerts.notify_gap_min`.
+    /// An alert is worth a notification of the desktop, not more often than
+    /// `alerts.notify_gap_min`; or services were found that wait for a word (the rule is
+    /// `service-found`), once for each.
     Notice {
         rule: String,
         subject: String,

@@ -4,6 +4,8 @@
 //! [`Known`] decides; here it is kept on disk, told to the history, and handed on to
 //! those who watch and show.
 
+mod word;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,17 +19,20 @@ use plimsoll_core::{
 };
 use plimsoll_history::State;
 use plimsoll_services::{
-    discovery::{Entry, Event, Finds, Known, KnownError, Manner, Sighting, Verdict, local_port},
-    fleet::{MAX_SERVICES, Proposed},
+    discovery::{Entry, Event, Finds, Known, Manner, Sighting, Verdict, local_port},
+    fleet::Proposed,
 };
 use tokio::sync::watch;
 
-use crate::api::{Done, Fault, FaultCode, IgnoredService};
+use crate::api::IgnoredService;
 
 /// Where it stands in `state.db`.
 const KEY: &str = "services.found";
 /// What could not be read stands there, for a person who wants it back.
 const DAMAGED: &str = "services.found.damaged";
+
+/// Most removals that are remembered until what was removed is found again.
+const MOST_EXPECTED: usize = 16;
 
 /// What others make of it: whenever it changes, they are told.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +55,9 @@ pub struct Found {
     /// Takes the marks.
     record: Arc<dyn Record>,
     offers: watch::Sender<Arc<Offers>>,
+    /// Addresses that a person just took out of the configuration: that something is still
+    /// there is no news to them.
+    expected: Mutex<Vec<String>>,
 }
 
 // === impl Offers ===
@@ -98,8 +106,15 @@ impl Found {
             }
         };
         let offers = watch::Sender::new(Arc::new(Offers::of(&known)));
-        let known = Mutex::new(known);
-        Self { known, unsaved: tokio::sync::Mutex::new(false), state, clock, record, offers }
+        Self {
+            known: Mutex::new(known),
+            unsaved: tokio::sync::Mutex::new(false),
+            state,
+            clock,
+            record,
+            offers,
+            expected: Mutex::default(),
+        }
     }
 
     /// What is offered, now and whenever that changes.
@@ -120,8 +135,8 @@ impl Found {
         self.known().entries().iter().map(|entry| entry.id.clone()).collect()
     }
 
-    /// Takes in what is there now. Answers the ids of those that were never seen before
-    /// and wait for a person's word.
+    /// Takes in what is there now. Answers the ids of those that are news and wait for a
+    /// person's word.
     pub async fn see(&self, finds: &Finds, config: &Config) -> Vec<String> {
         let manner = Manner {
             accept: config.services.accept == Accept::Always,
@@ -136,9 +151,14 @@ impl Found {
         self.publish();
         let mut proposed = Vec::new();
         for event in seen.events {
-            self.tell(&event);
-            if let Event::Found { id } = event {
-                proposed.push(id);
+            match event {
+                Event::Found { id } if self.is_expected(&id) => {}
+                event => {
+                    self.tell(&event);
+                    if let Event::Found { id } = event {
+                        proposed.push(id);
+                    }
+                }
             }
         }
         if seen.changed || *self.unsaved.lock().await {
@@ -146,6 +166,23 @@ impl Found {
             let _ = self.save().await;
         }
         proposed
+    }
+
+    /// What is found at that address next is no news.
+    pub fn expect(&self, url: &str) {
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        if expected.len() == MOST_EXPECTED {
+            expected.remove(0);
+        }
+        expected.push(url.to_owned());
+    }
+
+    fn is_expected(&self, id: &str) -> bool {
+        let Some(entry) = self.entry(id) else { return false };
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = expected.len();
+        expected.retain(|url| !same_place(url, &entry.url));
+        expected.len() < before
     }
 
     /// What the configuration names is its own from now on.
@@ -166,109 +203,6 @@ impl Found {
             let _ = known.forget(id);
         }
         !gone.is_empty()
-    }
-
-    /// Watches one from now on.
-    pub async fn accept(&self, config: &Config, id: &str) -> Result<Done, Fault> {
-        let entry = self.found(config, id)?;
-        let named = config.services.entries.len();
-        let room = named + self.known().accepted().count() < MAX_SERVICES;
-        if entry.verdict != Verdict::Accepted && !room {
-            return Err(full());
-        }
-        if !self.judge(id, Verdict::Accepted).await? {
-            return Ok(done(format!("{} is watched already.", told(&entry))));
-        }
-        let words = format!("{} is watched from now on", told(&entry));
-        self.mark(id, words.clone());
-        Ok(done(words + "."))
-    }
-
-    /// Proposes one no more.
-    pub async fn ignore(&self, config: &Config, id: &str) -> Result<Done, Fault> {
-        let entry = self.found(config, id)?;
-        let changed = self.judge(id, Verdict::Ignored).await?;
-        let told = told(&entry);
-        Ok(done(match entry.verdict {
-            Verdict::Accepted if changed => format!("{told} is watched and proposed no more."),
-            _ => format!("{told} is not proposed any more."),
-        }))
-    }
-
-    /// Proposes one again that was ignored.
-    pub async fn restore(&self, config: &Config, id: &str) -> Result<Done, Fault> {
-        let entry = self.found(config, id)?;
-        if entry.verdict == Verdict::Accepted {
-            return Err(Fault::new(FaultCode::Conflict, format!("{} is watched.", told(&entry)))
-                .hint("To let it go is `services remove`; it is proposed again then."));
-        }
-        self.judge(id, Verdict::Proposed).await?;
-        Ok(done(format!("{} is proposed again while it is there.", told(&entry))))
-    }
-
-    /// Watches an accepted one no more. One that is not accepted has nothing to remove.
-    pub async fn let_go(&self, id: &str) -> Result<String, Fault> {
-        let Some(entry) = self.entry(id) else { return Err(self.no_such(id)) };
-        let told = told(&entry);
-        match entry.verdict {
-            Verdict::Accepted => {
-                self.judge(id, Verdict::Proposed).await?;
-                let words = format!("{told} is watched no more");
-                self.mark(id, words.clone());
-                Ok(format!("{words}. It is proposed again while it is there."))
-            }
-            Verdict::Proposed => Err(Fault::new(
-                FaultCode::Conflict,
-                format!("{told} was found and is only proposed: there is nothing to remove."),
-            )
-            .hint(format!("`plimsoll services ignore {id}` proposes it no more."))),
-            Verdict::Ignored => Err(Fault::new(
-                FaultCode::Conflict,
-                format!("{told} is ignored already: there is nothing to remove."),
-            )),
-        }
-    }
-
-    fn found(&self, config: &Config, id: &str) -> Result<Entry, Fault> {
-        if config.services.entries.contains_key(id) {
-            return Err(Fault::new(
-                FaultCode::Conflict,
-                format!(
-                    "The service {id} stands in the configuration: it was not found by itself."
-                ),
-            )
-            .hint(format!("`plimsoll services remove {id}` takes it out.")));
-        }
-        self.entry(id).ok_or_else(|| self.no_such(id))
-    }
-
-    fn no_such(&self, id: &str) -> Fault {
-        let ids: Vec<String> = self.ids().into_iter().collect();
-        let hint = match &ids[..] {
-            [] => "None was found so far: `plimsoll services add URL` names one.".into(),
-            ids => format!("There are: {}.", ids.join(", ")),
-        };
-        Fault::new(FaultCode::NotFound, format!("There is no service {id:?} that was found."))
-            .hint(hint)
-    }
-
-    async fn judge(&self, id: &str, verdict: Verdict) -> Result<bool, Fault> {
-        let judged = self.known().judge(id, verdict);
-        let changed = judged.map_err(|error| match error {
-            KnownError::NoSuch(id) => self.no_such(&id),
-            KnownError::Full => full(),
-        })?;
-        if changed {
-            self.publish();
-            self.save().await.map_err(|error| {
-                Fault::new(
-                    FaultCode::Unavailable,
-                    format!("This holds until Plimsoll ends, and could not be kept: {error}."),
-                )
-                .hint("Look at the disk of the data folder; it is tried again by and by.")
-            })?;
-        }
-        Ok(changed)
     }
 
     async fn save(&self) -> Result<(), plimsoll_history::ReadError> {
@@ -360,15 +294,6 @@ pub fn told(entry: &Entry) -> String {
     } else {
         format!("{} ({kind} at {})", entry.name, entry.url)
     }
-}
-
-fn full() -> Fault {
-    Fault::new(FaultCode::Conflict, format!("{MAX_SERVICES} services are watched already."))
-        .hint("Remove one first: `plimsoll services remove ID`.")
-}
-
-fn done(message: String) -> Done {
-    Done { message }
 }
 
 #[cfg(test)]

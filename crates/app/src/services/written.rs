@@ -43,17 +43,19 @@ pub async fn remove(
 ) -> Result<ServiceRemoved, Fault> {
     let id = &remove.id;
     let config = handle.config();
-    if !config.services.entries.contains_key(id) {
+    let Some(entry) = config.services.entries.get(id) else {
         if found.entry(id).is_none() {
             let configured = config.services.entries.keys().cloned();
             let known: BTreeSet<String> = configured.chain(found.ids()).collect();
             return Err(super::no_such(id, known.iter().map(String::as_str)));
         }
         return Ok(ServiceRemoved { message: found.let_go(id).await?, revision: None });
-    }
+    };
     let table = format!("services.{id}");
     not_by_environment(handle, &table)?;
     let out = [Change { key: table, value: None }];
+    // Before it is out: the search may be quick.
+    found.expect(&entry.url);
     let revision = change(handle, &out, &remove.by).await?;
     Ok(ServiceRemoved {
         message: format!("The service {id} is no longer in the configuration."),

@@ -17,6 +17,7 @@ use plimsoll_services::{
 };
 
 use super::*;
+use crate::api::FaultCode;
 
 /// Keeps the titles of marks.
 #[derive(Default)]

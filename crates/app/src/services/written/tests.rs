@@ -105,6 +105,10 @@ async fn what_is_removed_goes_with_its_comments_alone_and_comes_back_with_them()
                 # Sessions live here.\n[services.cache]\nurl = \"redis://127.0.0.1\"\n";
     assert_eq!(desk.text(), left);
     assert!(!desk.handle.config().services.entries.contains_key("big"));
+    // That it is still there is proposed, and no news.
+    let there = finds(&[llama("qwen", 8080), llama("gemma", 8081)]);
+    assert_eq!(desk.found.see(&there, &desk.handle.config()).await, ["gemma"]);
+    assert_eq!(desk.found.offers().borrow().proposed.len(), 2);
     let undo = RollbackRequest { revision: removed.revision.unwrap(), by: "window".into() };
     desk.handle.undo(&undo).await.unwrap();
     assert_eq!(desk.text(), MINE);
