@@ -7,7 +7,7 @@ use plimsoll_services::service::{RedisFigures, RunState, ServiceState};
 use super::{
     engines::gone,
     facts::Facts,
-    fleet::Seen,
+    fleet::{Seen, figure},
     measure::{Measured, Standing, limits, sentence, standing, state},
     words::{bytes, clock, number, percent, quantity},
 };
@@ -25,21 +25,28 @@ pub fn down(_: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
         let holds = match service.state {
             ServiceState::Down => !is_meant_to_be(seen),
             ServiceState::Healthy | ServiceState::Degraded | ServiceState::Unknown => false,
+            ServiceState::Starting if given_up(seen).is_some() => true,
             // It may come up, or it may not.
-            ServiceState::Starting => {
-                continue;
-            }
+            ServiceState::Starting => continue,
         };
-        let since = clock(service.since_ms);
-        let mut title = format!("{} is down since {since}", seen.name());
-        title = if service.reason.is_empty() {
-            title + "."
-        } else {
-            format!("{title}: {}", sentence(&service.reason))
-        };
-        out.push(state(seen.subject.clone(), holds, title));
+        out.push(state(seen.subject.clone(), holds, if holds { why(seen) } else { String::new() }));
     }
     gone(facts, out);
+}
+
+fn why(seen: &Seen) -> String {
+    let title = format!("{} is down since {}", seen.name(), clock(seen.service.since_ms));
+    match given_up(seen).unwrap_or(&seen.service.reason) {
+        "" => title + ".",
+        reason => format!("{title}: {}", sentence(reason)),
+    }
+}
+
+/// Why Plimsoll itself could not keep it running: that says more than that nobody answers.
+fn given_up(seen: &Seen) -> Option<&str> {
+    let run = seen.service.run.as_ref()?;
+    let ended = matches!(run.state, RunState::Restarting | RunState::Failed);
+    (ended && !run.reason.is_empty()).then_some(&*run.reason)
 }
 
 /// A service that Plimsoll itself runs, and that somebody stopped or that waits its turn.
@@ -68,9 +75,10 @@ pub fn queue(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
     for seen in facts.fleet.seen().filter(|seen| seen.answers()) {
         let service = &seen.service;
         let slots = service.slots.as_ref();
-        let waiting = service.figures.waiting.or(slots.and_then(|s| s.waiting).map(f64::from));
+        let waiting =
+            figure(service.figures.waiting).or(slots.and_then(|s| s.waiting).map(f64::from));
         let Some(waiting) = waiting else { continue };
-        let running = service.figures.running.or(slots.and_then(|s| s.busy).map(f64::from));
+        let running = figure(service.figures.running).or(slots.and_then(|s| s.busy).map(f64::from));
         let total = slots.and_then(|slots| slots.total).map(f64::from);
         // Where it takes any number, that some wait says that it is full.
         let full = match (running, total) {
@@ -102,12 +110,8 @@ pub fn queue(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
 pub fn redis_memory(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
     let (threshold, clear) = limits(rule);
     for (seen, redis) in redises(facts) {
-        let (Some(used), Some(max)) = (redis.memory_used_bytes, redis.memory_limit_bytes) else {
-            continue;
-        };
-        if max <= 0.0 {
-            continue;
-        }
+        let limit = figure(redis.memory_limit_bytes).filter(|&limit| limit > 0.0);
+        let (Some(used), Some(max)) = (figure(redis.memory_used_bytes), limit) else { continue };
         let share = used / max * 100.0;
         // A cache is full by design, and evicts.
         let evicts = seen.evicts || (share >= TOLD_FROM && !seen.has_hint(FULL));
@@ -146,8 +150,8 @@ pub fn redis_persistence(_: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
 pub fn redis_evictions(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
     let (threshold, clear) = limits(rule);
     for (seen, redis) in redises(facts) {
-        let Some(rate) = redis.evicted_per_s else { continue };
-        let hits = redis.hit_percent.map_or(String::new(), |hits| {
+        let Some(rate) = figure(redis.evicted_per_s) else { continue };
+        let hits = figure(redis.hit_percent).map_or(String::new(), |hits| {
             format!(" {} of the look-ups find their key.", percent(hits))
         });
         out.push(Measured {

@@ -59,12 +59,14 @@ impl FromTicks {
             values.retain(|_, newest| tick.at.monotonic_ms - newest.at_ms <= KNOWN_MS);
             !values.is_empty()
         };
-        self.services.retain(|_, values| old(values));
+        // A service that nothing is told of is still the same one when it is told of again.
+        for values in self.services.values_mut() {
+            old(values);
+        }
         self.models.retain(|_, values| old(values));
-        let (services, now_ms) = (&self.services, tick.at.wall_ms);
-        self.states.retain(|id, _| services.contains_key(id));
+        let now_ms = tick.at.wall_ms;
         self.view = FleetView { at_ms: now_ms.max(1), services: Vec::new() };
-        for (id, values) in services {
+        for (id, values) in &self.services {
             let up = values.get(&Metric::ServiceUp).map(|up| up.value >= 0.5);
             let state = match up {
                 Some(true) => ServiceState::Healthy,

@@ -133,6 +133,13 @@ impl Engine {
         self.facts.fleet.learn(wish, minutes);
     }
 
+    /// Services that are remembered, and sets of models of all of them.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> (usize, usize) {
+        let seen = self.facts.fleet.seen();
+        seen.fold((0, 0), |(n, sets), seen| (n + 1, sets + seen.speed.sets()))
+    }
+
     fn evaluate(&mut self, now: Instant3, events: &mut Vec<Event>) {
         let config = self.config.clone();
         let mut measured = Vec::new();

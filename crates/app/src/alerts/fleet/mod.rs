@@ -39,7 +39,7 @@ pub struct Seen {
     pub loads: Loads,
     pub speed: Speed,
     pub holds: Holds,
-    /// Models that were loaded at the look before, and are not any more.
+    /// Models that may have been loaded at the look before, and are not any more.
     pub left: Vec<Arc<str>>,
     /// A part of a model lay in VRAM at some time.
     pub had_vram: bool,
@@ -69,7 +69,8 @@ impl Fleet {
         let stays = |id: &str| watched().any(|service| service.id == id);
         let gone: Vec<String> = self.seen.keys().filter(|id| !stays(id)).cloned().collect();
         for seen in gone.iter().filter_map(|id| self.seen.remove(id)) {
-            self.gone.extend(seen.models(Loaded::Loaded));
+            let models = seen.service.models.iter();
+            self.gone.extend(models.map(|model| subject_of(&seen.service.id, &model.name)));
             self.gone.push(seen.subject);
         }
         for service in watched() {
@@ -141,7 +142,7 @@ impl Seen {
         self.left = before
             .models
             .iter()
-            .filter(|model| model.loaded == Loaded::Loaded)
+            .filter(|model| matches!(model.loaded, Loaded::Loaded | Loaded::Unknown))
             .filter(|model| {
                 let now = service.models.iter().find(|other| other.name == model.name);
                 now.is_none_or(|now| matches!(now.loaded, Loaded::Unloaded | Loaded::Loading))
@@ -162,11 +163,6 @@ impl Seen {
     pub fn has_hint(&self, ids: &[&str]) -> bool {
         self.service.hints.iter().any(|hint| ids.contains(&&*hint.id))
     }
-
-    fn models(&self, loaded: Loaded) -> Vec<Arc<str>> {
-        let models = self.service.models.iter().filter(|model| model.loaded == loaded);
-        models.map(|model| subject_of(&self.service.id, &model.name)).collect()
-    }
 }
 
 /// As in the series: the id of the service, a slash, the model.
@@ -174,6 +170,11 @@ pub fn subject_of(service: &str, model: &str) -> Arc<str> {
     const LONGEST: usize = 120;
     let model: String = model.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     format!("{service}/{model}").into()
+}
+
+/// A figure that can be true: what is infinite, below zero or no number says nothing.
+pub fn figure(told: Option<f64>) -> Option<f64> {
+    told.filter(|value| value.is_finite() && *value >= 0.0)
 }
 
 fn failed_to_load(service: &Service) -> bool {

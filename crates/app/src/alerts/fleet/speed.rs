@@ -12,7 +12,10 @@ use plimsoll_services::{
     service::{Loaded, Service},
 };
 
-use super::usual::{MEASURES, Minute, Speeds, Usual, share_of};
+use super::{
+    figure,
+    usual::{MEASURES, Minute, Speeds, Usual, share_of},
+};
 
 /// Busy seconds of the speed now.
 const NOW_S: f64 = 20.0;
@@ -110,13 +113,18 @@ impl Speed {
         self.looked_ms.is_some()
     }
 
+    #[cfg(test)]
+    pub fn sets(&self) -> usize {
+        self.sets.len()
+    }
+
     /// Takes a look that is new.
     pub fn take(&mut self, now: Instant3, service: &Service, slow_percent: f64) {
         let Some(checked_ms) = service.checked_ms else { return };
         let before = self.looked_ms.replace(checked_ms);
         let figures = &service.figures;
-        let (Some(running), Some(generated)) = (figures.running, figures.generated_tokens_per_s)
-        else {
+        let (running, generated) = (figures.running, figures.generated_tokens_per_s);
+        let (Some(running), Some(generated)) = (figure(running), figure(generated)) else {
             self.runs = false;
             return;
         };
@@ -130,7 +138,7 @@ impl Speed {
             span_s,
             running,
             generated: generated * span_s,
-            prompt: figures.prompt_tokens_per_s.unwrap_or(0.0) * span_s,
+            prompt: figure(figures.prompt_tokens_per_s).unwrap_or(0.0) * span_s,
         };
         self.runs = running > 0.0;
         if self.runs {

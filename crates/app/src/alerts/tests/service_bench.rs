@@ -17,6 +17,11 @@ use super::bench::{Bench, GIB, GPU};
 
 pub const SIZE: u64 = 1 << 30;
 
+/// With one rule and no other that asks something else of the same figures.
+pub fn only(rule: &str) -> Bench {
+    Bench::new(|config| config.alerts.rules.retain(|id, _| id == rule))
+}
+
 /// A healthy service on this machine, by its id.
 pub fn service(id: &str, kind: ServiceKind) -> Service {
     Service {

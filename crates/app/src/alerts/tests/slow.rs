@@ -8,11 +8,11 @@ use plimsoll_services::{
 use super::{
     super::Minute,
     bench::{Bench, START_MS},
-    service_bench::{Tuned, engine, model, service},
+    service_bench::{Tuned, engine, model, only, service},
 };
 
 fn bench() -> Bench {
-    Bench::new(|config| config.alerts.rules.retain(|id, _| id == "model-slow"))
+    only("model-slow")
 }
 
 fn vllm() -> Service {

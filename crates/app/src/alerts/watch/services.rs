@@ -94,7 +94,7 @@ pub static WATCHES: &[Watch] = &[
         sentence: |r| format!("A service that is watched does not answer{}.", for_at_least(r)),
         advice: |service| {
             format!(
-                "Its own log says why. Where it is off on purpose, switch its watch off: `services.{service}.enabled = false`."
+                "Its own log says why. Where it is off on purpose, let it go: `plimsoll services remove {service}`, or `services.{service}.enabled = false` in the configuration."
             )
         },
         ..STATE
