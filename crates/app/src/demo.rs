@@ -15,7 +15,7 @@ use plimsoll_core::{
     reading::Tick,
     record::{Layer, Record},
 };
-use plimsoll_sim::{LiveMarks, Simulation};
+use plimsoll_sim::{Cast, LiveMarks, Simulation};
 
 use crate::{
     alerts::Rehearsal,
@@ -155,7 +155,7 @@ impl Layer for Scenes {
 /// would have raised. Answers those and a sentence.
 pub async fn fill(
     job: &Job,
-    simulation: Simulation,
+    (simulation, cast): (Simulation, Cast),
     mut rules: Rehearsal,
     record: Arc<dyn Record>,
     now: Instant3,
@@ -165,13 +165,14 @@ pub async fn fill(
     for mark in simulation.marks(from_ms, now_ms) {
         record.mark(mark);
     }
-    let mut past = simulation.past(from_ms, now_ms, 1000);
+    let mut past = simulation.past(from_ms, now_ms, 1000).with_services(&cast);
     let mut written = 0u64;
     loop {
         // A simulated day is work for a processor, not for the runtime that serves requests.
         let into = record.clone();
         let made;
-        (past, rules, made) = blocking(move || {
+        let marks;
+        (past, rules, made, marks) = blocking(move || {
             let mut ticks = Vec::with_capacity(BATCH);
             while ticks.len() < BATCH
                 && let Some(tick) = past.next()
@@ -179,11 +180,15 @@ pub async fn fill(
                 rules.tick(&tick, &past.sources(), &*into);
                 ticks.push(tick);
             }
-            (past, rules, ticks)
+            let marks = past.marks();
+            (past, rules, ticks, marks)
         })
         .await?;
         let ticks: Vec<Tick> = made;
         let Some(last) = ticks.last() else { break };
+        for mark in marks {
+            record.mark(mark);
+        }
         #[expect(clippy::cast_precision_loss, reason = "a share of a day")]
         let share = (last.at.wall_ms - from_ms) as f64 / PAST_MS as f64;
         for tick in ticks {

@@ -39,6 +39,7 @@ use crate::{
     project::{history_options, project, sense_options},
     services::{self, Services, actions::Underway, hold::HoldDesk},
     sources::Choice,
+    stage::Stage,
     storage::pending::Applied,
 };
 
@@ -50,6 +51,8 @@ pub struct Engine {
     page: Option<PageDoor>,
     followers: CancellationToken,
     log_levels: JoinHandle<()>,
+    /// What plays the demo's services.
+    _stage: Option<Stage>,
     /// Ends with us.
     _file: FileWatch,
     /// Given back last: until then nobody else may write here.
@@ -86,7 +89,7 @@ impl Engine {
         // A driver's library is loaded, or a simulated day is prepared: not on the runtime's threads.
         let (simulated, first) = (folder.simulated(), folder.first_start());
         let (options, time) = (sense.clone(), clock.clone());
-        let Choice { mut sources, simulation } =
+        let Choice { mut sources, simulation, mut cast } =
             blocking(move || Choice::make(simulated, first, options, &time)).await??;
         let history = History::open(
             folder.path(),
@@ -112,6 +115,12 @@ impl Engine {
             vram,
             held: gpu_hold.held(),
         });
+        let stage = match (&mut cast, &simulation) {
+            (Some(cast), Some(simulation)) => {
+                Some(Stage::open(cast, simulation, clock.now(), &config.config())?)
+            }
+            _ => None,
+        };
         let services = Services::start(services::Parts {
             config: config.watch(),
             clock: clock.clone(),
@@ -120,12 +129,10 @@ impl Engine {
             state: state.clone(),
             notifier: Arc::new(ToListeners(hub.clone())),
             runs,
-            simulated,
+            simulated: stage.as_ref().map(|stage| stage.wanted.clone()),
         })
         .await?;
-        if !simulated {
-            sources.list.push(Box::new(services.source()));
-        }
+        sources.list.push(Box::new(services.source()));
         say_what_happened(&folder, &*recorder, started_ms);
         // A new demo gets a past first; its live ticks wait for that.
         let hold =
@@ -181,13 +188,13 @@ impl Engine {
             record,
             ui: OnceLock::new(),
         });
-        if let (Some(simulation), Some(hold)) = (simulation, hold) {
+        if let (Some(simulation), Some(cast), Some(hold)) = (simulation, cast, hold) {
             let gpu = app.gpu.borrow().as_deref().cloned().unwrap_or_default();
             let rules = Rehearsal::new(app.config.config(), gpu);
             let (alerts, hub) = (app.alerts.clone(), app.hub.clone());
             let unfinished = Unfinished::begin(folder.path())?;
             app.jobs.start("The demo's first day", |job| async move {
-                let done = demo::fill(&job, simulation, rules, recorder, started).await;
+                let done = demo::fill(&job, (simulation, cast), rules, recorder, started).await;
                 // A person may do without the rest of it; an end of the program is no such word.
                 if done.is_ok() || (matches!(done, Err(Stopped::Cancelled)) && !job.stopping()) {
                     unfinished.over();
@@ -210,6 +217,7 @@ impl Engine {
             page: None,
             followers,
             log_levels,
+            _stage: stage,
             _file: file,
             _folder: folder,
         };

@@ -27,6 +27,7 @@ pub mod sample;
 pub mod services;
 pub mod session;
 mod sources;
+mod stage;
 pub mod storage;
 
 pub use app::App;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use plimsoll_core::clock::Clock;
 use plimsoll_sense::{Options, Sources, real_sources};
-use plimsoll_sim::{DEMO, DEMO_SEED, Simulation};
+use plimsoll_sim::{Cast, DEMO, DEMO_SEED, Simulation};
 use tokio::sync::watch;
 
-use crate::api::{Fault, FaultCode};
+use crate::{
+    api::{Fault, FaultCode},
+    stage::cannot,
+};
 
 /// How much past a new demo has.
 pub const PAST_MS: i64 = 86_400_000;
@@ -16,6 +19,8 @@ pub const PAST_MS: i64 = 86_400_000;
 pub struct Choice {
     pub sources: Sources,
     pub simulation: Option<Simulation>,
+    /// What plays its services.
+    pub cast: Option<Cast>,
 }
 
 // === impl Choice ===
@@ -31,7 +36,7 @@ impl Choice {
     ) -> Result<Self, Fault> {
         if !simulated {
             let sources = real_sources(options, clock.clone());
-            return Ok(Self { sources, simulation: None });
+            return Ok(Self { sources, simulation: None, cast: None });
         }
         let now = clock.now();
         let mut simulation = Simulation::new(DEMO, DEMO_SEED, 1.0, now)
@@ -39,6 +44,9 @@ impl Choice {
         if with_past {
             simulation = simulation.since(now.wall_ms - PAST_MS);
         }
-        Ok(Self { sources: simulation.sources(options), simulation: Some(simulation) })
+        let cast = Cast::bind().map_err(|error| cannot(&error))?;
+        simulation = cast.on(simulation);
+        let sources = simulation.sources(options);
+        Ok(Self { sources, simulation: Some(simulation), cast: Some(cast) })
     }
 }

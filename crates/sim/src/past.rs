@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use plimsoll_core::{
     clock::Instant3,
+    mark::{Mark, MarkKind},
     reading::Tick,
     source::{SourceState, SourceStatus},
 };
@@ -64,6 +65,22 @@ impl Past {
     pub fn with_services(mut self, cast: &Cast) -> Self {
         self.services = cast.past(&self.world.plan, self.next_ms.div_euclid(1000));
         self
+    }
+
+    /// What changed with the services since this was asked last, oldest first.
+    pub fn marks(&mut self) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        for service in &mut self.services {
+            let (id, changes) = service.changes();
+            marks.extend(changes.into_iter().map(|(second, title)| Mark {
+                detail: "Simulated.".into(),
+                subject: Some(id.to_string()),
+                reference: Some(format!("service:{id}")),
+                ..Mark::new(second * 1000, MarkKind::Service, title)
+            }));
+        }
+        marks.sort_by_key(|mark| mark.at_ms);
+        marks
     }
 
     /// The state of the sources as of the tick that was last given.

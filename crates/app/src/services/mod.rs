@@ -26,7 +26,7 @@ use plimsoll_services::{
     adapters,
     client::{Client, Limits},
     discovery::{Known, Verdict},
-    fleet::{self, Fleet, FleetSource, FleetView, Pace, unseen},
+    fleet::{self, Fleet, FleetSource, FleetView, Pace, Wanted, unseen},
     managed::Managed,
     service::{Hint, Origin, Service},
 };
@@ -48,7 +48,7 @@ use crate::{
     project::project,
 };
 
-pub use self::{alone::act_alone, trial::test_alone};
+pub use self::{alone::act_alone, trial::test_alone, wanted::bounds};
 
 /// How often key files are read again: a key that is renewed is used from then on.
 const KEYS_EVERY: Duration = Duration::from_secs(30);
@@ -66,8 +66,8 @@ pub struct Parts {
     pub notifier: Arc<dyn Notifier>,
     /// What services are started and stopped with; `None`: none are.
     pub runs: Option<managed::Runs>,
-    /// A simulated workstation asks no real server.
-    pub simulated: bool,
+    /// A simulated workstation asks no real server: it has these instead.
+    pub simulated: Option<Arc<Wanted>>,
 }
 
 /// The services, and the watch over them.
@@ -95,7 +95,11 @@ impl Services {
         let offers = found.offers();
         // Held over the wait they would bind the start to one thread.
         let (now, known) = (config.borrow().clone(), offers.borrow().clone());
-        let first = if simulated { Asked::default() } else { ask(&now, &known).await? };
+        let first = match &simulated {
+            Some(wanted) => Asked { wanted: wanted.clone(), ..Asked::default() },
+            None => ask(&now, &known).await?,
+        };
+        let simulated = simulated.is_some();
         let (publish, asked) = watch::channel(first);
         let follower = match simulated {
             true => tokio::spawn(std::future::ready(())),

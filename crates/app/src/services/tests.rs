@@ -27,7 +27,7 @@ async fn services(text: &str, simulated: bool) -> (tempfile::TempDir, Services) 
         state: Arc::new(State::open(dir.path()).await.unwrap()),
         notifier: Arc::new(Silent),
         runs: None,
-        simulated,
+        simulated: simulated.then(Arc::default),
     };
     let services = Services::start(parts).await.unwrap();
     (dir, services)

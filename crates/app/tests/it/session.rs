@@ -12,6 +12,10 @@ use plimsoll_app::{
     session::{Options, Session},
 };
 use plimsoll_core::{mark::Mark, series::SeriesKey};
+use plimsoll_services::{
+    kind::ServiceKind,
+    service::{Service, ServiceState},
+};
 use tokio::time::timeout;
 
 fn options(folder: &Path) -> Options {
@@ -180,6 +184,24 @@ async fn a_new_demo_has_a_past_with_energy_alerts_and_an_export() {
         }
     });
     filled.await.expect("the past is written");
+    // Its services really answer, each with the process that plays it.
+    let answering = timeout(Duration::from_secs(60), async {
+        loop {
+            let services: Vec<Service> = session.call(Command::Services(Nothing {})).await.unwrap();
+            let well = |of: &Service| of.state == ServiceState::Healthy && of.holder.is_some();
+            if services.len() == 3 && services.iter().all(well) {
+                return services;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let services = answering.await.expect("all of them are healthy");
+    let told: Vec<_> = services.iter().map(|of| (&*of.id, of.kind)).collect();
+    let kinds = [ServiceKind::LlamaCpp, ServiceKind::Vllm, ServiceKind::Ollama].map(Some);
+    assert_eq!(told, [("chat", kinds[0]), ("embed", kinds[1]), ("notes", kinds[2])]);
+    let share = services[2].models[0].gpu_share.unwrap();
+    assert!(share < 0.5, "most of it runs on the CPU: {share}");
+
     let first = Range { to_ms: day.from_ms + 3_600_000, ..day };
     let energy: EnergyReport = session.call(Command::Energy(first)).await.unwrap();
     assert_eq!(energy.basis, "counter");

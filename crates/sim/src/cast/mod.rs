@@ -173,7 +173,7 @@ impl Cast {
     /// What they would have told from a second on.
     pub(crate) fn past(&self, plan: &Arc<Plan>, from_s: i64) -> Vec<PastService> {
         let past = |part: &Part| {
-            PastService::new(plan, &part.role, &part.spec, noise_of(&part.role.id), from_s)
+            PastService::new(plan, &part.role, &part.spec, part.address.to_string(), from_s)
         };
         self.parts.iter().map(past).collect()
     }

@@ -9,7 +9,7 @@ use plimsoll_core::{
     reading::{Reading, Value},
 };
 
-use super::{Role, WARM_S, story::Played};
+use super::{Role, WARM_S, noise_of, story::Played};
 use crate::{
     noise::Noise,
     readings::gauge,
@@ -33,8 +33,22 @@ pub struct PastService {
     runner: Runner,
     noise: Noise,
     origin_s: i64,
+    /// Where it listens, and how it was since when.
+    place: String,
+    state: (How, i64),
+    /// What changed and was not told yet.
+    marks: Vec<(i64, String)>,
     /// Counts of each histogram as they were last told.
     told: Vec<Vec<u64>>,
+}
+
+/// How a service is, as the watch over it would judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Healthy,
+    Starting,
+    Degraded,
+    Down,
 }
 
 /// The histograms that are told.
@@ -51,10 +65,10 @@ fn histograms(engine: &Engine) -> [(Metric, &Seconds); 4] {
 // === impl PastService ===
 
 impl PastService {
-    pub fn new(plan: &Arc<Plan>, role: &Role, spec: &Spec, seed: u64, from_s: i64) -> Self {
+    pub fn new(plan: &Arc<Plan>, role: &Role, spec: &Spec, place: String, from_s: i64) -> Self {
         let story = Arc::new(Played::new(plan.clone(), role));
         let origin_s = from_s - WARM_S;
-        let noise = Noise::new(seed);
+        let noise = Noise::new(noise_of(&role.id));
         let model = &spec.models[0];
         let feed = Feed::new(story.clone(), role.load.clone(), noise, model.context, origin_s);
         let runner = Runner::new(spec, model, Some(feed));
@@ -68,6 +82,9 @@ impl PastService {
             runner,
             noise,
             origin_s,
+            place,
+            state: (How::Healthy, from_s),
+            marks: Vec::new(),
         }
     }
 
@@ -80,7 +97,14 @@ impl PastService {
         let silent = self.is_silent(second);
         let loads = matches!(self.runner.memory, Memory::Loading(_));
         let down = (0..MISSES).all(|before| self.is_silent(second - before));
-        let up = !down && !(loads && self.spec.speaks == Speaks::LlamaCpp);
+        let how = match fault {
+            _ if down => How::Down,
+            _ if loads && self.spec.speaks == Speaks::LlamaCpp => How::Starting,
+            Some((fault, _)) if !fault.is_silent() => How::Degraded,
+            _ => How::Healthy,
+        };
+        self.note(second, how);
+        let up = matches!(how, How::Healthy | How::Degraded);
         let mut put = |metric, value| out.push(gauge(metric, &self.subject, value));
         put(Metric::ServiceUp, f64::from(u8::from(up)));
         if !silent {
@@ -96,6 +120,36 @@ impl PastService {
                 self.models(out);
             }
         }
+    }
+
+    /// Marks a change in the words of the watch.
+    fn note(&mut self, second: i64, how: How) {
+        let (before, since) = self.state;
+        if before == how {
+            return;
+        }
+        self.state = (how, second);
+        let (name, place) = (&self.subject, &self.place);
+        let words = match how {
+            How::Healthy if before == How::Down => {
+                format!("{name} is up again after {}", span(second - since))
+            }
+            How::Healthy => format!("{name} is healthy"),
+            How::Starting => format!("{name} is starting: Loading model"),
+            How::Degraded => {
+                format!("{name} is degraded: answers /health with 500: Internal Server Error")
+            }
+            How::Down if self.story.server(second) => {
+                format!("{name} is down: {place} broke the connection off")
+            }
+            How::Down => format!("{name} is down: refused on {place}"),
+        };
+        self.marks.push((second, words));
+    }
+
+    /// The service's id, and what changed since this was asked last.
+    pub fn changes(&mut self) -> (Arc<str>, Vec<(i64, String)>) {
+        (self.subject.clone(), std::mem::take(&mut self.marks))
     }
 
     /// Whether who asks in that second hears nothing.
@@ -180,6 +234,15 @@ impl PastService {
         if self.spec.speaks == Speaks::Ollama {
             put(Metric::ModelVram, model.vram_bytes);
         }
+    }
+}
+
+/// `40 s`, `3 min`, `5 h`: the largest unit that fits, cut.
+fn span(seconds: i64) -> String {
+    match seconds {
+        s if s < 60 => format!("{s} s"),
+        s if s < 3600 => format!("{} min", s / 60),
+        s => format!("{} h", s / 3600),
     }
 }
 

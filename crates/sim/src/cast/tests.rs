@@ -67,7 +67,8 @@ fn over_a_day_services_follow_the_processes_that_play_them() {
     let simulation = day(&cast, from_ms);
     let mut busy = BTreeMap::<&str, f64>::new();
     let (mut most, mut waited, mut last) = (0.0f64, false, 0.0);
-    for tick in simulation.past(from_ms, NOW_MS, 10_000).with_services(&cast) {
+    let mut past = simulation.past(from_ms, NOW_MS, 10_000).with_services(&cast);
+    while let Some(tick) = past.next() {
         let of = |metric, subject: &str| tick.get(metric, subject);
         let now = tick.at.wall_ms;
         let up = of(Metric::ServiceUp, "chat").unwrap();
@@ -101,6 +102,17 @@ fn over_a_day_services_follow_the_processes_that_play_them() {
             assert!((0.2..0.91).contains(&(vram / crate::world::GIB)), "{vram}");
         }
     }
+    let marks = past.marks();
+    let titles: Vec<_> = marks.iter().map(|mark| &*mark.title).collect();
+    let told = |of: &str| titles.iter().filter(|title| title.starts_with(of)).count();
+    assert_eq!(told("embed is degraded: answers /health with 500"), 2, "{titles:?}");
+    assert_eq!(told("embed is down: 127.0.0.1:18081 broke"), 1, "{titles:?}");
+    // At night, and while it is restarted.
+    assert_eq!(told("chat is down: refused on 127.0.0.1:18080"), 2, "{titles:?}");
+    assert_eq!(told("chat is starting: Loading model"), 2, "{titles:?}");
+    assert_eq!(told("chat is healthy"), 2, "{titles:?}");
+    assert_eq!(told("embed is up again after"), 1, "{titles:?}");
+    assert!(marks.iter().all(|mark| mark.subject.is_some()) && marks.is_sorted_by_key(|m| m.at_ms));
     assert_eq!(most, 4.0);
     assert!(waited, "at times all slots are taken");
     let (lunch, afternoon) = (busy["lunch"], busy["afternoon"]);

@@ -2,6 +2,7 @@
 
 mod act;
 mod choose;
+mod run;
 mod words;
 
 use plimsoll_app::{
@@ -34,6 +35,9 @@ pub async fn run(global: &Global, args: Services) -> Outcome {
         Some(ServiceAction::Add(service)) => choose::add(global, service).await,
         Some(ServiceAction::Load(of)) => act::act(global, Action::Load, of).await,
         Some(ServiceAction::Unload(of)) => act::act(global, Action::Unload, of).await,
+        Some(ServiceAction::Start(of)) => run::start(global, of).await,
+        Some(ServiceAction::Stop(of)) => run::stop(global, of).await,
+        Some(ServiceAction::Output(of)) => run::output(global, of).await,
         Some(ServiceAction::Remove { id }) => choose::remove(global, id).await,
     }
 }
@@ -56,7 +60,7 @@ async fn list(global: &Global) -> Outcome {
     }
     if services.is_empty() {
         out::line(if simulated {
-            "None simulated yet: the demo's workstation has no services."
+            "None now: the demo's services play while it runs (`plimsoll --demo up`)."
         } else if found.searching {
             "None was found so far, and none is configured: `plimsoll services add http://127.0.0.1:8080`."
         } else {

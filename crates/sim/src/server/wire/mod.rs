@@ -138,7 +138,9 @@ async fn before(speaks: Speaks, fault: Option<Fault>) -> Option<Served> {
         Fault::Loads => Some(Ok(loading(speaks))),
         Fault::Answers { status, retry_after_s } => {
             let kind = if status == 429 { "rate_limit_error" } else { "server_error" };
-            let mut response = error(speaks, status, kind, "it was told to fail");
+            let known = StatusCode::from_u16(status).ok();
+            let said = known.and_then(|status| status.canonical_reason()).unwrap_or("error");
+            let mut response = error(speaks, status, kind, said);
             if let Some(seconds) = retry_after_s {
                 response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
             }
