@@ -8,9 +8,12 @@ import { live } from './live.svelte';
 import { range } from './range.svelte';
 import { lookOf } from '../../pages/services/words';
 
-/** Between two readings: for the page, and for the rail. */
-const OFTEN_MS = 1000;
-const SELDOM_MS = 5000;
+/**
+ * Between two readings: for their page, for Overview, and for the rail. Overview shows much
+ * besides, and a figure that is two seconds old says the same for less.
+ */
+const PACES = { often: 1000, glance: 2000, seldom: 5000 };
+export type Pace = keyof typeof PACES;
 /** Word of a change comes a little early or late. */
 const SLACK_MS = 200;
 
@@ -27,18 +30,18 @@ class Services {
   unwell = $derived(
     (this.view?.services ?? []).filter((s) => ['degraded', 'down'].includes(lookOf(s))).length,
   );
-  #users = 0;
-  #often = 0;
+  #users: Pace[] = [];
   #off: (() => void) | undefined;
   #later: ReturnType<typeof setTimeout> | undefined;
   #asking = false;
   #again = false;
   #asked = 0;
 
-  /** Keeps them fresh until the answer is called; `often` while they are looked at. */
-  use(often = false): () => void {
-    if (often) this.#often += 1;
-    if (this.#users++ === 0) {
+  /** Keeps them fresh until the answer is called; `true` is often. */
+  use(how: Pace | boolean = 'seldom'): () => void {
+    const pace: Pace = how === true ? 'often' : how === false ? 'seldom' : how;
+    this.#users = [...this.#users, pace];
+    if (this.#users.length === 1) {
       const offs = [
         live.on((event) => {
           if (event.event === 'services') this.#due();
@@ -47,7 +50,7 @@ class Services {
         live.onSeen(() => this.#now()),
       ];
       // Where the stream is broken nobody says a change.
-      const timer = setInterval(() => !live.connected && this.#due(), SELDOM_MS);
+      const timer = setInterval(() => !live.connected && this.#due(), PACES.seldom);
       this.#off = () => {
         offs.forEach((off) => off());
         clearInterval(timer);
@@ -55,16 +58,21 @@ class Services {
         this.#later = undefined;
       };
     }
-    if (this.#users === 1 || often) void this.refresh();
+    if (this.#users.length === 1 || pace !== 'seldom') void this.refresh();
+    let used = true;
     return () => {
-      if (often) this.#often -= 1;
-      if (--this.#users === 0) this.#off?.();
+      if (!used) return;
+      used = false;
+      const at = this.#users.indexOf(pace);
+      this.#users = this.#users.filter((_, i) => i !== at);
+      if (this.#users.length === 0) this.#off?.();
     };
   }
 
   /** Now, or when the pause since the last reading is over: the last change of several must not be lost. */
   #due() {
-    const wait = (this.#often > 0 ? OFTEN_MS : SELDOM_MS) - SLACK_MS - (Date.now() - this.#asked);
+    const pause = Math.min(PACES.seldom, ...this.#users.map((pace) => PACES[pace]));
+    const wait = pause - SLACK_MS - (Date.now() - this.#asked);
     if (wait <= 0) this.#now();
     else
       this.#later ??= setTimeout(() => {
@@ -83,6 +91,8 @@ class Services {
     if (this.#asking) return;
     this.#asking = true;
     this.#asked = Date.now();
+    clearTimeout(this.#later);
+    this.#later = undefined;
     try {
       const list = await call('services', {});
       const keep = () => {
@@ -95,7 +105,7 @@ class Services {
       this.fault = toFault(thrown);
     } finally {
       this.#asking = false;
-      if (this.#again && this.#users > 0) this.#due();
+      if (this.#again && this.#users.length > 0) this.#due();
       this.#again = false;
     }
   }

@@ -60,6 +60,19 @@ it('asks seldom for the rail alone, and the last change of several is not lost',
   expect(asked()).toBe(2);
 });
 
+it('a glance asks every other second, and whoever looks closer sets the pace for all', async () => {
+  stops.push(services.use('glance'));
+  for (let second = 0; second < 4; second++) await changed(1000);
+  expect(asked()).toBe(3);
+  const stop = services.use('often');
+  for (let second = 0; second < 4; second++) await changed(1000);
+  expect(asked()).toBe(8);
+  stop();
+  stop();
+  for (let second = 0; second < 4; second++) await changed(1000);
+  expect(asked()).toBe(10);
+});
+
 it('a hidden window does not ask, whatever changes, and asks once when it is seen', async () => {
   stops.push(services.use(true));
   await changed(1000);
