@@ -12,13 +12,14 @@ use plimsoll_core::{
     record::Nowhere,
 };
 use plimsoll_history::{OpenError, Reader, RecoverReport, State};
-use plimsoll_services::service::Service;
+use plimsoll_services::{managed::Managed, service::Service};
 
 use crate::{
     alerts,
     api::{
         DoctorReport, Done, Fault, FaultCode, Hold, IgnoredService, ServiceAdd, ServiceAdded,
-        ServiceModelRequest, ServiceRemove, ServiceRemoved, ServiceTested, Status, Written,
+        ServiceModelRequest, ServiceOutput, ServiceOutputRequest, ServiceRemove, ServiceRemoved,
+        ServiceTested, Status, Written,
     },
     config_handle::ConfigHandle,
     dispatch::blocking,
@@ -29,8 +30,7 @@ use crate::{
         self,
         actions::Action,
         found::{self, Found, Offers},
-        hold,
-        written,
+        hold, managed, written,
     },
     session::Options,
 };
@@ -170,6 +170,23 @@ pub async fn act(
     }
     let config = configuration(&places.config).await?.config;
     services::act_alone(&config, &found::peek(&places.data).await, action, request).await
+}
+
+/// What a service wrote last that an earlier run started.
+pub async fn service_output(
+    options: &Options,
+    ask: &ServiceOutputRequest,
+) -> Result<ServiceOutput, Fault> {
+    let places = options.places()?;
+    let config = configuration(&places.config).await?.config;
+    if !config.services.entries.contains_key(&ask.id) {
+        let known = config.services.entries.keys().map(String::as_str);
+        return Err(services::no_such(&ask.id, known));
+    }
+    let (lines, id) = (managed::lines_of(ask.lines)?, ask.id.clone());
+    let folder = places.data.join(managed::FOLDER);
+    let read = blocking(move || Managed::output_alone(&folder, &id, lines)).await?;
+    Ok(managed::output_of(read.0, read.1))
 }
 
 /// The hold that an earlier run began or ended last: where it is on, it goes on with the next.

@@ -299,11 +299,52 @@ Without a running Plimsoll the server is asked from here.")]
     Load(OfService),
     /// Unload a model, and wait until it is gone; Ctrl-C waits no longer
     Unload(OfService),
+    /// Start a service that has a command, and wait until it serves; Ctrl-C waits no longer
+    #[command(after_help = "\
+Examples:
+  plimsoll config set 'services.llama.command=[\"llama-server\", \"-m\", \"/models/a.gguf\"]'
+  plimsoll services start llama && ./benchmark
+
+It waits for its turn and for room in VRAM as at the start of Plimsoll, and says what for. Exit
+code 0 once it serves, also where it did already; 1 where it does not, or nobody waited.")]
+    Start(RunOf),
+    /// Stop one, and wait until it has ended; it stays so until it is started again, or Plimsoll is
+    #[command(after_help = "Example:\n  plimsoll services stop llama --no-wait --json")]
+    Stop(RunOf),
+    /// What a service wrote last that Plimsoll runs
+    #[command(after_help = "\
+Examples:
+  plimsoll services output llama --lines 1000 | grep -i error
+  plimsoll services output llama --follow")]
+    Output(OutputOf),
     /// Take a service out of the configuration, or watch one that was found no more
     Remove {
         #[arg(value_name = "ID")]
         id: String,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RunOf {
+    /// Id of the service, as `services` lists it
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Do not wait until it is done
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct OutputOf {
+    /// Id of the service, as `services` lists it
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// How many lines, the newest ones
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub lines: u32,
+    /// Go on with what is written, until Ctrl-C
+    #[arg(long, conflicts_with = "json")]
+    pub follow: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -269,6 +269,7 @@ pub fn lines_of(lines: u32) -> Result<usize, Fault> {
 
 /// The lines as they travel.
 pub fn output_of(lines: Vec<Line>, file: PathBuf) -> ServiceOutput {
-    let lines = lines.into_iter().map(|Line { number, at_ms, text }| OutputLine { number, at_ms, text });
+    let lines =
+        lines.into_iter().map(|Line { number, at_ms, text }| OutputLine { number, at_ms, text });
     ServiceOutput { lines: lines.collect(), file: Some(file.display().to_string()) }
 }

@@ -10,5 +10,6 @@ mod owner;
 mod page;
 mod plain;
 mod program;
+mod runs;
 mod sample;
 mod services;

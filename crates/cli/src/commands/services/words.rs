@@ -3,7 +3,8 @@
 use plimsoll_services::{
     kind::ServiceKind,
     service::{
-        Basis, Figures, Holder, Latency, Loaded, Model, Origin, Service, ServiceState, Slots,
+        Basis, Figures, Holder, Latency, Loaded, Model, Origin, Run, RunState, Service,
+        ServiceState, Slots,
     },
 };
 
@@ -19,6 +20,13 @@ pub fn row(service: &Service, now_ms: i64) -> Vec<String> {
             service.url.clone(),
             how,
         ];
+    }
+    // Of one that Plimsoll does not let run now, that it is down is no news.
+    if let Some(run) = service.run.as_ref().filter(|run| run.state != RunState::Running) {
+        let lasting = words::lasting(now_ms - run.since_ms);
+        let state = format!("{} for {lasting}", run_state(run.state));
+        let id = service.id.clone();
+        return vec![id, state, what(service), service.url.clone(), run.reason.clone()];
     }
     let mut state = state(service.state).to_owned();
     if service.checked_ms.is_some() {
@@ -103,6 +111,10 @@ pub fn detail(service: &Service) -> Vec<Vec<String>> {
         how.push_str(&format!(": {}", service.reason));
     }
     row("state", how);
+    if let Some(run) = &service.run {
+        row("run", ran(run));
+        row("command", run.command.join(" "));
+    }
     if let (Some(at), Some(took)) = (service.checked_ms, service.scrape_ms) {
         row("looked at", format!("{}, within {took:.1} ms", words::moment(at)));
     }
@@ -122,6 +134,37 @@ pub fn detail(service: &Service) -> Vec<Vec<String>> {
         row("hint", format!("{} {}", hint.text, hint.advice));
     }
     rows
+}
+
+/// How it does that Plimsoll starts: `running since …, process 123, 2 restarts`.
+fn ran(run: &Run) -> String {
+    let mut parts = vec![format!("{} since {}", run_state(run.state), words::moment(run.since_ms))];
+    parts.extend(run.pid.map(|pid| format!("process {pid}")));
+    match run.restarts {
+        0 => {}
+        1 => parts.push("1 restart".into()),
+        restarts => parts.push(format!("{restarts} restarts")),
+    }
+    parts.extend(
+        run.planned_vram_bytes.map(|bytes| format!("{} planned", words::whole_bytes(bytes))),
+    );
+    let mut said = parts.join(", ");
+    if !run.reason.is_empty() {
+        said.push_str(&format!(": {}", run.reason));
+    }
+    said
+}
+
+fn run_state(state: RunState) -> &'static str {
+    match state {
+        RunState::Stopped => "stopped",
+        RunState::Waiting => "waiting",
+        RunState::Starting => "starting",
+        RunState::Running => "running",
+        RunState::Stopping => "stopping",
+        RunState::Restarting => "ended, starts again",
+        RunState::Failed => "failed",
+    }
 }
 
 /// The figures that are known.
