@@ -143,6 +143,9 @@ pub struct Scrape {
     pub hints: Vec<Hint>,
     /// `None` where nothing about it was told this time, which leaves what is known.
     pub held: Option<Held>,
+    /// What this one lets one do, where that is not the same for all of its kind; `None` leaves
+    /// what is known.
+    pub actions: Option<Actions>,
 }
 
 /// Parts of what a server holds in VRAM, as far as it lets them be known.

@@ -116,7 +116,8 @@ impl Adapter for LmStudio {
                     let list: List1 = answer.json()?;
                     let (slots, held) = (slots(&list.models), Some(held(&list.models)));
                     let models = Some(models1(list.models));
-                    return Ok(Scrape { models, slots, held, ..Scrape::default() });
+                    let actions = Some(self.actions());
+                    return Ok(Scrape { models, slots, held, actions, ..Scrape::default() });
                 }
                 // It is of an older version.
                 Condition::Ready => known.only_v0 = CALM_LOOKS,
@@ -135,7 +136,9 @@ impl Adapter for LmStudio {
         }
         let list: List0 = answer.json()?;
         let models = list.data.into_iter().take(MAX_MODELS).map(model0).collect();
-        Ok(Scrape { models: Some(models), ..Scrape::default() })
+        // Those came with `v1`.
+        let actions = Some(Actions::default());
+        Ok(Scrape { models: Some(models), actions, ..Scrape::default() })
     }
 
     fn actions(&self) -> Actions {

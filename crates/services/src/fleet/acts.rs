@@ -12,6 +12,15 @@ use crate::{
     service::Model,
 };
 
+/// What others need to act on a service: where it is and who speaks to it.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub target: Option<Target>,
+    pub adapter: Option<Arc<dyn Adapter>>,
+}
+
+// === impl Fleet ===
+
 impl Fleet {
     /// Loads a model. `patience` is what the server may take for it.
     pub async fn load(&self, id: &str, model: &str, patience: Duration) -> Result<(), FleetError> {

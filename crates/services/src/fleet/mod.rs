@@ -13,7 +13,7 @@ mod watch;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -24,19 +24,21 @@ use tokio::{
     time::Instant,
 };
 
+use self::{
+    acts::Door,
+    asking::{find_kind, scrape_once},
+    newest::Newest,
+    watch::{Ask, Watcher},
+};
 pub use self::{
     asking::likely_kind,
     holder::holder_of,
     newest::{FleetSource, Pace},
 };
-use self::{
-    asking::{find_kind, scrape_once},
-    newest::Newest,
-    watch::{Ask, Door, Watcher},
-};
 use crate::{
     adapter::{ActionError, Actions, Adapter, Condition, Memory},
     client::{Bounds, CallError, Client, Secret, Target},
+    discovery::Finds,
     kind::ServiceKind,
     service::{Figures, Model, Origin, Service, ServiceState},
     state,
@@ -152,6 +154,8 @@ pub(crate) struct Shared {
     /// The newest of each service that is watched.
     board: Mutex<BTreeMap<String, Arc<Service>>>,
     changed: Notify,
+    /// What the search for services sees, where there is one.
+    finds: OnceLock<channel::Receiver<Arc<Finds>>>,
     doors: Mutex<BTreeMap<String, Knock>>,
 }
 
@@ -198,11 +202,19 @@ impl Fleet {
             newest: Newest::default(),
             board: Mutex::default(),
             changed: Notify::new(),
+            finds: OnceLock::new(),
             doors: Mutex::default(),
         });
         let (sender, view) = channel::channel(Arc::default());
         let keeper = tokio::spawn(keep(shared.clone(), parts.wanted, sender));
         Self { shared, view, pace: parts.pace, keeper }
+    }
+
+    /// What the search for services sees of containers tells whose processes are behind a
+    /// port that one publishes. Said once.
+    pub fn know(&self, finds: channel::Receiver<Arc<Finds>>) {
+        // Said twice, the first stays.
+        let _ = self.shared.finds.set(finds);
     }
 
     /// All services as they are; changes as they change, at most five times a second.

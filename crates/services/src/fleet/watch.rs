@@ -19,12 +19,13 @@ use tokio::{
 
 use super::{
     Shared, Watched,
+    acts::Door,
     asking::{find_kind, likely_kind, scrape_once},
     holder::holder_of,
     vram::split,
 };
 use crate::{
-    adapter::{Actions, Adapter, Held, Memory, Scrape},
+    adapter::{Actions, Held, Memory, Scrape},
     client::{CallError, Target},
     kind::ServiceKind,
     normalise::{Normal, Normaliser},
@@ -37,13 +38,6 @@ const IDENTIFY_BUDGETS: u32 = 8;
 
 /// Asked for a look now, and told when it is done.
 pub(super) type Ask = oneshot::Sender<Arc<Service>>;
-
-/// What others need to act on a service: where it is and who speaks to it.
-#[derive(Clone)]
-pub(super) struct Door {
-    pub target: Option<Target>,
-    pub adapter: Option<Arc<dyn Adapter>>,
-}
 
 pub(super) struct Watcher {
     shared: Arc<Shared>,
@@ -66,6 +60,8 @@ pub(super) struct Watcher {
     models: Vec<Model>,
     /// What it last told of its VRAM.
     held: Option<Held>,
+    /// What it lets one do, where it said so.
+    actions: Option<Actions>,
 }
 
 // === impl Watcher ===
@@ -95,6 +91,7 @@ impl Watcher {
             version: None,
             models: Vec::new(),
             held: None,
+            actions: None,
             shared,
         };
         watcher.aim(&first);
@@ -139,7 +136,7 @@ impl Watcher {
         self.memory.set_command(None);
         self.normaliser.restarted();
         self.holder = None;
-        self.held = None;
+        (self.held, self.actions) = (None, None);
         self.table_ms = -1;
         self.open_door();
     }
@@ -199,6 +196,7 @@ impl Watcher {
             self.models = models;
         }
         self.held = scrape.held.or(self.held);
+        self.actions = scrape.actions.or(self.actions);
         if self.machine.state() == ServiceState::Down {
             self.held = None;
             for model in &mut self.models {
@@ -260,7 +258,9 @@ impl Watcher {
             return false;
         }
         self.table_ms = table.at_ms;
-        let holder = holder_of(&table, target.port(), self.kind);
+        let finds = self.shared.finds.get().map(|finds| finds.borrow().clone());
+        let containers = finds.as_ref().map_or(&[][..], |finds| &finds.containers);
+        let holder = holder_of(&table, containers, target.port(), self.kind);
         if let Some(holder) = &holder {
             let listens = table.processes.iter().find(|p| Some(&p.pid) == holder.pids.first());
             let command = listens.map(|p| p.command.as_str()).filter(|line| !line.is_empty());
@@ -333,8 +333,8 @@ impl Watcher {
     }
 
     fn actions(&self, watched: &Watched) -> Actions {
-        let kind = self.kind.or(watched.kind);
-        kind.and_then(|kind| self.shared.adapter(kind)).map(|a| a.actions()).unwrap_or_default()
+        let of_kind = || Some(self.shared.adapter(self.kind.or(watched.kind)?)?.actions());
+        self.actions.or_else(of_kind).unwrap_or_default()
     }
 
     /// Tells the history what changed.

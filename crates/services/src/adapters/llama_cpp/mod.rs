@@ -132,6 +132,9 @@ impl Adapter for LlamaCpp {
             Err(CallError::WantsKey { status, .. }) => locked(target, status).await,
             Err(error) => return Ok(unread(&error)),
         };
+        // A server that was started with a model holds that one for good.
+        let (load, unload) = (props.is_router(), props.is_router());
+        scrape.actions = Some(Actions { load, unload });
         scrape.version = props.build_info;
         Ok(scrape)
     }

@@ -78,7 +78,9 @@ async fn slots_are_unknown_where_a_loaded_model_does_not_say() {
 async fn an_older_one_is_read_by_its_older_path() {
     let server = serve("GET /api/v0/models", LIST0).await;
     let (target, mut memory) = (server.target(), Memory::default());
-    let models = LmStudio.scrape(&target, &mut memory).await.unwrap().models.unwrap();
+    let told = LmStudio.scrape(&target, &mut memory).await.unwrap();
+    assert_eq!(told.actions, Some(Actions::default()));
+    let models = told.models.unwrap();
     assert_eq!(models[0].loaded, Loaded::Unloaded);
     assert_eq!(models[0].context_tokens, Some(32_768));
     assert_eq!(models[1].loaded, Loaded::Loaded);

@@ -6,7 +6,7 @@ use plimsoll_core::metric::Metric;
 
 use super::*;
 use crate::{
-    adapter::{ActionError, Condition, Figure},
+    adapter::{ActionError, Actions, Condition, Figure},
     client::{Bounds, CallError},
     service::{Loaded, Slots},
 };
@@ -31,6 +31,7 @@ async fn only_models_that_are_loaded_are_asked_and_none_is_ever_loaded() {
     for _ in 0..100 {
         let told = server.look(&mut memory).await;
         assert_eq!(told.condition, Condition::Ready);
+        assert_eq!(told.actions, Some(Actions { load: true, unload: true }));
         assert_eq!(told.version.as_deref(), Some("b9931-1a2b3c4"));
         let seen: Vec<Loaded> = told.models.unwrap().iter().map(|m| m.loaded).collect();
         let gone = Loaded::Unloaded;

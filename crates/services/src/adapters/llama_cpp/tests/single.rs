@@ -14,7 +14,7 @@ use super::{
     *,
 };
 use crate::{
-    adapter::{Condition, Figure},
+    adapter::{Actions, Condition, Figure},
     adapters::tally::amount,
     client::{Bounds, CallError},
     service::{Basis, HintLevel, Loaded},
@@ -30,6 +30,7 @@ async fn it_tells_its_version_model_slots_and_totals() {
     let mut memory = Memory::default();
     let told = server.look(&mut memory).await;
     assert_eq!(told.condition, Condition::Ready);
+    assert_eq!(told.actions, Some(Actions::default()), "it holds its one model for good");
     assert_eq!(told.version.as_deref(), Some("b9931-1a2b3c4"));
     let model = &told.models.as_ref().unwrap()[0];
     assert_eq!((model.name.as_str(), model.loaded), ("Qwen3-8B-Q4_K_M", Loaded::Loaded));
