@@ -3,9 +3,10 @@
 //! child of the process that listens, Ollama's in a runner of its own, and those of
 //! llama.cpp's router in one server for each model.
 //!
-//! A port of a container is listened on by a proxy of Docker, which names the port
-//! within the container. There the service is whoever listens on that one, with all
-//! that its container started beside it.
+//! A port that a container publishes leads into that container, by Docker's word or
+//! by that of the proxy before it. There the service is whoever listens on the inner
+//! port, with all that the container runs beside it; where the system does not say who
+//! listens (another user's container), its first process.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +14,10 @@ use plimsoll_core::process::{Process, ProcessTable};
 
 use super::likely_kind;
 use crate::{
-    discovery::candidates::{belongs, proxied},
+    discovery::{
+        Container,
+        candidates::{belongs, proxied},
+    },
     kind::ServiceKind,
     service::Holder,
 };
@@ -25,18 +29,25 @@ const SYSTEMD: &str = "systemd";
 
 /// The processes behind a port of this machine, of a service of that kind; `None` where
 /// none is seen listening (another user's, or in a container that cannot be told).
-pub fn holder_of(table: &ProcessTable, port: u16, kind: Option<ServiceKind>) -> Option<Holder> {
-    let inside = table.processes.iter().filter_map(proxied).find(|way| way.port == port);
-    let (root, top, port) = match inside {
-        Some(way) => {
-            let root = contained(table, way.inner_port)?;
-            (root, topmost(table, root), way.inner_port)
-        }
-        None => {
-            let root = listener(table, port)?;
-            (root, root, port)
-        }
+/// `containers` are those that Docker tells, if it does.
+pub fn holder_of(
+    table: &ProcessTable,
+    containers: &[Container],
+    port: u16,
+    kind: Option<ServiceKind>,
+) -> Option<Holder> {
+    let published = containers.iter().find_map(|container| {
+        let way = container.published.iter().find(|published| published.port == port)?;
+        Some((Some(container.id.as_str()), way.inner_port))
+    });
+    let proxied = || table.processes.iter().filter_map(proxied).find(|way| way.port == port);
+    let way = published.or_else(|| Some((None, proxied()?.inner_port)));
+    let (root, port) = match way {
+        Some((Some(id), inner)) => (within(table, id, inner)?, inner),
+        Some((None, inner)) => (contained(table, inner)?, inner),
+        None => (listener(table, port)?, port),
     };
+    let top = if way.is_some() { topmost(table, root) } else { root };
     let counts = |process: &Process| {
         process.ports.is_empty() || process.ports.contains(&port) || is_part(process, root, kind)
     };
@@ -79,6 +90,14 @@ fn contained(table: &ProcessTable, port: u16) -> Option<&Process> {
         let same = process.container == oldest.container;
         same.then_some(if older { process } else { oldest })
     })
+}
+
+/// Who listens on a port in that container, else the first that runs there.
+fn within<'t>(table: &'t ProcessTable, id: &str, port: u16) -> Option<&'t Process> {
+    let inside = || table.processes.iter().filter(|p| p.container.as_deref() == Some(id));
+    let age = |p: &&Process| (p.started_ms, p.pid);
+    let listens = inside().filter(|p| p.ports.contains(&port)).min_by_key(age);
+    listens.or_else(|| inside().min_by_key(age))
 }
 
 /// The first process of the container in which this one is.
@@ -161,7 +180,10 @@ pub(super) fn process(pid: i32, parent: i32, name: &str, ports: &[u16]) -> Proce
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::discovery::docker::Published;
 
     #[test]
     fn a_service_is_its_process_with_all_that_it_started() {
@@ -178,14 +200,14 @@ mod tests {
             ],
             ..ProcessTable::default()
         };
-        let holder = holder_of(&table, 8000, None).unwrap();
+        let holder = holder_of(&table, &[], 8000, None).unwrap();
         assert_eq!(holder.pids, [10, 11, 12]);
         assert_eq!((holder.rss_bytes, holder.vram_bytes), (300, Some(5000)));
         assert_eq!(holder.cpu_percent, Some(30.0));
         assert_eq!(holder.name, "vllm");
         // Who holds no VRAM that anybody knows of holds an unknown amount.
-        assert_eq!(holder_of(&table, 9000, None).unwrap().vram_bytes, None);
-        assert_eq!(holder_of(&table, 1234, None), None);
+        assert_eq!(holder_of(&table, &[], 9000, None).unwrap().vram_bytes, None);
+        assert_eq!(holder_of(&table, &[], 1234, None), None);
     }
 
     #[test]
@@ -198,7 +220,7 @@ mod tests {
             ],
             ..ProcessTable::default()
         };
-        assert_eq!(holder_of(&table, 8000, None).unwrap().pids, [30, 31, 32]);
+        assert_eq!(holder_of(&table, &[], 8000, None).unwrap().pids, [30, 31, 32]);
     }
 
     #[test]
@@ -207,7 +229,7 @@ mod tests {
             processes: vec![process(5, 6, "a", &[80]), process(6, 5, "b", &[])],
             ..ProcessTable::default()
         };
-        assert_eq!(holder_of(&table, 80, None).unwrap().pids, [5, 6]);
+        assert_eq!(holder_of(&table, &[], 80, None).unwrap().pids, [5, 6]);
     }
 
     #[test]
@@ -232,7 +254,7 @@ mod tests {
             ..ProcessTable::default()
         };
         let of = |port, kind| {
-            let holder = holder_of(&table, port, kind).unwrap();
+            let holder = holder_of(&table, &[], port, kind).unwrap();
             (holder.pids, holder.vram_bytes)
         };
         // llama.cpp's router, by its name and by its protocol.
@@ -270,18 +292,43 @@ mod tests {
         let way = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 9000 \
                    -container-ip 172.17.0.2 -container-port 8000";
         let table = with_container(way);
-        let holder = holder_of(&table, 9000, Some(ServiceKind::Vllm)).unwrap();
+        let holder = holder_of(&table, &[], 9000, Some(ServiceKind::Vllm)).unwrap();
         assert_eq!(holder.pids, [51, 50, 52]);
         assert_eq!((holder.name.as_str(), holder.vram_bytes), ("python3", Some(900)));
         assert_eq!(holder.container.as_deref(), Some("3f4a9c1b2d5e"));
         // Of this machine's own port it is not the holder.
-        assert_eq!(holder_of(&table, 8000, None).unwrap().pids, [60]);
+        assert_eq!(holder_of(&table, &[], 8000, None).unwrap().pids, [60]);
         // Two containers that fit: it cannot be told, and the proxy is not the service.
         let mut two = table.clone();
         let twin =
             Process { pid: 71, container: Some("another".into()), ..two.processes[3].clone() };
         two.processes.push(twin);
-        assert_eq!(holder_of(&two, 9000, None), None);
+        assert_eq!(holder_of(&two, &[], 9000, None), None);
+    }
+
+    #[test]
+    fn dockers_word_finds_the_container_whose_ports_are_not_seen() {
+        let mut table = with_container("");
+        // Another user's: the system tells its processes and not what they listen on.
+        for process in table.processes.iter_mut().filter(|p| p.container.is_some()) {
+            process.ports.clear();
+        }
+        table.processes.retain(|process| process.name != "docker-proxy");
+        let published =
+            Published { port: 9000, inner_port: 8000, host: Ipv4Addr::LOCALHOST.into() };
+        let container = |id: &str| Container {
+            id: id.into(),
+            published: vec![published],
+            ..Container::default()
+        };
+        let of = |id| holder_of(&table, &[container(id)], 9000, Some(ServiceKind::Vllm));
+        let holder = of("3f4a9c1b2d5e").unwrap();
+        assert_eq!((holder.pids, holder.vram_bytes), (vec![50, 51, 53, 52], Some(900)));
+        assert_eq!(of("of another host"), None);
+        // With its ports it is told apart from what else is in its container.
+        let table = with_container("");
+        let holder = holder_of(&table, &[container("3f4a9c1b2d5e")], 9000, None).unwrap();
+        assert_eq!(holder.pids, [51, 50, 52]);
     }
 
     #[test]
@@ -290,8 +337,8 @@ mod tests {
             processes: vec![process(1, 0, "systemd", &[8000]), process(9, 1, "other", &[])],
             ..ProcessTable::default()
         };
-        assert_eq!(holder_of(&table, 8000, None), None);
+        assert_eq!(holder_of(&table, &[], 8000, None), None);
         table.processes.push(process(10, 1, "server", &[8000]));
-        assert_eq!(holder_of(&table, 8000, None).unwrap().pids, [10]);
+        assert_eq!(holder_of(&table, &[], 8000, None).unwrap().pids, [10]);
     }
 }
