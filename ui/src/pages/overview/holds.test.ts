@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import type { Process, Service } from '../../lib/bindings';
-import { NO_FIGURES, some } from '../services/testing';
+import { model, NO_FIGURES, some } from '../services/testing';
 import { kvFact, ramParts, roomFacts, strangersFact, vramParts, type Holder } from './holds';
 
 const GIB = 2 ** 30;
@@ -95,6 +95,16 @@ it('a service is divided as far as it is known, and its parts make up what its p
   expect(bits(plainOne)).toEqual([['mute', 1, '']]);
   expect(kvFact([chat!, embed!, plainOne!])).toMatchObject({ value: '4.50 GiB', more: 'of 6.00 GiB, 75 %' });
   expect(kvFact([embed!])).toBeNull();
+});
+
+it('a service is called with its model, its quantisation once, and its slots', () => {
+  const called = (more: Partial<Service>) =>
+    vramParts({ services: [service('chat', [], 8, more)], processes: [], used: null })[0]?.aside;
+  const slots = { total: 4, busy: 1, waiting: 0, basis: 'told' } as const;
+  const q4 = model('Qwen2.5-14B', { quantization: 'Q4_K_M', context_tokens: 8192 });
+  expect(called({ models: [q4], slots })).toBe('Qwen2.5-14B Q4_K_M, 4 slots of 8192');
+  expect(called({ models: [{ ...q4, name: 'qwen2.5-14b-q4_k_m' }] })).toBe('qwen2.5-14b-q4_k_m');
+  expect(called({ models: [{ ...q4, loaded: 'unloaded' }], slots })).toBe('');
 });
 
 it('a cache whose fill nobody tells is neither full nor empty', () => {

@@ -145,7 +145,10 @@ function modelWords(service: Service): string {
   const context = model.context_tokens;
   const room =
     slots !== null && context !== null ? `${slots} slot${slots === 1 ? '' : 's'} of ${context}` : '';
-  return [[model.name, model.quantization].filter(Boolean).join(' '), room].filter(Boolean).join(', ');
+  // Files are often named by it.
+  const { name, quantization: kind } = model;
+  const known = kind === null || name.toLowerCase().includes(kind.toLowerCase());
+  return [known ? name : `${name} ${kind}`, room].filter(Boolean).join(', ');
 }
 
 /** Parts of the RAM that is used. */
