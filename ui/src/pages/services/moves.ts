@@ -35,12 +35,18 @@ export function moveNote(service: Service): string | null {
   return 'It has the model that it was started with.';
 }
 
+/** That one that is not loaded lies on the disk is said beside its size. */
+const STATES: Partial<Record<Model['loaded'], string>> = {
+  loading: 'loading',
+  unknown: 'not known whether loaded',
+};
+
 /** Second line of a model: `Q4_K_M, 8192 tokens, until 14:41`. */
 export function modelAside(model: Model, now: number): string {
   const until =
     model.expires_ms !== null && model.loaded === 'loaded' ? `until ${when(model.expires_ms, now)}` : '';
   const parts = [
-    model.loaded === 'unknown' ? 'not known whether loaded' : model.loaded === 'loaded' ? '' : model.loaded,
+    STATES[model.loaded] ?? (model.loaded === 'unloaded' && model.size_bytes === null ? 'unloaded' : ''),
     model.quantization ?? '',
     model.context_tokens === null ? '' : `${amount(model.context_tokens, true)} tokens`,
     until,

@@ -227,6 +227,28 @@ export function servicesOf({ gpu, ailing, start }: Lately): Service[] {
   ];
 }
 
+/** What an Ollama has on its disk: more than are shown at once, one of them in memory. */
+export const ollamaModels = (): Service['models'] =>
+  [
+    ['qwen3-coder:30b-a3b-q4_K_M', 17.4],
+    ['hf.co/unsloth/DeepSeek-R1-Distill-Qwen-32B-GGUF:Q4_K_M', 18.5],
+    ['llama3.2:3b', 1.9],
+    ['nomic-embed-text:latest', 0.26],
+    ['gemma3:12b', 7.6],
+    ['phi4:14b', 8.4],
+    ['mistral-small3.1:24b', 14.4],
+    ['granite3.3:8b', 4.6],
+  ].map(([name, gib]) => {
+    const held = name === 'llama3.2:3b';
+    const size = Number(gib) * GIB;
+    return model(String(name), {
+      loaded: held ? 'loaded' : 'unloaded',
+      quantization: 'Q4_K_M',
+      size_bytes: size,
+      ...(held && { vram_bytes: 0.36 * size, gpu_share: 0.36, expires_ms: Date.now() + 4 * MINUTE }),
+    });
+  });
+
 /** Found on it, and waiting for a person. */
 export function proposals(): Service[] {
   const found = (id: string, name: string, kind: NonNullable<Service['kind']>, port: number): Service =>

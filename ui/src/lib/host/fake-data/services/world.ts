@@ -6,7 +6,7 @@ import type { Handlers } from '../../fake';
 import { CallError } from '../../types';
 import { bytesAs } from '../../../format';
 import { addedOf, testAnswer } from './added';
-import { proposals, servicesOf } from './list';
+import { ollamaModels, proposals, servicesOf } from './list';
 import { outputOf } from './output';
 import type { Lately } from './series';
 
@@ -156,6 +156,11 @@ export function serviceAnswers({ variant, emit, ...lately }: WorldOptions): Hand
           since_ms: Date.now(),
           checked_ms: Date.now(),
           scrape_ms: 9,
+          ...(service.kind === 'ollama' && {
+            models: ollamaModels(),
+            actions: { load: true, unload: true },
+            version: '0.12.6',
+          }),
         });
       }
       return told({ message: `${service?.name ?? id} is watched` });
