@@ -180,7 +180,8 @@ impl PastService {
                 levels.push((Metric::SlotsTotal, count(self.runner.model.slots)));
                 totals.extend([
                     (Metric::TokensPrompt, f.computed),
-                    (Metric::TokensGenerated, f.generated_ended),
+                    // What the server counts of ended requests and what its slots tell of others.
+                    (Metric::TokensGenerated, f.generated),
                 ]);
             }
             Speaks::Vllm => {

@@ -68,7 +68,7 @@ fn over_a_day_services_follow_the_processes_that_play_them() {
     let mut busy = BTreeMap::<&str, f64>::new();
     let (mut most, mut waited, mut last) = (0.0f64, false, 0.0);
     let mut past = simulation.past(from_ms, NOW_MS, 10_000).with_services(&cast);
-    while let Some(tick) = past.next() {
+    for tick in past.by_ref() {
         let of = |metric, subject: &str| tick.get(metric, subject);
         let now = tick.at.wall_ms;
         let up = of(Metric::ServiceUp, "chat").unwrap();

@@ -18,7 +18,7 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use super::{state::Shared, wire};
+use super::{shared::Shared, wire};
 
 /// Most connections at once; more are closed as they come.
 const MOST_CONNECTIONS: usize = 20_000;

@@ -30,6 +30,7 @@ mod fault;
 mod feed;
 mod listen;
 mod runner;
+mod shared;
 mod spec;
 mod state;
 mod stats;
@@ -45,7 +46,7 @@ use std::{
 
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use self::state::Shared;
+use self::shared::Shared;
 
 /// What makes a past of the same stuff.
 pub(crate) mod inside {
@@ -58,8 +59,8 @@ pub(crate) mod inside {
 pub use self::{
     fault::{Fault, On, Planned},
     feed::{Life, Load, Story},
+    shared::Staged,
     spec::{ModelSpec, Speaks, Spec, server_names},
-    state::Staged,
     stats::Stats,
     wire::words,
 };

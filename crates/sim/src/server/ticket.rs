@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::state::{End, Shared};
+use super::{shared::Shared, state::End};
 
 /// A request within an engine. Dropped before its end, it is cancelled.
 pub struct Ticket {

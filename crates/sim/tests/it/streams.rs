@@ -235,3 +235,44 @@ async fn an_instant_double_answers_without_any_time_passing() {
     assert_eq!(began.elapsed().as_millis(), 0);
     assert_eq!(double.stats().finished, 50);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_clients_of_which_many_leave_never_pass_the_slots_and_leave_nothing_behind() {
+    let mut spec = Spec::named("vllm").unwrap();
+    let model = &mut spec.models[0];
+    (model.slots, model.token_ms, model.token_ms_more) = (8, 1.0, 0.0);
+    (model.context, model.kv_blocks) = (512, Some(64));
+    let double = Double::start(spec).await.unwrap();
+    let address = double.address();
+    let asked: Vec<_> = (0..200)
+        .map(|n| {
+            let body = chat(n % 2 == 0, 20).replace("\"model\":\"m\",", "");
+            tokio::spawn(async move {
+                let mut wire = Wire::to(address).await;
+                wire.send("POST", "/v1/chat/completions", &body).await;
+                if n % 3 == 0 {
+                    // Leaves before, or within, its answer.
+                    if n % 2 == 0 {
+                        wire.head().await;
+                    }
+                    return true;
+                }
+                wire.reply().await.is_some_and(|reply| reply.whole)
+            })
+        })
+        .collect();
+    for one in asked {
+        assert!(one.await.unwrap(), "who stays is answered to the end");
+    }
+    let stats = double.until(|stats| stats.in_flight == 0 && stats.connections == 0).await;
+    assert_eq!((stats.running, stats.waiting), (0, 0), "{stats:?}");
+    assert_eq!(stats.most_running, 8);
+    assert!(
+        stats.finished >= 133 && stats.finished + stats.cancelled <= stats.requests,
+        "{stats:?}"
+    );
+    let metrics = ask(address, "GET", "/metrics", "").await.unwrap().text();
+    assert!(metrics.contains(
+        "kv_cache_usage_perc{engine=\"0\",model_name=\"Qwen/Qwen2.5-7B-Instruct-AWQ\"} 0.0\n"
+    ));
+}

@@ -26,7 +26,8 @@ pub struct Figures {
     pub computed: u64,
     pub cached: u64,
     pub prompt_us: u64,
-    /// Tokens as they come, and those of requests that have ended: llama.cpp tells the latter.
+    /// Tokens as they come, and those of requests that came to their end: llama.cpp tells
+    /// the latter, and never those of one that was broken off.
     pub generated: u64,
     pub generated_ended: u64,
     pub generated_ended_us: u64,
@@ -111,13 +112,13 @@ impl Figures {
 
     pub(super) fn ended(&mut self, job: &Job, at: Us, finish: Finish) {
         self.ended[finish as usize] += 1;
+        if finish == Finish::Abort {
+            return;
+        }
         self.generated_ended += u64::from(job.generated);
         let first = job.first.unwrap_or(at);
         if job.generated > 0 {
             self.generated_ended_us += at - first;
-        }
-        if finish == Finish::Abort {
-            return;
         }
         if job.is_embedding() {
             // vLLM counts the answer as a first token.

@@ -9,7 +9,7 @@ use hyper::{Method, Request, Response, body::Incoming, header};
 use serde_json::{Value, json};
 
 use super::{
-    super::{body::Answer, fault::Planned, runner::Memory, spec::Speaks, state::Shared},
+    super::{body::Answer, fault::Planned, runner::Memory, shared::Shared, spec::Speaks},
     Served, before, broken, created, error, has_key, json_of, llama_cpp, loading, loads, no_key,
     ollama, text, vllm,
 };

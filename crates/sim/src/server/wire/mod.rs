@@ -19,12 +19,8 @@ use tokio::{
 
 use self::work::Work;
 use super::{
-    body::Answer,
-    engine::Us,
-    fault::Fault,
-    runner::Memory,
-    spec::Speaks,
-    state::{Shared, State},
+    body::Answer, engine::Us, fault::Fault, runner::Memory, shared::Shared, spec::Speaks,
+    state::State,
 };
 
 pub use self::ask::words;
