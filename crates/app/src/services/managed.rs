@@ -273,3 +273,6 @@ pub fn output_of(lines: Vec<Line>, file: PathBuf) -> ServiceOutput {
         lines.into_iter().map(|Line { number, at_ms, text }| OutputLine { number, at_ms, text });
     ServiceOutput { lines: lines.collect(), file: Some(file.display().to_string()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use super::{DATABASES, backup::MANIFEST};
 use crate::{
     api::{Fault, FaultCode},
     folder::{cannot, private_folder, write_private},
+    services::managed::FOLDER as RUNS,
 };
 
 const PENDING: &str = "pending.json";
@@ -138,12 +139,31 @@ fn relocate(data: &Path, to: &Path) -> Result<Applied, Fault> {
     let text = serde_json::to_vec(&Moved { to: to.to_path_buf() }).unwrap_or_default();
     write_private(&path, &text).map_err(|error| cannot("write", &path, &error))?;
     // From here on the new folder counts; what is left of the old one is only space.
+    if let Err(fault) = move_runs(data, to) {
+        tracing::warn!("what services wrote stays where it was: {fault}");
+    }
     for name in DATABASES {
         for suffix in ["", "-wal", "-shm"] {
             let _ = fs::remove_file(data.join(format!("{name}{suffix}")));
         }
     }
     Ok(Applied::Moved(to.to_path_buf()))
+}
+
+/// Notes of services that run, and what they wrote. After a crash some may still write: a
+/// folder that is renamed stays the one they write to.
+fn move_runs(data: &Path, to: &Path) -> Result<(), Fault> {
+    let (from, into) = (data.join(RUNS), to.join(RUNS));
+    if !from.exists() || fs::rename(&from, &into).is_ok() {
+        return Ok(());
+    }
+    // Another disk, or a folder that is there already.
+    private_folder(&into)?;
+    let entries = fs::read_dir(&from).map_err(|error| cannot("read", &from, &error))?;
+    for entry in entries.flatten().filter(|entry| entry.path().is_file()) {
+        copy_whole(&entry.path(), &into.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 /// A copy that is there whole or not at all, and on the disk.
@@ -210,13 +230,30 @@ mod tests {
         fill(&to, "as it was when the job copied it");
         fs::write(to.join("history.db-wal"), "old log").unwrap();
         fs::write(to.join(MANIFEST), "{}").unwrap();
+        fs::create_dir(data.join(RUNS)).unwrap();
+        fs::write(data.join(RUNS).join("llama.json"), "a note").unwrap();
         Pending::Move { to: to.clone() }.write(&data).unwrap();
         assert_eq!(apply(&data, 0), Applied::Moved(to.clone()));
         assert_eq!(text(&to), "newer");
+        assert_eq!(fs::read_to_string(to.join(RUNS).join("llama.json")).unwrap(), "a note");
         assert!(!to.join("history.db-wal").exists());
         assert!(!data.join("history.db").exists());
         assert_eq!(follow(&data), to);
         assert_eq!(follow(&to), to);
+    }
+
+    #[test]
+    fn notes_of_services_join_a_folder_that_is_there_already() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, to) = (dir.path().join("data"), dir.path().join("to"));
+        for folder in [&data, &to] {
+            fs::create_dir_all(folder.join(RUNS)).unwrap();
+        }
+        fs::write(to.join(RUNS).join("old.log"), "x").unwrap();
+        fs::write(data.join(RUNS).join("llama.json"), "a note").unwrap();
+        move_runs(&data, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join(RUNS).join("llama.json")).unwrap(), "a note");
+        assert!(to.join(RUNS).join("old.log").exists());
     }
 
     #[test]
