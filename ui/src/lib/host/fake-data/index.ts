@@ -58,7 +58,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
             unit: s.counter && s.unit === 'bytes_per_second' ? 'bytes' : s.unit,
             cadence_ms: s.cadence,
             last_ms: Date.now(),
-            last: s.at(Date.now()),
+            last: Number.isNaN(s.at(Date.now())) ? null : s.at(Date.now()),
           })),
     'history.query': async (query): Promise<Answer> => {
       if (params.get('history') === 'slow') await new Promise((done) => setTimeout(done, 2500));
@@ -132,7 +132,8 @@ export function devHost(search = location.search, more: (now: number) => Handler
         ? []
         : list
             .filter((s) => n % (s.cadence / 1000) === 0 && wanted.some((w) => s.metric.startsWith(w)))
-            .map((s) => ({ metric: s.metric, subject: s.subject, value: s.at(now) }));
+            .map((s) => ({ metric: s.metric, subject: s.subject, value: s.at(now) }))
+            .filter(({ value }) => !Number.isNaN(value));
       fake.emit({ event: 'tick', at_ms: now, values });
       if (!empty) fake.emit({ event: 'services', at_ms: now });
       if (hold.tick(now)) fake.emit(HOLD_NEWS);

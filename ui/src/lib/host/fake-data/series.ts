@@ -188,6 +188,12 @@ export function answer(
         continue;
       }
       const probes = [0, 0.2, 0.4, 0.6, 0.8].map((f) => series.at(t + f * step));
+      if (probes.some(Number.isNaN)) {
+        points.min.push(null);
+        points.mean.push(null);
+        points.max.push(null);
+        continue;
+      }
       points.mean.push(
         step <= series.cadence ? (probes[0] ?? 0) : probes.reduce((a, b) => a + b, 0) / probes.length,
       );

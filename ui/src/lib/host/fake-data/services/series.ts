@@ -72,7 +72,13 @@ export function serviceSeries({ gpu, ailing, start }: Lately): FakeSeries[] {
   add('redis.hits', 'Redis hits', 'count', mix(102, 380, 80, 50, 0, 2000), 'redis', 5000, true);
   add('redis.misses', 'Redis misses', 'count', mix(103, 28, 8, 6, 0, 200), 'redis', 5000, true);
   add('store.points', 'Points stored', 'count', () => 1_210_000, 'qdrant', 5000);
-  return list;
+  // Who does not answer tells nothing: a gap, and no zero.
+  const silent = (t: number) => ailing && t > start - 3 * MINUTE;
+  return list.map((s) =>
+    s.subject === 'chat' && s.metric !== 'service.up'
+      ? { ...s, at: (t: number) => (silent(t) ? NaN : s.at(t)) }
+      : s,
+  );
 }
 
 /** What happened to them. */
