@@ -125,6 +125,10 @@ impl Services {
             processes,
             pace: project(config.clone(), |config: &Arc<Config>| pace(config)),
         });
+        if let Some(search) = &search {
+            // Behind a port that a container publishes are the processes of that container.
+            fleet.know(search.finds());
+        }
         let follower = follower.abort_handle();
         let managed = runs.map(|runs| managed::start(runs, &fleet, config.clone(), clock, record));
         let view = match &managed {

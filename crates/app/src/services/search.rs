@@ -93,6 +93,11 @@ impl Search {
         (changed_ms > 0).then(|| self.processes.borrow().at_ms.max(changed_ms))
     }
 
+    /// What is there now, whenever that changes.
+    pub fn finds(&self) -> watch::Receiver<Arc<Finds>> {
+        self.finds.clone()
+    }
+
     /// Why containers are not known by name, one sentence.
     pub fn docker(&self) -> Option<String> {
         docker_words(self.finds.borrow().docker.as_ref()?)
