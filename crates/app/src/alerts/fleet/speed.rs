@@ -145,7 +145,7 @@ impl Speed {
             self.busy_ms = Some(now.monotonic_ms);
         }
         let Some(set) = self.sets.back_mut() else { return };
-        set.usual.forget(now.wall_ms);
+        set.usual.settle(now.wall_ms);
         let usual = set.usual.medians();
         if let Some(speeds) = self.short.take(step, NOW_S) {
             self.last = Some(speeds);

@@ -45,6 +45,9 @@ pub struct Usual {
     days: [Days; MEASURES],
     /// Slow ones that are not believed yet.
     doubts: Vec<(i64, Speeds)>,
+    /// Worked out when minutes came or went, and not at each look.
+    medians: Option<Speeds>,
+    stale: bool,
 }
 
 // === impl Days ===
@@ -62,9 +65,11 @@ impl Days {
     }
 
     /// Forgets what is too old, and what a clock that was wrong put into the future.
-    fn forget(&mut self, now_ms: i64) {
-        let today = now_ms.div_euclid(86_400_000);
+    /// True where there was such.
+    fn forget(&mut self, now_ms: i64) -> bool {
+        let (today, before) = (now_ms.div_euclid(86_400_000), self.0.len());
         self.0.retain(|&(day, _)| (today - DAYS + 1..=today + 1).contains(&day));
+        self.0.len() != before
     }
 
     fn count(&self) -> u32 {
@@ -110,18 +115,20 @@ impl Usual {
         for (days, speed) in self.days.iter_mut().zip(speeds) {
             days.add(at_ms, speed);
         }
+        self.stale = true;
     }
 
-    pub fn forget(&mut self, now_ms: i64) {
-        self.days.iter_mut().for_each(|days| days.forget(now_ms));
+    /// Time has passed, or minutes were taken.
+    pub fn settle(&mut self, now_ms: i64) {
+        for days in &mut self.days {
+            self.stale |= days.forget(now_ms);
+        }
+        if std::mem::take(&mut self.stale) {
+            self.medians = self.work_out();
+        }
     }
 
-    pub fn minutes(&self) -> u32 {
-        self.days[0].count()
-    }
-
-    /// The medians; `None` with too few busy minutes.
-    pub fn medians(&self) -> Option<Speeds> {
+    fn work_out(&self) -> Option<Speeds> {
         if self.minutes() < ENOUGH {
             return None;
         }
@@ -130,6 +137,15 @@ impl Usual {
             *median = days.median()?;
         }
         Some(medians)
+    }
+
+    pub fn minutes(&self) -> u32 {
+        self.days[0].count()
+    }
+
+    /// The medians when it was last settled; `None` with too few busy minutes.
+    pub fn medians(&self) -> Option<Speeds> {
+        self.medians
     }
 }
 
@@ -166,12 +182,17 @@ mod tests {
         [value; MEASURES]
     }
 
+    fn medians(usual: &mut Usual) -> Option<Speeds> {
+        usual.settle(0);
+        usual.medians()
+    }
+
     #[test]
     fn a_median_is_right_to_a_tenth_over_the_whole_range() {
         for value in [0.2, 1.0, 7.3, 42.0, 950.0, 30_000.0] {
             let mut usual = Usual::default();
             (0..ENOUGH).for_each(|n| usual.take(i64::from(n) * 60_000, all(value), false));
-            let median = usual.medians().unwrap()[0];
+            let median = medians(&mut usual).unwrap()[0];
             assert!((median / value - 1.0).abs() < 0.06, "{value}: {median}");
         }
     }
@@ -180,9 +201,9 @@ mod tests {
     fn nothing_is_usual_before_half_an_hour_of_work() {
         let mut usual = Usual::default();
         (1..ENOUGH).for_each(|n| usual.take(i64::from(n), all(50.0), false));
-        assert_eq!(usual.medians(), None);
+        assert_eq!(medians(&mut usual), None);
         usual.take(0, all(50.0), false);
-        assert!(usual.medians().is_some());
+        assert!(medians(&mut usual).is_some());
     }
 
     #[test]
@@ -190,14 +211,14 @@ mod tests {
         let mut usual = Usual::default();
         for day in 0..30 {
             (0..100).for_each(|n| usual.take(day * DAY + n, all(50.0), false));
-            usual.forget(day * DAY);
+            usual.settle(day * DAY);
         }
         assert_eq!(usual.minutes(), 700);
         // A clock that was years ahead is set right.
         usual.take(5000 * DAY, all(1.0), false);
-        usual.forget(29 * DAY);
+        usual.settle(29 * DAY);
         assert_eq!(usual.minutes(), 700);
-        usual.forget(100 * DAY);
+        usual.settle(100 * DAY);
         assert_eq!(usual.minutes(), 0);
     }
 
@@ -205,18 +226,18 @@ mod tests {
     fn a_slow_spell_is_not_usual_until_it_has_lasted_ten_busy_hours() {
         let mut usual = Usual::default();
         (0..60).for_each(|n| usual.take(n, all(50.0), false));
-        let before = usual.medians();
+        let before = medians(&mut usual);
         (0..599).for_each(|n| usual.take(n, all(5.0), true));
-        assert_eq!(usual.medians(), before);
+        assert_eq!(medians(&mut usual), before);
         usual.take(600, all(5.0), true);
-        assert!(usual.medians().unwrap()[0] < 5.5);
+        assert!(medians(&mut usual).unwrap()[0] < 5.5);
         // A good minute between them says that it is a spell.
         let mut usual = Usual::default();
         (0..60).for_each(|n| usual.take(n, all(50.0), false));
         for n in 0..2000 {
             usual.take(n, if n % 500 == 499 { all(50.0) } else { all(5.0) }, n % 500 != 499);
         }
-        assert!(usual.medians().unwrap()[0] > 45.0);
+        assert!(medians(&mut usual).unwrap()[0] > 45.0);
     }
 
     #[test]

@@ -68,13 +68,13 @@ fn a_service() -> impl Strategy<Value = Service> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_services_tell_alerts_read_like_sentences_and_end(
         looks in prop::collection::vec(
-            (prop::collection::vec(a_service(), 0..4), 1usize..60, 0.0..24.0f64),
-            1..30,
+            (prop::collection::vec(a_service(), 0..4), 1usize..40, 0.0..24.0f64),
+            1..20,
         ),
     ) {
         let mut bench = Bench::new(|config| {
@@ -106,7 +106,7 @@ proptest! {
 #[test]
 fn what_is_remembered_of_services_has_a_bound() {
     let mut bench = Bench::new(|_| {});
-    for round in 0..200u64 {
+    for round in 0..12u64 {
         let services = (0..2 * MAX_SERVICES).map(|n| {
             let names = (0..3).map(|m| model(&format!("m{}", round + m), 1.0, 1.0));
             let told = engine(&format!("s{n}")).models(&names.collect::<Vec<_>>());
