@@ -151,11 +151,12 @@ pub async fn services(options: &Options) -> Result<Listed, Fault> {
     Ok(listed)
 }
 
-/// Tries out an address or a service of the configuration from here.
+/// Tries out an address or a service that is known from here.
 pub async fn test_service(options: &Options, target: &str) -> Result<ServiceTested, Fault> {
     let places = options.places()?;
     let loaded = configuration(&places.config).await?;
-    services::test_alone(&loaded.config, target, places.simulated).await
+    let known = found::peek(&places.data).await;
+    services::test_alone(&loaded.config, &known, target, places.simulated).await
 }
 
 /// Loads or unloads a model from here, and answers what it took.

@@ -261,7 +261,7 @@ pub enum ServiceAction {
         #[arg(value_name = "ID")]
         id: String,
     },
-    /// Ask an address, or a service of the configuration, what it is and how; needs no running Plimsoll
+    /// Ask an address, or a service that is known, what it is and how; needs no running Plimsoll
     Test {
         #[arg(value_name = "URL|ID")]
         target: String,

@@ -850,8 +850,8 @@ export type ServiceState = "starting" | "healthy" | "degraded" | "down" | "unkno
 
 export type ServiceTest = { 
 /**
- * An address, e.g. `http://127.0.0.1:8080`, or the id of a service of the configuration,
- * which is asked with its kind and its key.
+ * An address, e.g. `http://127.0.0.1:8080`, or the id of a service that is known, which is
+ * asked with its kind and its key.
  */
 target: string, 
 /**

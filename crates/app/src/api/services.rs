@@ -17,8 +17,8 @@ pub struct ServiceId {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceTest {
-    /// An address, e.g. `http://127.0.0.1:8080`, or the id of a service of the configuration,
-    /// which is asked with its kind and its key.
+    /// An address, e.g. `http://127.0.0.1:8080`, or the id of a service that is known, which is
+    /// asked with its kind and its key.
     pub target: String,
     /// For an address: as in the configuration; empty or `auto`: found out.
     #[serde(default)]

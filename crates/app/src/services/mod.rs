@@ -173,10 +173,8 @@ impl Services {
             return Err(simulated());
         }
         let config = self.config.borrow().clone();
-        if let Some(entry) = self.found.entry(ask.target.trim()) {
-            return trial::tried(&self.fleet, wanted::accepted_of(&config, &entry)).await;
-        }
-        trial::run(&self.fleet, &config, ask).await
+        let found = self.found.entry(ask.target.trim());
+        trial::run(&self.fleet, &config, found.as_ref(), ask).await
     }
 
     /// What the search knows besides the proposals, which stand in the list.

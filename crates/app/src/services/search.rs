@@ -3,7 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use plimsoll_core::{alert::Severity, clock::Clock, config::Config, process::ProcessTable};
+use plimsoll_core::{
+    alert::Severity,
+    clock::Clock,
+    config::{Accept, Config},
+    process::ProcessTable,
+};
 use plimsoll_sense::listening_here;
 use plimsoll_services::{
     adapters,
@@ -53,6 +58,8 @@ struct Keeper {
     config: watch::Receiver<Arc<Config>>,
     found: Arc<Found>,
     notifier: Arc<dyn Notifier>,
+    /// Whether they are accepted by themselves, by the configuration seen last.
+    always: bool,
     /// Found, and not told to the desktop yet.
     untold: Vec<String>,
     tell_at: Instant,
@@ -74,8 +81,10 @@ impl Search {
             docker: usual_sockets(Surroundings::read().xdg_runtime_dir.as_deref()),
         });
         let finds = discovery.finds();
+        let always = config.borrow().services.accept == Accept::Always;
         let keeper = Keeper {
             finds: finds.clone(),
+            always,
             config,
             found,
             notifier,
@@ -137,6 +146,12 @@ impl Keeper {
         if finds.at_ms > 0 {
             self.took(self.found.see(&finds, &config).await);
         }
+        let always = config.services.accept == Accept::Always;
+        // Who chooses it means those that wait, too; one that is let go later stays so.
+        if always && !self.always {
+            self.found.accept_all(&config).await;
+        }
+        self.always = always;
     }
 
     fn took(&mut self, fresh: Vec<String>) {

@@ -7,6 +7,7 @@ use plimsoll_services::{
     adapter::Condition,
     adapters,
     client::Secret,
+    discovery::{Entry, Known},
     fleet::{self, Fleet, Pace, Tested, Wanted, Watched},
     kind::ServiceKind,
     service::{Origin, ServiceState},
@@ -19,9 +20,10 @@ use crate::{
     dispatch::blocking,
 };
 
-/// Tries out an address or a service of the configuration where no Plimsoll runs.
+/// Tries out an address or a service that is known where no Plimsoll runs.
 pub async fn test_alone(
     config: &Arc<Config>,
+    known: &Known,
     target: &str,
     simulated: bool,
 ) -> Result<ServiceTested, Fault> {
@@ -38,29 +40,36 @@ pub async fn test_alone(
         processes: watch::channel(Arc::default()).1,
         pace: watch::channel(Pace::default()).1,
     });
-    run(&fleet, config, &ServiceTest { target: target.into(), ..ServiceTest::default() }).await
+    let ask = ServiceTest { target: target.into(), ..ServiceTest::default() };
+    run(&fleet, config, known.entry(target.trim()), &ask).await
 }
 
-/// Asks once, as it would be asked if it were watched.
+/// Asks once, as it would be asked if it were watched. `found` is the one of that id that was
+/// found by itself.
 pub(super) async fn run(
     fleet: &Fleet,
     config: &Arc<Config>,
+    found: Option<&Entry>,
     ask: &ServiceTest,
 ) -> Result<ServiceTested, Fault> {
-    tried(fleet, meant(config, ask).await?).await
-}
-
-pub(super) async fn tried(fleet: &Fleet, watched: Watched) -> Result<ServiceTested, Fault> {
+    let watched = meant(config, found, ask).await?;
     let tested = fleet.test(&watched).await?;
     Ok(told(watched.url, tested))
 }
 
 /// The service of that id, or one at that address.
-async fn meant(config: &Arc<Config>, ask: &ServiceTest) -> Result<Watched, Fault> {
+async fn meant(
+    config: &Arc<Config>,
+    found: Option<&Entry>,
+    ask: &ServiceTest,
+) -> Result<Watched, Fault> {
     let target = ask.target.trim();
     if let Some(entry) = config.services.entries.get(target) {
         let key = key_in(entry.key_file.clone()).await?;
         return Ok(Watched { key, ..wanted::watched_of(config, target, entry) });
+    }
+    if let Some(entry) = found {
+        return Ok(wanted::accepted_of(config, entry));
     }
     if target.contains("://") {
         return Ok(Watched {

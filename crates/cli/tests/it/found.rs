@@ -168,6 +168,9 @@ fn what_runs_here_is_proposed_and_once_accepted_watched_whatever_becomes_of_it()
     let line = table.lines().find(|line| line.starts_with("qwen-one")).unwrap();
     assert!(line.contains("found; `plimsoll services accept qwen-one` watches it"), "{line}");
 
+    assert!(
+        place.out(&["services", "test", "qwen-one"]).starts_with("llama.cpp b7100-abc answers")
+    );
     let said = place.out(&["services", "accept", "qwen-one"]);
     assert!(said.contains("is watched from now on"), "{said}");
     let watched = until(&place, &url, "accepted", "healthy");
@@ -279,6 +282,8 @@ fn without_a_running_one_the_files_are_changed() {
     let text = fs::read_to_string(&file).unwrap();
 
     assert_eq!(at(&place, &server.url()).unwrap()["origin"], "proposed");
+    let tested = place.json(&["services", "test", "qwen-alone", "--json"]);
+    assert_eq!((&tested["url"], &tested["kind"]), (&json!(server.url()), &json!("llama-cpp")));
     place.out(&["services", "accept", "qwen-alone"]);
     assert_eq!(at(&place, &server.url()).unwrap()["origin"], "accepted");
     place.out(&["services", "ignore", "qwen-alone"]);

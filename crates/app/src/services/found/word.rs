@@ -28,6 +28,17 @@ impl Found {
         Ok(done(words + "."))
     }
 
+    /// Watches all that wait for a word, as many as there is room for.
+    pub async fn accept_all(&self, config: &Config) {
+        let waiting = self.offers().borrow().proposed.clone();
+        for proposed in waiting {
+            if let Err(fault) = self.accept(config, &proposed.id).await {
+                tracing::warn!(service = %proposed.id, %fault, "a service was not accepted");
+                return;
+            }
+        }
+    }
+
     /// Proposes one no more.
     pub async fn ignore(&self, config: &Config, id: &str) -> Result<Done, Fault> {
         let entry = self.found(config, id)?;

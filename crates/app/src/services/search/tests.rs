@@ -34,6 +34,7 @@ impl Looks {
         let keeper = Keeper {
             finds: see,
             config: follow,
+            always: false,
             found: found.clone(),
             notifier: told.clone(),
             untold: Vec::new(),
@@ -85,8 +86,22 @@ async fn who_wants_no_notifications_gets_none_and_an_accepted_one_needs_none() {
     assert_eq!(looks.told(), [""; 0]);
     looks.config.send_replace(config("services.accept = \"always\"\n"));
     looks.see(&[("qwen", 8080), ("gemma", 8081)]).await;
-    assert_eq!(looks.found.offers().borrow().accepted.len(), 1);
+    assert_eq!(looks.found.offers().borrow().accepted.len(), 2);
     assert_eq!(looks.told(), [""; 0]);
+}
+
+#[tokio::test]
+async fn who_chooses_to_accept_all_means_those_that_wait_and_not_those_that_are_let_go() {
+    let mut looks = Looks::start().await;
+    looks.see(&[("qwen", 8080), ("gemma", 8081)]).await;
+    looks.found.ignore(&config(""), "gemma").await.unwrap();
+    looks.config.send_replace(config("services.accept = \"always\"\n"));
+    looks.keeper.look().await;
+    let accepted = looks.found.offers().borrow().accepted.clone();
+    assert_eq!(accepted.iter().map(|of| &*of.id).collect::<Vec<_>>(), ["qwen"]);
+    looks.found.let_go("qwen").await.unwrap();
+    looks.keeper.look().await;
+    assert!(looks.found.offers().borrow().accepted.is_empty());
 }
 
 #[tokio::test]
