@@ -98,6 +98,7 @@ const words = (row?: HTMLElement) =>
     .getAllByRole('cell')
     .map((cell) => cell.textContent?.trim());
 
+// AA1: per service CPU and memory
 it('shows each service on a line that leads to it, what fails first', async () => {
   render(Runs, props);
   await screen.findByRole('link', { name: 'embed, down' });
@@ -125,7 +126,7 @@ it('counts what has no room', async () => {
   await again();
   render(Runs, props);
   // Without a layout there is room for three rows.
-  const more = await screen.findByRole('cell', { name: 'and 7 more' });
+  const more = await screen.findByRole('link', { name: 'and 7 more' });
   expect(more.getAttribute('href')).toBe('#/services');
   expect(rows()).toHaveLength(3);
 });
