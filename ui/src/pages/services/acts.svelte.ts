@@ -136,6 +136,16 @@ class Acts {
     if (done) this.#said(done.message, 'Start again', () => this.start(service));
   }
 
+  /** It is started again by itself as soon as it has ended. */
+  async restart(service: Named): Promise<void> {
+    const { id } = service;
+    const done = await this.#do(id, async () => {
+      await call('services.stop', { id });
+      return call('services.start', { id });
+    });
+    if (done) toasts.show(`${service.name} is being started again`);
+  }
+
   load(service: Named, model: string): Promise<void> {
     return this.#move(service.id, model, 'load');
   }

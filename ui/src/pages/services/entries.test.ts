@@ -26,10 +26,11 @@ it('offers what its server lets one do with its models now, and what that frees'
 it('starts and stops what Plimsoll runs; what would be cut off is asked about', () => {
   const slots = { total: 4, busy: 2, waiting: 0, basis: 'told' as const };
   expect(labels(some('a', { run: run({ state: 'stopped' }) })).at(-1)).toBe('Start a');
-  expect(labels(some('a', { run: run() })).at(-1)).toBe('Stop a');
+  expect(labels(some('a', { run: run() })).slice(1)).toEqual(['Stop a', 'Restart a']);
+  expect(labels(some('a', { run: run({ state: 'waiting' }) })).slice(1)).toEqual(['Stop a']);
   const busy = serviceActions([some('a', { run: run(), slots })]).at(-1);
-  expect(busy?.label).toBe('Stop a…');
+  expect(busy?.label).toBe('Restart a…');
   busy?.run();
-  expect(location.hash).toBe('#/services/a?do=stop');
+  expect(location.hash).toBe('#/services/a?do=restart');
   expect(labels(some('a', { run: run({ state: 'stopping' }) }))).toHaveLength(1);
 });

@@ -42,19 +42,23 @@ function ofRun(service: Service): Entry[] {
   const { run } = service;
   const todo = run ? buttonOf(run.state) : null;
   if (!run || todo === null) return [];
-  // What it would cut off is asked about on the page.
-  const cuts = todo === 'stop' ? cutOff(service) : null;
-  return [
-    {
-      id: `run:${todo}:${service.id}`,
+  const cuts = cutOff(service) !== null;
+  const entry = (what: 'start' | 'stop' | 'restart', label: string): Entry => {
+    // What it would cut off is asked about on the page.
+    const asks = cuts && what !== 'start';
+    return {
+      id: `run:${what}:${service.id}`,
       kind: 'action',
-      label: `${todo === 'start' ? 'Start' : 'Stop'} ${service.name}${cuts ? '…' : ''}`,
-      words: `${service.id} service run restart`,
-      run: cuts
-        ? () => router.go('services', service.id, '?do=stop')
-        : at(service, () => void acts[todo](service)),
-    },
-  ];
+      label: `${label} ${service.name}${asks ? '…' : ''}`,
+      words: `${service.id} service run`,
+      weight: 1,
+      run: asks
+        ? () => router.go('services', service.id, `?do=${what}`)
+        : at(service, () => void acts[what](service)),
+    };
+  };
+  if (todo === 'start') return [entry('start', 'Start')];
+  return [entry('stop', 'Stop'), ...(run.state === 'running' ? [entry('restart', 'Restart')] : [])];
 }
 
 export function serviceActions(services: readonly Service[]): Entry[] {

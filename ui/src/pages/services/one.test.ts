@@ -121,6 +121,24 @@ describe('one that Plimsoll starts', () => {
     expect((await toast('stopping')).action?.label).toBe('Start again');
   });
 
+  it('starts again by being stopped and wanted at once', async () => {
+    const panel = await open('ours');
+    await fireEvent.click(button('Restart', panel));
+    expect(within(panel).getByRole('alertdialog', { name: 'Restart ours?' })).toBeTruthy();
+    await fireEvent.click(button('Restart it', panel));
+    await toast('being started again');
+    const order = world.fake.calls.map((c) => c.command).filter((c) => /^services\.(stop|start)$/.test(c));
+    expect(order).toEqual(['services.stop', 'services.start']);
+  });
+
+  it('that waits before it starts again is started now', async () => {
+    world.list[2] = { ...world.list[2]!, state: 'down', run: run({ state: 'restarting', pid: null }) };
+    const panel = await open('ours');
+    await fireEvent.click(button('Start now', panel));
+    expect(asked('services.start')).toEqual([{ id: 'ours' }]);
+    expect(button('Stop', panel)).toBeTruthy();
+  });
+
   it('asks the same where the palette asked for it', async () => {
     location.hash = '#/services/ours?do=stop';
     render(Services);

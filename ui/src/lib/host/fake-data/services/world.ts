@@ -38,6 +38,8 @@ export function serviceAnswers({ variant, emit, ...lately }: WorldOptions): Hand
   /** What a person changed, by service: over what the invented machine says. */
   const over = new Map<string, Partial<Service>>();
   const loads = new Map<string, Service['models'][number]['loaded']>();
+  /** Those that start again once they have ended. */
+  const again = new Set<string>();
   const jobs = new Map<number, () => void>();
   let nextJob = FIRST_JOB;
   let revision = 38;
@@ -113,13 +115,17 @@ export function serviceAnswers({ variant, emit, ...lately }: WorldOptions): Hand
       changed();
     };
     const still: Partial<Service> = { models: [], slots: null, holder: null, vram: null };
+    const begin = () => {
+      set('starting', { ...still, state: 'starting', reason: 'it does not answer yet' });
+      setTimeout(() => set('running', { state: 'healthy' }), 4000);
+    };
     if (to === 'stop') {
       set('stopping', {});
-      setTimeout(() => set('stopped', { ...still, state: 'down' }), 1500);
+      setTimeout(() => (again.delete(id) ? begin() : set('stopped', { ...still, state: 'down' })), 1500);
       return told({ message: `${service.name} is being stopped` });
     }
-    set('starting', { ...still, state: 'starting', reason: 'it does not answer yet' });
-    setTimeout(() => set('running', { state: 'healthy' }), 4000);
+    if (service.run.state === 'stopping') again.add(id);
+    else begin();
     return told({ message: `${service.name} is being started` });
   }
 
