@@ -40,7 +40,7 @@ impl Server {
     }
 
     fn ollama() -> Self {
-        Self::serve(0, |path| ollama(path))
+        Self::serve(0, ollama)
     }
 
     fn serve<F>(port: u16, says: F) -> Self
