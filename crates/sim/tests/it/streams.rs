@@ -30,6 +30,10 @@ async fn a_stream_of_llama_cpp_begins_with_null_and_ends_with_usage_without_choi
     assert_eq!(usage["usage"]["completion_tokens"], 3);
     assert_eq!(usage["timings"]["predicted_n"], 3);
     assert_eq!(usage["timings"]["predicted_ms"], 28.0);
+    let slots = ask(double.address(), "GET", "/slots", "").await.unwrap().json();
+    let (first, other) = (&slots[0], &slots[1]);
+    assert_eq!((&first["is_processing"], &first["id_task"]), (&json!(false), &json!(1)));
+    assert_eq!(other["id_task"], json!(null));
     let said: String = events[1..4]
         .iter()
         .map(|event| event["choices"][0]["delta"]["content"].as_str().unwrap())
@@ -38,6 +42,25 @@ async fn a_stream_of_llama_cpp_begins_with_null_and_ends_with_usage_without_choi
     let whole = whole.unwrap().json();
     assert_eq!(whole["choices"][0]["message"]["content"], *said, "the same words in one piece");
     assert_eq!(whole["usage"]["total_tokens"], usage["usage"]["total_tokens"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_completion_of_llama_cpp_has_its_usage_in_the_last_chunk_unasked() {
+    let double = double("llama-cpp").await;
+    let body = r#"{"prompt":"What is a load line?","max_tokens":2,"stream":true}"#;
+    let reply = ask(double.address(), "POST", "/v1/completions", body).await.unwrap();
+    let events = reply.events();
+    assert_eq!(events.len(), 3);
+    assert!(events[0]["choices"][0]["text"].is_string());
+    let last = &events[2];
+    assert_eq!(last["choices"][0]["finish_reason"], "length");
+    assert_eq!(
+        (&last["usage"]["completion_tokens"], &last["object"]),
+        (&json!(2), &json!("text_completion"))
+    );
+    assert_eq!(last["timings"]["predicted_n"], 2);
+    let reply = ask(double.address(), "POST", "/v1/completions", "{bad").await.unwrap();
+    assert_eq!(reply.status, 500, "as the real one does");
 }
 
 #[tokio::test(start_paused = true)]

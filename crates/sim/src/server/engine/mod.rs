@@ -69,8 +69,9 @@ pub struct Engine {
     /// In the order in which they were let in.
     running: Vec<Job>,
     waiting: VecDeque<Job>,
-    /// Who sits in which slot.
+    /// Who sits in which slot, and who sat there last.
     slots: Vec<Option<u64>>,
+    last: Vec<Option<u64>>,
     blocks_free: u32,
     step: Option<Step>,
     /// Not before this; `None` while its model is not in memory.
@@ -98,6 +99,7 @@ impl Engine {
             running: Vec::new(),
             waiting: VecDeque::new(),
             slots: vec![None; speed.slots],
+            last: vec![None; speed.slots],
             blocks_free: speed.kv_blocks.unwrap_or(0),
             step: None,
             ready: None,
@@ -122,6 +124,11 @@ impl Engine {
     /// Who sits in each slot.
     pub fn slots(&self) -> &[Option<u64>] {
         &self.slots
+    }
+
+    /// Who sat in each slot last, or sits there now.
+    pub fn last(&self) -> &[Option<u64>] {
+        &self.last
     }
 
     pub fn is_idle(&self) -> bool {
@@ -255,6 +262,7 @@ impl Engine {
             let (slot, found) = self.prefixes.find(&job.wish.prefix, &free);
             let Some(slot) = slot else { return };
             self.slots[slot] = Some(job.id);
+            self.last[slot] = Some(job.id);
             // One token at least is computed: its result is the first that is generated.
             let known = found.max(job.wish.cached).min(job.tokens().saturating_sub(1));
             if self.speed.kv_blocks.is_some() {

@@ -49,8 +49,10 @@ pub fn slots(state: &State) -> Value {
             "id": id, "n_ctx": runner.model.context, "speculative": false,
             "is_processing": who.is_some(),
         });
+        if let Some(last) = runner.engine.last()[id] {
+            slot["id_task"] = (last & 0xffff_ffff).into();
+        }
         if let Some(job) = who.and_then(|who| runner.engine.find(who)) {
-            slot["id_task"] = (job.id & 0xffff_ffff).into();
             slot["n_prompt_tokens"] = job.wish.prompt.into();
             slot["n_prompt_tokens_processed"] =
                 (job.wish.prompt.saturating_sub(job.cached + job.to_prefill)).into();

@@ -1,7 +1,8 @@
 //! The protocol that all three speak, each with its own accent.
 //!
 //! - llama.cpp's first chunk has `content: null`; its usage comes in a chunk without
-//!   choices, and the last chunk has `timings`.
+//!   choices (of a completion in the last one, asked for or not), and the last chunk has
+//!   `timings`.
 //! - vLLM's first chunk has `content: ""`, and each choice has `logprobs`.
 //! - Ollama has no chunk before the first token, and says `fp_ollama`.
 
@@ -32,7 +33,7 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
 
 impl OpenAi {
     pub fn new(speaks: Speaks, chat: bool, ask: &Ask<'_>, number: u64) -> Self {
-        let kind = if chat { "chatcmpl" } else { "cmpl" };
+        let kind = if chat || speaks == Speaks::LlamaCpp { "chatcmpl" } else { "cmpl" };
         let id = match speaks {
             Speaks::Ollama => format!("{kind}-{}", number % 1000),
             _ => format!("{kind}-{:032x}", u128::from(number) | (1 << 120)),
@@ -154,7 +155,9 @@ impl Form for OpenAi {
             _ => self.piece("", false),
         };
         let mut last = vec![self.frame(true, self.choice(delta, finish))];
-        if self.usage {
+        if self.speaks == Speaks::LlamaCpp && !self.chat {
+            last[0]["usage"] = self.usage(outcome);
+        } else if self.usage {
             let mut usage = self.frame(true, json!([]));
             usage["usage"] = self.usage(outcome);
             last.push(usage);

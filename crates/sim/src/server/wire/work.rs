@@ -99,7 +99,11 @@ pub async fn serve(
     let ask: Ask<'_> = match serde_json::from_slice(&body) {
         Ok(ask) => ask,
         Err(wrong) => {
-            return refuse(error(speaks, 400, "invalid_request_error", &wrong.to_string()));
+            let (status, kind) = match speaks {
+                Speaks::LlamaCpp => (500, "server_error"),
+                _ => (400, "invalid_request_error"),
+            };
+            return refuse(error(speaks, status, kind, &wrong.to_string()));
         }
     };
     let Some(runner) = runner_of(shared, ask.model.as_deref()) else {
