@@ -11,6 +11,7 @@ mod frame;
 mod overview;
 mod pictures;
 mod processes;
+mod services;
 mod settings;
 mod steps;
 mod storage;

@@ -13,7 +13,7 @@ use plimsoll_tests::{
 use crate::steps;
 
 const SIZES: [(u32, u32); 2] = [(1440, 900), (1024, 700)];
-const PAGES: [&str; 4] = ["Overview", "Explore", "Processes", "Settings"];
+const PAGES: [&str; 5] = ["Overview", "Explore", "Processes", "Services", "Settings"];
 
 async fn take(home: &Home, page: &Page, kind: &str) -> Result<()> {
     let folder = shots().unwrap_or_else(|| home.path().join("shots"));
