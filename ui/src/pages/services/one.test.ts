@@ -7,7 +7,7 @@ import { CallError } from '../../lib/host';
 import { toasts } from '../../lib/state/toasts.svelte';
 import { asked, button, detail, job, open, toast, world } from './page.testing';
 import Services from './Services.svelte';
-import { run } from './testing';
+import { run, some } from './testing';
 
 describe('one that is watched', () => {
   it('is tried out on the spot, by its id where the settings know its key', async () => {
@@ -43,6 +43,15 @@ describe('one that is watched', () => {
     await fireEvent.submit(edit.querySelector('form')!);
     expect((await screen.findByRole('alert')).textContent).toContain('Save once more');
     expect(screen.getByLabelText<HTMLInputElement>('Name').value).toBe('Chat');
+  });
+
+  it('that the settings do not name is neither changed nor removed', async () => {
+    world.list.push(some('demo'));
+    const panel = await open('demo');
+    for (const name of ['Edit', 'Remove']) {
+      expect(button(name, panel).disabled).toBe(true);
+      expect(button(name, panel).title).toBe('It does not stand in the settings');
+    }
   });
 
   it('is removed with a way back', async () => {

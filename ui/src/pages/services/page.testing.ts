@@ -28,9 +28,18 @@ export const world = {
 };
 
 const settings = (more: Record<string, string | number | boolean> = {}) =>
-  Object.entries({ 'services.discover': true, 'services.chat.url': 'http://127.0.0.1:8080', ...more }).map(
-    ([key, value]) => ({ key, spec: key, value, default: value, origin: { from: 'file' as const, line: 1 } }),
-  );
+  Object.entries({
+    'services.discover': true,
+    'services.chat.url': 'http://127.0.0.1:8080',
+    'services.ours.url': 'http://127.0.0.1:8081',
+    ...more,
+  }).map(([key, value]) => ({
+    key,
+    spec: key,
+    value,
+    default: value,
+    origin: { from: 'file' as const, line: 1 },
+  }));
 export const config = (more = {}) => ({
   path: '/p',
   text: '',

@@ -39,6 +39,7 @@ it('what is not known apart has no part that says more', () => {
   const service = some('x', { vram: split(3, null, null) });
   expect(partsOf(vramOf(service)!)).toMatchObject([{ name: 'not known apart' }]);
   expect(basisWords(service)).toBe('measured, not known apart');
+  expect(basisWords(some('x', { vram: split(3, 0, null, 'assumed') }))).toBe('measured, not known apart');
 });
 
 it('a model that fell to the CPU is told, a whisker below whole is whole', () => {

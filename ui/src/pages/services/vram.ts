@@ -52,7 +52,7 @@ export function partsOf({ weights, kv, rest }: VramParts): Part[] {
 export function basisWords({ vram, holder }: Pick<Service, 'vram' | 'holder'>): string {
   if (vram === null)
     return holder?.vram_bytes == null ? 'as the server tells its models' : 'whole measured, models as told';
-  if (vram.weights_bytes === null && vram.kv_bytes === null) return 'measured, not known apart';
+  if (!vram.weights_bytes && !vram.kv_bytes) return 'measured, not known apart';
   return vram.basis === 'told' ? 'whole measured, parts told by the server' : 'whole measured, parts assumed';
 }
 

@@ -30,6 +30,19 @@ vram_mib = 15667
 context_tokens = 32768
 parallel = 4
 
+[services.embed]
+url = "http://127.0.0.1:8081"
+
+[services.vision]
+url = "http://127.0.0.1:8082"
+kind = "vllm"
+command = ["/opt/vllm/bin/vllm", "serve", "Qwen/Qwen2.5-VL-7B-Instruct-AWQ", "--port", "8082"]
+autostart = false
+vram_mib = 7373
+
+[services.qdrant]
+url = "http://127.0.0.1:6333"
+
 [services.redis]
 url = "redis://127.0.0.1:6379"
 
