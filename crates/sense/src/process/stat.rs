@@ -10,6 +10,8 @@ pub struct Stat<'a> {
     /// The kernel's name of it: at most 15 bytes, a process may change it.
     pub comm: &'a [u8],
     pub parent: i32,
+    /// Number of the first process of its group.
+    pub group: i32,
     pub kernel: bool,
     /// Ended, and its parent has not asked yet how.
     pub zombie: bool,
@@ -33,7 +35,8 @@ impl<'a> Stat<'a> {
         let mut words = text::words(bytes.get(close + 1..)?.trim_ascii());
         let state = words.next()?;
         let parent = text::signed(words.next()?)?.try_into().ok()?;
-        let flags = text::number(words.nth(4)?)?;
+        let group = text::signed(words.next()?)?.try_into().ok()?;
+        let flags = text::number(words.nth(3)?)?;
         let user = text::number(words.nth(4)?)?;
         let system = text::number(words.next()?)?;
         let nice = text::signed(words.nth(3)?)?.try_into().ok()?;
@@ -43,6 +46,7 @@ impl<'a> Stat<'a> {
         Some(Self {
             comm,
             parent,
+            group,
             kernel: flags & KERNEL_THREAD != 0,
             zombie: state == b"Z",
             cpu_ticks: user.saturating_add(system),
@@ -66,7 +70,8 @@ mod tests {
                      987654 1000000 2048 18446744073709551615 1 1\n";
         let stat = Stat::parse(line).unwrap();
         assert_eq!(stat.comm, b"a (b) c");
-        assert_eq!((stat.parent, stat.kernel, stat.zombie), (17, false, false));
+        assert_eq!((stat.parent, stat.group), (17, 4242));
+        assert_eq!((stat.kernel, stat.zombie), (false, false));
         assert_eq!((stat.cpu_ticks, stat.nice, stat.threads), (200, -5, 12));
         assert_eq!((stat.started_ticks, stat.rss_pages), (987_654, 2048));
     }

@@ -158,6 +158,7 @@ impl Table {
         });
         known.scan = self.scan;
         known.parent = stat.parent;
+        known.group = stat.group;
         known.cpu_ticks = stat.cpu_ticks;
         known.threads = stat.threads;
         known.rss_bytes = stat.rss_pages.saturating_mul(self.page_bytes);
@@ -285,10 +286,22 @@ pub(super) mod tests {
         }
 
         pub fn run(&self, pid: i32, comm: &str, parent: i32, cpu_ticks: u64, started: u64) {
+            self.run_in(1, pid, comm, parent, cpu_ticks, started);
+        }
+
+        pub fn run_in(
+            &self,
+            group: i32,
+            pid: i32,
+            comm: &str,
+            parent: i32,
+            ticks: u64,
+            started: u64,
+        ) {
             let folder = self.folder(pid);
             fs::create_dir_all(&folder).unwrap();
             let stat = format!(
-                "{pid} ({comm}) S {parent} 1 1 0 -1 4194304 0 0 0 0 {cpu_ticks} 0 0 0 20 0 3 0 \
+                "{pid} ({comm}) S {parent} {group} 1 0 -1 4194304 0 0 0 0 {ticks} 0 0 0 20 0 3 0 \
                  {started} 1 256 1\n"
             );
             fs::write(folder.join("stat"), stat).unwrap();
