@@ -41,8 +41,11 @@ pub fn judge<'a>(service: &'a Service, action: Action, model: &str) -> Result<&'
     if !can {
         let kind = service.kind.map_or("A server of no known kind", ServiceKind::label);
         let words = format!("{kind} has no way to {} a model while it runs.", action.verb());
-        return Err(Fault::new(FaultCode::Invalid, words)
-            .hint("Its model is that which it was started with."));
+        return Err(Fault::new(FaultCode::Invalid, words).hint(match service.kind {
+            Some(ServiceKind::LlamaCpp) => "Started without a model (router mode) it has.",
+            Some(ServiceKind::LmStudio) => "LM Studio 0.4 and later have.",
+            _ => "Its model is that which it was started with.",
+        }));
     }
     let meant = find(&service.models, model).ok_or_else(|| no_such_model(service, model))?;
     if action == Action::Load && meant.loaded == Loaded::Loading {

@@ -150,7 +150,8 @@ fn gist(hold: &Hold, now_ms: i64) -> String {
     match hold.state {
         HoldState::Freeing => format!("The GPU is being freed until {until}."),
         HoldState::Held => {
-            let left = words::lasting(hold.until_ms - now_ms);
+            // To the nearest minute: of an hour that has just begun an hour is left.
+            let left = words::lasting(hold.until_ms - now_ms + MINUTE_MS / 2);
             format!("The GPU is held free until {until}, for {left} more{vram}.")
         }
         HoldState::Restoring => "What was taken away is being brought back.".into(),

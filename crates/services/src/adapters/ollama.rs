@@ -157,21 +157,11 @@ impl Adapter for Ollama {
         model: &str,
         stay: Stay,
     ) -> Result<(), ActionError> {
-        let mut wish = json!({"model": model, "stream": false});
-        keep(&mut wish, stay);
-        let answer = target.post("/api/generate", &wish).await?;
-        let said = health::words_of(&answer);
-        if answer.status == 400 && said.contains("does not support generate") {
-            let mut wish = json!({"model": model, "input": []});
-            keep(&mut wish, stay);
-            return done(target.post("/api/embed", &wish).await?);
-        }
-        done(answer)
+        order(target, model, keep_alive(stay)).await
     }
 
     async fn unload(&self, target: &Target, model: &str) -> Result<(), ActionError> {
-        let wish = json!({"model": model, "keep_alive": 0, "stream": false});
-        done(target.post("/api/generate", &wish).await?)?;
+        order(target, model, Some(0)).await?;
         let gone = async {
             loop {
                 let running: Running = target.get_json("/api/ps").await?;
@@ -191,13 +181,31 @@ impl Adapter for Ollama {
     }
 }
 
-/// How long it stays from now on, for the server: seconds, or for ever where negative.
-fn keep(wish: &mut serde_json::Value, stay: Stay) {
+/// Seconds, or for ever where negative; `None` leaves it to the server.
+fn keep_alive(stay: Stay) -> Option<i64> {
     match stay {
-        Stay::Usual => {}
-        Stay::Seconds(seconds) => wish["keep_alive"] = seconds.into(),
-        Stay::Always => wish["keep_alive"] = (-1).into(),
+        Stay::Usual => None,
+        Stay::Seconds(seconds) => Some(seconds.into()),
+        Stay::Always => Some(-1),
     }
+}
+
+/// Has a model stay so long from now on, which loads it; 0 unloads it.
+async fn order(target: &Target, model: &str, keep_alive: Option<i64>) -> Result<(), ActionError> {
+    let with = |mut wish: serde_json::Value| {
+        if let Some(seconds) = keep_alive {
+            wish["keep_alive"] = seconds.into();
+        }
+        wish
+    };
+    let wish = with(json!({"model": model, "stream": false}));
+    let answer = target.post("/api/generate", &wish).await?;
+    let said = health::words_of(&answer);
+    if answer.status == 400 && said.contains("does not support generate") {
+        let wish = with(json!({"model": model, "input": []}));
+        return done(target.post("/api/embed", &wish).await?);
+    }
+    done(answer)
 }
 
 /// What hardly changes. Asked again at the next look where it was not told.

@@ -233,6 +233,9 @@ async fn a_model_that_only_embeds_is_loaded_by_its_own_path() {
     Ollama.load(&server.target(), "nomic-embed-text").await.unwrap();
     let sent = server.sent("POST /api/embed");
     assert_eq!(sent, [json!({"model": "nomic-embed-text", "input": []})]);
+    Ollama.unload(&server.target(), "nomic-embed-text").await.unwrap();
+    let wish = json!({"model": "nomic-embed-text", "input": [], "keep_alive": 0});
+    assert_eq!(server.sent("POST /api/embed").last(), Some(&wish));
 }
 
 #[tokio::test]
