@@ -77,7 +77,14 @@ mod tests {
     fn a_service_that_plimsoll_runs_is_not_its_own() {
         let mut machine = Machine::new();
         let own = i32::try_from(std::process::id()).unwrap();
-        let lead = |pid, name, parent| machine.run_in(pid, pid, name, parent, 0, 700);
+        // Each leads a group of its own.
+        let lead = |pid: i32, name, parent| {
+            machine.run(pid, name, parent, 0, 700);
+            let path = machine.folder(pid).join("stat");
+            let stat = std::fs::read_to_string(&path).unwrap();
+            let led = stat.replace(&format!("{parent} 1 1 0"), &format!("{parent} {pid} 1 0"));
+            std::fs::write(path, led).unwrap();
+        };
         lead(own, "plimsoll", 1);
         lead(own + 1, "llama-server", own);
         machine.run(own + 2, "worker", own + 1, 0, 700);

@@ -281,27 +281,15 @@ pub(super) mod tests {
             Self { _dir: dir, table, clock }
         }
 
-        fn folder(&self, pid: i32) -> PathBuf {
+        pub fn folder(&self, pid: i32) -> PathBuf {
             self.table.proc.join(pid.to_string())
         }
 
         pub fn run(&self, pid: i32, comm: &str, parent: i32, cpu_ticks: u64, started: u64) {
-            self.run_in(1, pid, comm, parent, cpu_ticks, started);
-        }
-
-        pub fn run_in(
-            &self,
-            group: i32,
-            pid: i32,
-            comm: &str,
-            parent: i32,
-            ticks: u64,
-            started: u64,
-        ) {
             let folder = self.folder(pid);
             fs::create_dir_all(&folder).unwrap();
             let stat = format!(
-                "{pid} ({comm}) S {parent} {group} 1 0 -1 4194304 0 0 0 0 {ticks} 0 0 0 20 0 3 0 \
+                "{pid} ({comm}) S {parent} 1 1 0 -1 4194304 0 0 0 0 {cpu_ticks} 0 0 0 20 0 3 0 \
                  {started} 1 256 1\n"
             );
             fs::write(folder.join("stat"), stat).unwrap();
