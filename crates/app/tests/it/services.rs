@@ -96,7 +96,8 @@ async fn a_configured_service_is_watched_down_and_up_again_and_let_go() {
     let web = Web::start(0).await;
     let (port, url) = (web.port, format!("http://127.0.0.1:{}", web.port));
     let dir = tempfile::tempdir().unwrap();
-    let text = format!("{ALONE}[services.web]\nurl = \"{url}\"\nname = \"The page\"\nscrape_ms = 250\n");
+    let text =
+        format!("{ALONE}[services.web]\nurl = \"{url}\"\nname = \"The page\"\nscrape_ms = 250\n");
     fs::write(dir.path().join("plimsoll.toml"), text).unwrap();
     let data_dir = Some(dir.path().to_path_buf());
     let session = Session::start(Options { data_dir, ..Options::default() }).await.unwrap();
@@ -131,11 +132,8 @@ async fn a_configured_service_is_watched_down_and_up_again_and_let_go() {
 
     // What is taken out of the configuration is watched no more, at once.
     let view: ConfigView = session.call(Command::Config(Nothing {})).await.unwrap();
-    let edit = ConfigEdit {
-        base: Some(view.digest),
-        text: Some(ALONE.into()),
-        ..ConfigEdit::default()
-    };
+    let edit =
+        ConfigEdit { base: Some(view.digest), text: Some(ALONE.into()), ..ConfigEdit::default() };
     session.call::<Revision>(Command::ConfigApply(edit)).await.unwrap();
     until(&session, &mut live, <[Service]>::is_empty).await;
     let gone = Command::ServiceShow(ServiceId { id: "web".into() });

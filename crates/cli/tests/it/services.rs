@@ -112,7 +112,11 @@ fn the_running_one_is_asked_and_takes_up_what_is_configured_meanwhile() {
 #[test]
 fn the_demo_has_services_while_it_runs_and_says_so() {
     let place = Place::new();
-    assert!(place.out(&["services", "--demo"]).starts_with("None now: the demo's services play while it runs"));
+    assert!(
+        place
+            .out(&["services", "--demo"])
+            .starts_with("None now: the demo's services play while it runs")
+    );
     let (code, err) = place.fails(&["services", "test", "http://127.0.0.1:1", "--demo"]);
     assert!(code == 1 && err.contains("simulated"), "{err}");
 }
