@@ -1,6 +1,8 @@
 //! With real processes. Nothing is asserted about time: what is waited for comes, or
 //! the patience of the whole test ends. Whatever runs at a test's end is killed.
 
+mod again;
+
 use std::{
     fs,
     path::Path,
@@ -19,8 +21,8 @@ use plimsoll_core::{
 use tempfile::TempDir;
 
 use super::{
-    ledger::{Ledger, Note, Noted},
-    process::{Order, Stat, TOKEN, boot, with_token},
+    ledger::Ledger,
+    process::{Order, Stat, TOKEN},
     *,
 };
 use crate::service::{Run, RunState};
@@ -345,147 +347,4 @@ async fn one_that_is_taken_out_of_the_configuration_is_stopped_with_its_output()
     let mut states = bench.managed.states();
     states.wait_for(|states| states.is_empty()).await.unwrap();
     assert!(!lives(pid));
-}
-
-/// Not a test by itself: the Plimsoll that is killed in the next one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "is started by the test that kills it"]
-async fn owner() {
-    let Some(folder) = std::env::var_os("PLIMSOLL_TEST_OWNER") else { return };
-    let (specs, vram, view) = (
-        watch::channel(Arc::new(vec![survivor()])),
-        watch::channel(None),
-        watch::channel(Arc::default()),
-    );
-    let ready = ByFile { folder: folder.clone().into(), taken: AtomicBool::new(false) };
-    let _managed = Managed::start(Parts {
-        folder: Path::new(&folder).join("services"),
-        specs: specs.1,
-        vram: vram.1,
-        view: view.1,
-        ready: Arc::new(ready),
-        kept_off: Arc::new(|_| false),
-        clock: Arc::new(SystemClock),
-        record: Arc::new(plimsoll_core::record::Nowhere),
-    });
-    tokio::time::sleep(PATIENCE).await;
-}
-
-fn survivor() -> Spec {
-    shell("a", "echo up; while :; do sleep 0.1; echo still here; done")
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_plimsoll_leaves_a_service_that_the_next_one_finds_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let name = "managed::tests::owner";
-    let mut owner = Command::new(std::env::current_exe().unwrap());
-    owner.args(["--exact", name, "--ignored"]).env("PLIMSOLL_TEST_OWNER", dir.path());
-    let mut owner = owner.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    let ledger = Ledger::new(dir.path().join("services"));
-    let noted = async {
-        loop {
-            if let [Note { process: Some(noted), .. }] = ledger.notes()[..] {
-                return noted;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let noted = tokio::time::timeout(PATIENCE, noted).await;
-    // SIGKILL: it can do nothing more.
-    owner.kill().unwrap();
-    owner.wait().unwrap();
-    let pid = noted.unwrap().pid;
-    assert!(lives(pid));
-
-    fs::write(dir.path().join("a.serves"), "").unwrap();
-    let bench = Bench::within(dir, vec![survivor()], false);
-    let run = bench.until_state("a", RunState::Running).await;
-    assert_eq!(run.pid, Some(pid));
-    assert_eq!(run.command, survivor().launch.shown());
-    // It neither broke nor hung, and is read on.
-    let before = bench.managed.output("a", MAX_LINES, 7).await.unwrap().0.len();
-    let more = async {
-        while bench.managed.output("a", MAX_LINES, 7).await.unwrap().0.len() <= before {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, more).await.unwrap();
-    let lines = bench.managed.output("a", MAX_LINES, 7).await.unwrap().0;
-    assert_eq!(lines.iter().filter(|line| line.text == "up").count(), 1, "started once");
-    assert_eq!(*bench.marks.0.lock().unwrap(), ["a runs already and is taken over"]);
-    bench.managed.close().await;
-    assert_eq!(group(pid), 0);
-    assert!(Ledger::new(bench.folder()).notes().is_empty());
-}
-
-fn note(token: &str, process: Option<Noted>) -> Note {
-    Note {
-        service: "a".into(),
-        name: "a".into(),
-        token: token.into(),
-        boot: boot(),
-        process,
-        command: vec!["sleep".into()],
-        print: 1,
-        stop_s: 1,
-        at_ms: 0,
-    }
-}
-
-fn write(folder: &Path, note: &Note) {
-    fs::create_dir_all(folder).unwrap();
-    fs::write(folder.join("a.json"), serde_json::to_vec(note).unwrap()).unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_only_has_the_number_is_neither_adopted_nor_harmed() {
-    let bystander = Bystander::new(None);
-    let stat = bystander.stat();
-    let others = [
-        note("none-1", Some(Noted { pid: stat.pid, started: stat.started - 1 })),
-        Note {
-            boot: "another start of the machine".into(),
-            ..note("none-2", Some(Noted { pid: stat.pid, started: stat.started }))
-        },
-    ];
-    for note in others {
-        let dir = tempfile::tempdir().unwrap();
-        write(&dir.path().join("services"), &note);
-        let bench = Bench::within(dir, vec![shell("a", "exec sleep 600")], false);
-        let run = bench.until("a", |run| run.pid.is_some()).await;
-        assert_ne!(run.pid, Some(stat.pid));
-        bench.managed.close().await;
-        assert!(lives(stat.pid));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_that_was_cut_off_before_its_number_was_noted_is_found_by_its_token() {
-    let dir = tempfile::tempdir().unwrap();
-    let token = format!("cut-off-{}", std::process::id());
-    let output = output::Output::open(dir.path().join("x.log"));
-    let lost = shell("a", "exec sleep 600");
-    let lost = process::Process::start("a", &lost.launch, &token, &output).unwrap();
-    write(&dir.path().join("services"), &note(&token, None));
-    let bench = Bench::within(dir, vec![shell("a", "exec sleep 600")], false);
-    let run = bench.until("a", |run| run.pid.is_some()).await;
-    assert_eq!(run.pid, Some(lost.pid));
-    // The configuration says something else by now, and nothing is done about it.
-    assert!(bench.managed.states().borrow()["a"].changed);
-    bench.managed.close().await;
-    assert!(!lives(lost.pid));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_left_of_a_start_whose_first_process_is_gone_is_killed() {
-    let token = format!("left-{}", std::process::id());
-    let left = Bystander::new(Some(&token));
-    assert_eq!(with_token(&token).len(), 1);
-    let dir = tempfile::tempdir().unwrap();
-    write(&dir.path().join("services"), &note(&token, Some(Noted { pid: i32::MAX, started: 1 })));
-    let bench = Bench::within(dir, vec![shell("a", "exec sleep 600")], false);
-    bench.until("a", |run| run.pid.is_some()).await;
-    assert!(!lives(left.stat().pid));
-    bench.managed.close().await;
 }
