@@ -130,7 +130,7 @@ group_real() {
   programs
   say "Against the real servers"
   # What they measure is worth reading where it went well, too.
-  nextest --run-ignored only --success-output final -E 'package(plimsoll-tests) and binary(real)'
+  nextest --test real --run-ignored only --success-output final
 }
 
 # What a runner says at its end: how many of what.

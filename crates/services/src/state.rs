@@ -22,6 +22,9 @@ pub const START_MS: i64 = 600_000;
 /// How old an answer to "how is it?" may be (MV17). The watch itself never asks this.
 pub const HEALTH_LIFE_MS: i64 = 30_000;
 
+/// Longest reason, in characters: it may quote a server.
+const LONGEST_REASON: usize = 400;
+
 /// Pauses after the first, second, … look without an answer; the last one stays.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
@@ -107,7 +110,7 @@ impl Machine {
     /// Takes one look; answers with the change where there is one.
     pub fn take(&mut self, look: Look<'_>) -> Option<Change> {
         let (state, reason) = self.judge(look)?;
-        self.reason = reason;
+        self.reason = reason.chars().take(LONGEST_REASON).collect();
         if state == self.state {
             return None;
         }
@@ -384,6 +387,21 @@ mod tests {
         // The clock was set back by an hour: a span is never below zero.
         let up = look(-3_600_000, Ok(&Condition::Ready)).unwrap();
         assert_eq!(up.lasted_ms, 0);
+    }
+
+    #[test]
+    fn a_reason_is_a_sentence_however_much_a_server_says() {
+        let mut machine = Machine::new(0);
+        let said = Condition::Ailing("é".repeat(1_000_000));
+        let change = machine.take(Look {
+            at_ms: 0,
+            outcome: Ok(&said),
+            took: Duration::ZERO,
+            budget: BUDGET,
+            process_started_ms: None,
+        });
+        assert_eq!(machine.reason().chars().count(), LONGEST_REASON);
+        assert_eq!(change.unwrap().reason, machine.reason());
     }
 
     #[test]

@@ -29,6 +29,14 @@ fn hints(scrape: &Scrape) -> Vec<&str> {
     scrape.hints.iter().map(|hint| hint.id.as_str()).collect()
 }
 
+async fn idle(server: &Server) -> Result<()> {
+    until("it is idle", async || {
+        let slots = LlamaCpp.slots(&server.target()).await?;
+        Ok(slots.is_some_and(|slots| slots.busy == Some(0)).then_some(()))
+    })
+    .await
+}
+
 fn told(total: u32, busy: u32, waiting: Option<u32>) -> Option<Slots> {
     Some(Slots { total: Some(total), busy: Some(busy), waiting, basis: Basis::Told })
 }
@@ -157,11 +165,7 @@ async fn tokens_count_as_they_stream_and_each_of_them_once() -> Result<()> {
     assert!(seen.is_sorted(), "{seen:?}");
     // Of a request that is broken off the server itself never tells a token.
     stream.end().await;
-    until("it is idle", async || {
-        let slots = LlamaCpp.slots(&server.target()).await?;
-        Ok(slots.is_some_and(|slots| slots.busy == Some(0)).then_some(()))
-    })
-    .await?;
+    idle(&server).await?;
     let after = so_far().await?;
     assert!(after >= seen[seen.len() - 1], "{after} after {seen:?}");
     assert_eq!(so_far().await?, after);
@@ -184,6 +188,7 @@ async fn without_its_metrics_it_is_well_and_its_slots_are_told() -> Result<()> {
     let stream = server.stream(ENDLESS).await?;
     assert_eq!(server.look(&mut memory).await?.slots, told(2, 1, None));
     stream.end().await;
+    idle(&server).await?;
     Ok(())
 }
 

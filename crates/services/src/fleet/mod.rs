@@ -7,6 +7,7 @@
 mod acts;
 mod asking;
 mod holder;
+mod keeping;
 mod newest;
 mod vram;
 mod watch;
@@ -20,27 +21,29 @@ use std::{
 use plimsoll_core::{clock::Clock, process::ProcessTable, record::Record};
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch as channel},
-    task::{AbortHandle, JoinHandle, JoinSet},
+    task::JoinHandle,
     time::Instant,
 };
 
 use self::{
     acts::Door,
     asking::{find_kind, scrape_once},
+    keeping::keep,
     newest::Newest,
-    watch::{Ask, Watcher},
+    watch::Ask,
 };
 pub use self::{
     asking::likely_kind,
     holder::holder_of,
+    keeping::unseen,
     newest::{FleetSource, Pace},
 };
 use crate::{
-    adapter::{ActionError, Actions, Adapter, Condition, Memory},
+    adapter::{ActionError, Adapter, Condition, Memory},
     client::{Bounds, CallError, Client, Secret, Target},
     discovery::Finds,
     kind::ServiceKind,
-    service::{Figures, Model, Origin, Service, ServiceState},
+    service::{Model, Origin, Service},
     state,
 };
 
@@ -48,9 +51,6 @@ use crate::{
 pub const MAX_SERVICES: usize = 200;
 /// Pause of what changes slowly, where nothing else is said.
 const CALM: Duration = Duration::from_secs(5);
-/// Shortest time between two views: 20 services that are looked at every second
-/// are one view and not 20.
-const VIEW_PAUSE: Duration = Duration::from_millis(200);
 
 /// A service that is watched.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,12 +164,6 @@ pub(crate) struct Shared {
 struct Knock {
     asks: mpsc::Sender<Ask>,
     door: Arc<Mutex<Door>>,
-}
-
-/// A watch that runs.
-struct Running {
-    watched: channel::Sender<Arc<Watched>>,
-    task: AbortHandle,
 }
 
 // === impl Watched ===
@@ -324,154 +318,6 @@ impl Shared {
         self.newest.remove(id);
         self.board.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         self.doors.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-    }
-}
-
-/// Keeps a watch for every service that is wanted, and the view of all of them.
-async fn keep(
-    shared: Arc<Shared>,
-    mut wanted: channel::Receiver<Arc<Wanted>>,
-    view: channel::Sender<Arc<FleetView>>,
-) {
-    let mut tasks = JoinSet::new();
-    let mut running: BTreeMap<String, Running> = BTreeMap::new();
-    let mut open = true;
-    loop {
-        let now = wanted.borrow_and_update().clone();
-        reconcile(&shared, &now, &mut running, &mut tasks);
-        view.send_replace(Arc::new(view_of(&shared, &now)));
-        loop {
-            tokio::select! {
-                changed = wanted.changed(), if open => {
-                    open = changed.is_ok();
-                    break;
-                }
-                () = shared.changed.notified() => {
-                    view.send_replace(Arc::new(view_of(&shared, &now)));
-                    tokio::time::sleep(VIEW_PAUSE).await;
-                }
-                Some(ended) = tasks.join_next() => {
-                    if ended.is_err_and(|error| error.is_panic()) {
-                        tracing::error!("a service's watch ended with a panic and begins anew");
-                        tokio::time::sleep(CALM).await;
-                        break;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Starts, changes and ends watches until they are those that are wanted.
-fn reconcile(
-    shared: &Arc<Shared>,
-    wanted: &Wanted,
-    running: &mut BTreeMap<String, Running>,
-    tasks: &mut JoinSet<()>,
-) {
-    let mut gone: Vec<String> = running.keys().cloned().collect();
-    let mut seen = std::collections::HashSet::new();
-    for watched in wanted.watched.iter().take(MAX_SERVICES) {
-        if !seen.insert(&watched.id) {
-            continue;
-        }
-        gone.retain(|id| *id != watched.id);
-        let alive = running.get(&watched.id).filter(|running| !running.task.is_finished());
-        if let Some(running) = alive {
-            running.watched.send_if_modified(|old| {
-                let changed = **old != *watched;
-                if changed {
-                    *old = Arc::new(watched.clone());
-                }
-                changed
-            });
-            continue;
-        }
-        let (sender, receiver) = channel::channel(Arc::new(watched.clone()));
-        let (asks, asked) = mpsc::channel(8);
-        let door = Arc::new(Mutex::new(Door { target: None, adapter: None }));
-        let watcher = Watcher::new(shared.clone(), receiver, asked, door.clone());
-        shared
-            .doors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(watched.id.clone(), Knock { asks, door });
-        let task = tasks.spawn(watcher.run());
-        running.insert(watched.id.clone(), Running { watched: sender, task });
-    }
-    for id in gone {
-        if let Some(running) = running.remove(&id) {
-            running.task.abort();
-        }
-        shared.forget(&id);
-    }
-}
-
-fn view_of(shared: &Shared, wanted: &Wanted) -> FleetView {
-    let now_ms = shared.clock.now().wall_ms;
-    let board = shared.board.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut seen = std::collections::HashSet::new();
-    let mut services = Vec::new();
-    for watched in wanted.watched.iter().take(MAX_SERVICES) {
-        if seen.insert(watched.id.as_str()) {
-            let known = board.get(&watched.id).cloned();
-            services.push(known.unwrap_or_else(|| Arc::new(unseen(watched, now_ms))));
-        }
-    }
-    for proposed in wanted.proposed.iter().take(MAX_SERVICES) {
-        if seen.insert(proposed.id.as_str()) {
-            services.push(Arc::new(proposal(proposed)));
-        }
-    }
-    FleetView { at_ms: now_ms, services }
-}
-
-/// A service before its first look.
-pub fn unseen(watched: &Watched, now_ms: i64) -> Service {
-    Service {
-        id: watched.id.clone(),
-        name: watched.name.clone(),
-        kind: watched.kind,
-        url: watched.url.clone(),
-        origin: watched.origin,
-        state: if watched.enabled { ServiceState::Starting } else { ServiceState::Unknown },
-        reason: if watched.enabled { "not looked at yet" } else { "not watched" }.into(),
-        since_ms: now_ms,
-        version: None,
-        models: Vec::new(),
-        slots: None,
-        figures: Figures::default(),
-        holder: None,
-        checked_ms: None,
-        scrape_ms: None,
-        hints: Vec::new(),
-        actions: Actions::default(),
-        vram: None,
-        run: None,
-    }
-}
-
-fn proposal(proposed: &Proposed) -> Service {
-    Service {
-        id: proposed.id.clone(),
-        name: proposed.name.clone(),
-        kind: Some(proposed.kind),
-        url: proposed.url.clone(),
-        origin: Origin::Proposed,
-        state: ServiceState::Unknown,
-        reason: "found, and not accepted yet".into(),
-        since_ms: proposed.found_ms,
-        version: proposed.version.clone(),
-        models: Vec::new(),
-        slots: None,
-        figures: Figures::default(),
-        holder: None,
-        checked_ms: None,
-        scrape_ms: None,
-        hints: Vec::new(),
-        actions: Actions::default(),
-        vram: None,
-        run: None,
     }
 }
 

@@ -15,7 +15,7 @@ use super::{holder::process, *};
 use crate::{
     adapter::{Figure, Held, Identity, Probe, Scrape},
     client::Limits,
-    service::{Basis, VramSplit},
+    service::{Basis, Figures, ServiceState, VramSplit},
 };
 
 /// All clocks go with the runtime's, which a test moves.

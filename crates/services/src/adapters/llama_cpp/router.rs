@@ -33,6 +33,8 @@ use crate::{
 
 /// Most models that are asked in one look: they share its time.
 const MOST_ASKED: usize = 16;
+/// Longest name of a model, in bytes: it becomes a part of an address.
+const LONGEST_ID: usize = 512;
 /// Between two questions whether a model is there yet, or gone.
 const WAIT: Duration = Duration::from_millis(250);
 
@@ -49,7 +51,8 @@ pub(super) async fn scrape(
     running: &mut BTreeMap<String, Running>,
 ) -> Result<Scrape, CallError> {
     let cards: Cards = target.get_json("/v1/models").await?;
-    let cards: Vec<Card> = cards.data.into_iter().take(MAX_MODELS).collect();
+    let short = |card: &Card| card.id.len() <= LONGEST_ID;
+    let cards: Vec<Card> = cards.data.into_iter().filter(short).take(MAX_MODELS).collect();
     running.retain(|id, _| cards.iter().any(|card| card.id == *id && is_loaded(card)));
     let mut scrape = Scrape::default();
     let mut models = Vec::new();

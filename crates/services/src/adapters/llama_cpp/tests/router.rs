@@ -161,3 +161,13 @@ async fn a_router_that_wants_a_key_is_locked_and_takes_no_orders() {
     let error = LlamaCpp.load(&server.peer.target(), "a").await.unwrap_err();
     assert!(matches!(error, ActionError::Call(CallError::WantsKey { .. })), "{error}");
 }
+
+#[tokio::test]
+async fn a_model_whose_name_has_no_end_is_not_asked() {
+    let long: &'static str = "x".repeat(100_000).leak();
+    let server = router(&[(long, "loaded"), (A, "loaded")]).await;
+    let told = server.look(&mut Memory::default()).await;
+    let names: Vec<String> = told.models.unwrap().into_iter().map(|model| model.name).collect();
+    assert_eq!(names, [A]);
+    assert!(server.peer.asked().iter().all(|line| line.len() < 1000));
+}
