@@ -1,6 +1,6 @@
 //! The rules about services as such, each at its own defaults.
 
-use plimsoll_core::alert::Severity;
+use plimsoll_core::{alert::Severity, metric::Metric};
 use plimsoll_services::{
     kind::ServiceKind,
     service::{Origin, Run, RunState, Service, ServiceState},
@@ -8,8 +8,8 @@ use plimsoll_services::{
 
 use super::{
     super::words::clock,
-    bench::START_MS,
-    service_bench::{Tuned, engine, only, service},
+    bench::{Bench, GIB, GPU, START_MS},
+    service_bench::{Tuned, engine, model, only, service},
 };
 
 fn redis() -> Service {
@@ -176,4 +176,31 @@ fn a_redis_that_cannot_save_or_throws_much_away_alerts() {
         bench.title(),
         "The cache evicts 240 keys a second. 71 % of the look-ups find their key."
     );
+}
+
+#[test]
+fn rules_about_services_carry_their_lines_to_the_charts() {
+    let mut bench = Bench::new(|_| {});
+    let seen = [
+        engine("vllm").waits(1, Some(4), 0),
+        redis().redis(10.0, 0.0),
+        service("ollama", ServiceKind::Ollama).models(&[model("m", 10.0, 10.0)]),
+    ];
+    bench.see_on(&seen, Some(9.0));
+    let rules = bench.engine.rules();
+    let line = |id: &str| {
+        let rule = rules.iter().find(|rule| rule.id == id).unwrap();
+        let line = &rule.lines[0];
+        (line.metric.clone(), line.subject.clone(), line.value, line.below)
+    };
+    let is = |metric: Metric, subject: &str, value: f64, below: bool| {
+        (metric.name().to_string(), subject.to_string(), value, below)
+    };
+    assert_eq!(line("service-queue"), is(Metric::RequestsWaiting, "vllm", 8.0, false));
+    assert_eq!(line("redis-memory"), is(Metric::RedisMemoryUsed, "cache", 0.9 * GIB, false));
+    assert_eq!(line("redis-evictions"), is(Metric::RedisEvicted, "cache", 10.0, false));
+    assert_eq!(line("model-on-cpu"), is(Metric::ModelVram, "ollama/m", 9.5 * GIB, true));
+    assert_eq!(line("vram-contention"), is(Metric::VramFree, GPU, GIB, true));
+    let states = ["service-down", "service-degraded", "redis-persistence"];
+    assert!(rules.iter().all(|rule| !states.contains(&&*rule.id) || rule.lines.is_empty()));
 }
