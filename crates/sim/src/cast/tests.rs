@@ -270,3 +270,26 @@ fn a_day_of_services() {
     let all = count(simulation.past(from_ms, NOW_MS, 1000).with_services(&cast));
     println!("{alone:?} in {between:?}, with services {all:?} in {:?}", began.elapsed() - between);
 }
+
+/// What the doubles and their watch cost; run by hand.
+#[tokio::test]
+#[ignore = "prints a figure, asserts nothing about time"]
+async fn half_a_minute_of_playing() {
+    let mut cast = Cast::bind().unwrap();
+    let simulation = day(&cast, NOW_MS - HOUR_MS);
+    let company = cast.start(&simulation, at(0)).unwrap();
+    let ticks = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let fields: Vec<u64> =
+            stat.split(' ').skip(13).take(2).map(|field| field.parse().unwrap()).collect();
+        fields[0] + fields[1]
+    };
+    let before = ticks();
+    for _ in 0..30 {
+        for (handle, path) in company.handles().iter().zip(["/metrics", "/metrics", "/api/ps"]) {
+            get(handle.address(), path).await.unwrap();
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    println!("{} hundredths of a second of CPU in 30 s", ticks() - before);
+}

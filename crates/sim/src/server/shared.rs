@@ -119,7 +119,7 @@ impl Shared {
         let after = state.due();
         let earlier = after.is_some_and(|due| before.0.is_none_or(|known| due < known));
         let changed = before.1 != state.stats;
-        let wake = state.to_wake();
+        let wake = state.take_woken();
         drop(state);
         wake.into_iter().for_each(std::task::Waker::wake);
         if earlier {

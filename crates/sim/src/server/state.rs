@@ -66,7 +66,7 @@ impl State {
     }
 
     /// Those who have something to hear.
-    pub fn to_wake(&mut self) -> Vec<Waker> {
+    pub fn take_woken(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wake)
     }
 

@@ -162,6 +162,12 @@ async fn models_of_ollama_are_loaded_told_and_unloaded() {
         .collect();
     assert_eq!(loaded, ["llama3.2:1b", "nomic-embed-text:latest"]);
 
+    // What was unloaded can be loaded again at once; one that embeds goes by the same word.
+    ollama.unload(&patient, "llama3.2:1b").await.unwrap();
+    ollama.load(&patient, "llama3.2:1b").await.unwrap();
+    let gone = r#"{"model":"nomic-embed-text","keep_alive":0}"#;
+    let reply = ask(double.address(), "POST", "/api/generate", gone).await.unwrap();
+    assert_eq!((reply.status, &reply.json()["done_reason"]), (200, &"unload".into()));
     ollama.unload(&patient, "llama3.2:1b").await.unwrap();
     tokio::time::sleep(Duration::from_secs(301)).await;
     let scrape = ollama.scrape(&target, &mut Memory::default()).await.unwrap();

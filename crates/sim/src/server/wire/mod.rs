@@ -5,6 +5,7 @@ mod control;
 mod llama_cpp;
 mod ollama;
 mod open_ai;
+mod vectors;
 mod vllm;
 mod work;
 

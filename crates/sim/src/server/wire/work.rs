@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::{Request, Response, body::Incoming};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Notify;
 
 use super::{
     super::{
         body::{Answer, Form, Stream},
-        engine::Outcome,
         fault::Fault,
         runner::Memory,
         shared::Shared,
@@ -25,6 +23,7 @@ use super::{
     created, error, has_key, json_of, loading, loads, no_key,
     ollama::{self, Native},
     open_ai::OpenAi,
+    vectors,
 };
 
 /// What is asked for.
@@ -151,6 +150,10 @@ impl Asked<'_> {
 
     async fn generate(&self, ask: &Ask<'_>, flight: Flight, close: Arc<Notify>) -> Outcomes {
         let (shared, speaks) = (self.shared, self.shared.spec.speaks);
+        // Before it looks what the model can do.
+        if self.is_unload(ask) {
+            return self.load(ask, flight).await;
+        }
         if self.model.embeds {
             let said = match speaks {
                 Speaks::Ollama => format!("\"{}\" does not support generate", self.model.name),
@@ -235,9 +238,9 @@ impl Asked<'_> {
         }
         let said = match last {
             Some(last) if self.work.is_native() => {
-                self.native_embeddings(&texts, &last, prompt, loaded)
+                vectors::native(self.model, &texts, &last, prompt, loaded)
             }
-            _ => self.embeddings(ask, &texts, prompt),
+            _ => vectors::open_ai(self.model, ask, &texts, prompt),
         };
         Ok(broken(self.fault, landed(json_of(200, &said), flight)).await)
     }
@@ -278,11 +281,17 @@ impl Asked<'_> {
     fn hold(&self, ask: &Ask<'_>) -> u64 {
         self.shared.with(|state, _| {
             let runner = &mut state.runners[self.runner];
-            if let Some(keep) = ask.keep_us().filter(|_| self.work.is_native()) {
-                runner.keep = keep;
+            if self.shared.spec.speaks == Speaks::Ollama && !self.is_unload(ask) {
+                // Said with each request; else what the server was started with.
+                let usual = self.shared.spec.sleep_idle_ms.map(|ms| ms * 1000);
+                runner.keep = ask.keep_us().unwrap_or(usual);
             }
             if runner.memory == Memory::In { 0 } else { runner.model.load_ms * 1000 }
         })
+    }
+
+    fn is_unload(&self, ask: &Ask<'_>) -> bool {
+        self.work.is_native() && self.is_empty(ask) && ask.keep_us() == Some(Some(0))
     }
 
     fn is_empty(&self, ask: &Ask<'_>) -> bool {
@@ -292,7 +301,7 @@ impl Asked<'_> {
     /// A question without words: loads, or unloads with `keep_alive: 0`.
     async fn load(&self, ask: &Ask<'_>, flight: Flight) -> Outcomes {
         let (shared, native) = (self.shared, self.native(ask, 0));
-        let unload = ask.keep_us() == Some(Some(0));
+        let unload = self.is_unload(ask);
         shared.change(self.runner, !unload);
         if !unload {
             shared.loaded(self.runner).await;
@@ -327,56 +336,6 @@ impl Asked<'_> {
             seed: ask.text().map_or(0, Text::seed),
             load_us,
         }
-    }
-
-    fn embeddings(&self, ask: &Ask<'_>, texts: &[Text<'_>], prompt: u32) -> Value {
-        let packed = ask.encoding_format.as_deref() == Some("base64");
-        let one = |(index, text): (usize, &Text<'_>)| {
-            let vector = self.vector(*text);
-            let told = if packed {
-                STANDARD
-                    .encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>())
-                    .into()
-            } else {
-                json!(vector)
-            };
-            json!({ "object": "embedding", "index": index, "embedding": told })
-        };
-        json!({
-            "object": "list", "model": self.model.name,
-            "data": texts.iter().enumerate().map(one).collect::<Vec<_>>(),
-            "usage": { "prompt_tokens": prompt, "total_tokens": prompt },
-        })
-    }
-
-    fn native_embeddings(
-        &self,
-        texts: &[Text<'_>],
-        last: &Outcome,
-        prompt: u32,
-        load_us: u64,
-    ) -> Value {
-        json!({
-            "model": self.model.name,
-            "embeddings": texts.iter().map(|text| self.vector(*text)).collect::<Vec<_>>(),
-            "total_duration": (last.ended - last.arrived) * 1000,
-            "load_duration": load_us * 1000,
-            "prompt_eval_count": prompt,
-        })
-    }
-
-    /// The same text has the same vector.
-    fn vector(&self, text: Text<'_>) -> Vec<f32> {
-        let mut state = text.seed() | 1;
-        (0..self.model.dimensions)
-            .map(|_| {
-                state =
-                    state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-                #[expect(clippy::cast_precision_loss, reason = "made up")]
-                let x = (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5;
-                x
-            })
-            .collect()
     }
 }
 
