@@ -176,6 +176,35 @@ async fn a_router_is_one_service_with_all_its_processes() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a real llama.cpp server: ./test.sh real runs it"]
+async fn a_server_that_may_sleep_does_so_while_it_is_watched() -> Result<()> {
+    let home = Home::new()?;
+    std::fs::write(home.config_file(), "[services]\naccept = \"always\"\n")?;
+    let mut up = home.up(&[])?;
+    let server = Server::with_model(2, 4096, &["--metrics", "--sleep-idle-seconds", "3"]).await?;
+    let ready = Instant::now();
+    let sleeps = |service: &Value| service["models"][0]["loaded"] == "unloaded";
+    let (_, took) = seen(&home, &server, ready, sleeps).await?;
+    println!("asleep {:.1} s after it was ready, watched every second", took.as_secs_f64());
+    let asleep = Instant::now();
+    while asleep.elapsed() < Duration::from_secs(5) {
+        let service = listed(&home, server.port)?.context("it is there")?;
+        assert_eq!(
+            (&service["state"], &service["models"][0]["loaded"]),
+            (&"healthy".into(), &"unloaded".into())
+        );
+        assert_eq!(service["hints"][0]["id"], "sleeping");
+        sleep(Duration::from_millis(500)).await;
+    }
+    // A request wakes it, and that is seen.
+    assert_eq!(server.complete(20, "").await?.status, 200);
+    let (_, took) = seen(&home, &server, Instant::now(), |service| !sleeps(service)).await?;
+    println!("awake is seen after {:.1} s", took.as_secs_f64());
+    assert!(up.group.terminate()?.success());
+    Ok(())
+}
+
 #[tokio::test]
 #[ignore = "needs a real redis-server: ./test.sh real runs it"]
 async fn a_redis_over_tls_is_asked_where_its_certificate_is_trusted() -> Result<()> {
