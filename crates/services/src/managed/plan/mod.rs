@@ -241,7 +241,8 @@ impl Plan {
             said
         } else {
             unit.ended_by_itself(&live, how, last_line, now);
-            format!("{name} ended by itself: {}", unit.reason)
+            // Reasons of this kind begin with "It ended".
+            format!("{name}{}", unit.reason.strip_prefix("It").unwrap_or(&unit.reason))
         };
         let spec = unit.spec.clone();
         self.say(&spec, said);

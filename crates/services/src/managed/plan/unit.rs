@@ -139,7 +139,9 @@ impl Unit {
             }
             Next::GiveUp => {
                 let minutes = WINDOW_MS / 60_000;
-                let why = format!("It ended {ENDS} times within {minutes} min; {why}");
+                let last = why.strip_prefix("It ").unwrap_or(&why);
+                let why =
+                    format!("It ended {ENDS} times within {minutes} min, the last time so: {last}");
                 self.to(RunState::Failed, why, now);
             }
         }
@@ -173,7 +175,9 @@ impl Ended {
         match self {
             Ended::Code(0) => "It ended by itself, without a fault".into(),
             Ended::Code(code) => format!("It ended with code {code}"),
-            Ended::Signal(9) => "It was killed (signal 9): out of memory, or by somebody".into(),
+            Ended::Signal(9) => {
+                "It ended by signal 9: memory ran out, or somebody killed it".into()
+            }
             Ended::Signal(signal) => format!("It ended by signal {signal}"),
             Ended::Unknown => "It ended, and how is not known".into(),
         }
