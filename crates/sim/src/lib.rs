@@ -2,6 +2,10 @@
 //! the demo and for tests. It has the words of the metric catalogue and nothing
 //! of a real machine; it never stands in for a real source that failed.
 //!
+//! Its model servers are real ones, as far as the network can tell: [`server`] holds
+//! doubles that speak as llama.cpp, vLLM and Ollama do. Each stands for itself, too,
+//! for tests of whatever stands before a model server.
+//!
 //! A scenario is a data file below `scenarios/`. The same scenario, seed and
 //! simulated moment give the same readings, at any speed.
 

@@ -10,7 +10,7 @@ use plimsoll_core::{
 };
 
 use crate::{
-    cast::{Cast, PastService},
+    cast::{Cast, PastService, PastStore},
     readings::{self, Subjects},
     simulation::Timeline,
     world::World,
@@ -34,6 +34,7 @@ pub struct Past {
     gpu: (Option<String>, i64),
     /// What runs on the machine, where that is told, too.
     services: Vec<PastService>,
+    stores: Vec<PastStore>,
 }
 
 // === impl Past ===
@@ -57,21 +58,24 @@ impl Past {
             gpu_last_ms: None,
             gpu: (None, span.0),
             services: Vec::new(),
+            stores: Vec::new(),
         }
     }
 
     /// Tells the services of the machine as well.
     #[must_use]
     pub fn with_services(mut self, cast: &Cast) -> Self {
-        self.services = cast.past(&self.world.plan, self.next_ms.div_euclid(1000));
+        let from_s = self.next_ms.div_euclid(1000);
+        self.services = cast.past(&self.world.plan, from_s);
+        self.stores = cast.past_stores(&self.world.plan, from_s);
         self
     }
 
     /// What changed with the services since this was asked last, oldest first.
     pub fn marks(&mut self) -> Vec<Mark> {
         let mut marks = Vec::new();
-        for service in &mut self.services {
-            let (id, changes) = service.changes();
+        let services = self.services.iter_mut().map(PastService::changes);
+        for (id, changes) in services.chain(self.stores.iter_mut().map(PastStore::changes)) {
             marks.extend(changes.into_iter().map(|(second, title)| Mark {
                 detail: "Simulated.".into(),
                 subject: Some(id.to_string()),
@@ -149,6 +153,10 @@ impl Iterator for Past {
         for service in &mut self.services {
             let slow = due(PROCESSES_S);
             service.tell(&self.world, slow, slow && lost.is_none(), &mut readings);
+        }
+        for store in &mut self.stores {
+            let slow = due(PROCESSES_S);
+            store.tell(&self.world, slow, slow && lost.is_none(), &mut readings);
         }
         if lost.is_some() != self.gpu.0.is_some() {
             self.gpu = (lost, at_ms);

@@ -99,6 +99,7 @@ impl Simulation {
             start_s,
             day_offset_s,
             willed: Mutex::default(),
+            emptied: Mutex::default(),
         };
         let subjects = Arc::new(Subjects::of(&plan));
         Ok(Self { plan: Arc::new(plan), timeline: Timeline { start, speed }, subjects })
@@ -123,6 +124,7 @@ impl Simulation {
             start_s: plan.start_s,
             day_offset_s: plan.day_offset_s,
             willed: Mutex::default(),
+            emptied: Mutex::default(),
         };
         change(&mut plan);
         Self { plan: Arc::new(plan), ..self }

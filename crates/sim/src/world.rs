@@ -44,6 +44,8 @@ pub struct Plan {
     pub day_offset_s: i64,
     /// Pids that a person ended or began, and the second in which they did.
     pub willed: Mutex<HashMap<i32, Willed>>,
+    /// Pids whose model a person took out of memory, and the second of it.
+    pub emptied: Mutex<HashMap<i32, i64>>,
 }
 
 /// What a person did with a process.
@@ -53,6 +55,8 @@ pub enum Willed {
     Began(i64),
 }
 
+/// VRAM of a process without its model, in GiB.
+const CONTEXT_GIB: f64 = 0.25;
 /// How long what a person began runs where its time of day would not have it.
 const BEGUN_S: i64 = 4 * 3600;
 
@@ -140,6 +144,29 @@ impl Plan {
     pub fn born(&self, spec: &ProcessSpec, second: i64) -> Option<i64> {
         let willed = self.willed.lock().unwrap_or_else(PoisonError::into_inner);
         born(self.birth(spec, second), willed.get(&spec.pid), second)
+    }
+
+    /// Somebody loads the model of a process that lives on, or takes it out of memory.
+    pub fn hold(&self, pid: i32, second: i64, loaded: bool) {
+        let mut emptied = self.emptied.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded {
+            emptied.remove(&pid);
+        } else {
+            emptied.insert(pid, second);
+        }
+    }
+
+    /// Whether the model of a process that began at `born` is out of memory.
+    fn is_emptied(&self, pid: i32, born: i64, second: i64) -> bool {
+        let emptied = self.emptied.lock().unwrap_or_else(PoisonError::into_inner);
+        emptied.get(&pid).is_some_and(|at| (born..=second).contains(at))
+    }
+
+    /// Resident memory in bytes of a process that lives; `loaded` of its loading is done.
+    pub fn rss(&self, index: usize, loaded: f64, calm: &Levels, second: i64) -> f64 {
+        let spec = &self.machine.processes[index];
+        let wander = 1.0 + 0.012 * self.noise.smooth(NOISE_PROCESSES + index as u64, second, 300);
+        pages((spec.rss_gib * (0.15 + 0.85 * loaded) + spec.rss_at.of(calm)) * wander)
     }
 
     /// The levels at a second, with the restlessness of real use.
@@ -301,6 +328,9 @@ impl World {
         if spec.vram_gib <= 0.0 {
             return None;
         }
+        if self.plan.is_emptied(spec.pid, born, self.second) {
+            return Some(pages(CONTEXT_GIB.min(spec.vram_gib)));
+        }
         let loaded = self.loaded(index);
         let grown = if spec.vram_grows_s > 0 {
             spec.vram_grows_gib * share(self.second - born - spec.load_s, spec.vram_grows_s)
@@ -308,7 +338,7 @@ impl World {
             0.0
         };
         let extra = if loaded < 1.0 { 0.0 } else { spec.vram_at.of(&self.calm) };
-        Some(pages((0.25_f64.min(spec.vram_gib)).max(spec.vram_gib * loaded) + extra + grown))
+        Some(pages((CONTEXT_GIB.min(spec.vram_gib)).max(spec.vram_gib * loaded) + extra + grown))
     }
 
     /// What is taken on the card: by the driver and by all processes.
@@ -320,14 +350,10 @@ impl World {
 
     /// Resident memory of one process in bytes, 0 while it does not run.
     pub fn rss(&self, index: usize) -> f64 {
-        let spec = &self.plan.machine.processes[index];
         if self.born[index].is_none() {
             return 0.0;
         }
-        let wander =
-            1.0 + 0.012 * self.plan.noise.smooth(NOISE_PROCESSES + index as u64, self.second, 300);
-        let loaded = 0.15 + 0.85 * self.loaded(index);
-        pages((spec.rss_gib * loaded + spec.rss_at.of(&self.calm)) * wander)
+        self.plan.rss(index, self.loaded(index), &self.calm, self.second)
     }
 
     /// CPU of one process, 100 for one core.

@@ -4,6 +4,8 @@
 //! other shows: an ended process closes its port, an unloaded model frees its VRAM.
 
 mod past;
+mod seen;
+mod stored;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -13,12 +15,16 @@ use std::{io, net::SocketAddr, sync::Arc};
 use plimsoll_core::clock::Instant3;
 use serde::Deserialize;
 
-pub use self::past::PastService;
-use self::story::{Played as Player, Sickness};
+use self::story::{Played as Player, Sickness, Stored};
+pub use self::{past::PastService, stored::PastStore};
 use crate::{
+    machine::ProcessSpec,
     noise::Noise,
     scenario::{Activity, ScenarioError},
-    server::{Double, Handle, Load, Spec, Staged},
+    server::{
+        Double, Handle, Load, Spec, Staged,
+        stores::{Kind, Store, StoreHandle},
+    },
     simulation::Simulation,
     world::Plan,
 };
@@ -34,6 +40,8 @@ const WARM_S: i64 = 300;
 struct Script {
     #[serde(rename = "service")]
     services: Vec<Role>,
+    #[serde(rename = "store")]
+    stores: Vec<StoreRole>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -51,16 +59,38 @@ pub(crate) struct Role {
     ill: Vec<Sickness>,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreRole {
+    id: String,
+    kind: Kind,
+    port: u16,
+    process: String,
+}
+
 /// The services of the machine, with the ports they will listen on.
 #[derive(Debug)]
 pub struct Cast {
     parts: Vec<Part>,
+    stores: Vec<StorePart>,
 }
 
 #[derive(Debug)]
 struct Part {
     role: Role,
     spec: Spec,
+    seat: Seat,
+}
+
+#[derive(Debug)]
+struct StorePart {
+    role: StoreRole,
+    seat: Seat,
+}
+
+/// Where a double listens.
+#[derive(Debug)]
+struct Seat {
     /// Taken by [`Cast::start`].
     listener: Option<std::net::TcpListener>,
     address: SocketAddr,
@@ -79,6 +109,7 @@ pub struct Played {
 /// The doubles, playing. They end when this is dropped.
 pub struct Company {
     handles: Vec<Handle>,
+    stores: Vec<StoreHandle>,
 }
 
 // === impl Cast ===
@@ -104,18 +135,12 @@ impl Cast {
             .map_err(|error| wrong(ScenarioError(format!("The cast: {error}"))))?;
         let part = |role: Role| {
             let spec = Spec::named(&role.server).map_err(wrong)?;
-            let listener = listen(role.port)?;
-            let address = match &listener {
-                Some(listener) => {
-                    listener.set_nonblocking(true)?;
-                    listener.local_addr()?
-                }
-                None => SocketAddr::from(([127, 0, 0, 1], role.port)),
-            };
-            Ok(Part { role, spec, listener, address })
+            Ok(Part { spec, seat: Seat::new(&listen, role.port)?, role })
         };
+        let store = |role: StoreRole| Ok(StorePart { seat: Seat::new(&listen, role.port)?, role });
         let parts = script.services.into_iter().map(part).collect::<io::Result<_>>()?;
-        Ok(Self { parts })
+        let stores = script.stores.into_iter().map(store).collect::<io::Result<_>>()?;
+        Ok(Self { parts, stores })
     }
 
     /// The services as they can be watched.
@@ -123,9 +148,14 @@ impl Cast {
         let played = |part: &Part| Played {
             id: part.role.id.clone(),
             kind: part.role.kind.clone(),
-            url: format!("http://{}", part.address),
+            url: format!("http://{}", part.seat.address),
         };
-        self.parts.iter().map(played).collect()
+        let stored = |part: &StorePart| Played {
+            id: part.role.id.clone(),
+            kind: part.role.kind.name().to_owned(),
+            url: format!("{}://{}", part.role.kind.scheme(), part.seat.address),
+        };
+        self.parts.iter().map(played).chain(self.stores.iter().map(stored)).collect()
     }
 
     /// Lets the machine's processes listen on the ports that were taken. Before its
@@ -133,18 +163,24 @@ impl Cast {
     #[must_use]
     pub fn on(&self, simulation: Simulation) -> Simulation {
         simulation.planned(|plan| {
-            for part in &self.parts {
-                let port = part.address.port();
-                for process in &mut plan.machine.processes {
-                    if part.role.processes.contains(&process.id) {
-                        for listens in &mut process.listens {
-                            let told = listens.rsplit(':').next().unwrap_or_default().to_owned();
-                            process.command = process
-                                .command
-                                .replace(&format!("--port {told}"), &format!("--port {port}"));
-                            *listens = format!("127.0.0.1:{port}");
-                        }
+            let listens = |process: &mut ProcessSpec, address: SocketAddr| {
+                if let Some(first) = process.listens.first_mut() {
+                    let told = first.rsplit(':').next().unwrap_or_default().to_owned();
+                    let port = address.port();
+                    for before in ["--port ", "127.0.0.1:"] {
+                        process.command = process
+                            .command
+                            .replace(&format!("{before}{told}"), &format!("{before}{port}"));
                     }
+                    *first = address.to_string();
+                }
+            };
+            for process in &mut plan.machine.processes {
+                let part = self.parts.iter().find(|part| part.role.processes.contains(&process.id));
+                let store = self.stores.iter().find(|store| store.role.process == process.id);
+                let seat = part.map(|part| &part.seat).or(store.map(|store| &store.seat));
+                if let Some(seat) = seat {
+                    listens(process, seat.address);
                 }
             }
         })
@@ -156,8 +192,7 @@ impl Cast {
         let from_s = simulation.timeline().second_at(now);
         let mut handles = Vec::new();
         for part in &mut self.parts {
-            let Some(listener) = part.listener.take() else { continue };
-            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let Some(listener) = part.seat.take()? else { continue };
             let staged = Staged {
                 story: Arc::new(Player::new(simulation.plan().clone(), &part.role)),
                 load: part.role.load.clone(),
@@ -167,15 +202,54 @@ impl Cast {
             };
             handles.push(Double::start_on(listener, part.spec.clone(), Some(staged))?);
         }
-        Ok(Company { handles })
+        let mut stores = Vec::new();
+        for part in &mut self.stores {
+            let Some(scene) = Stored::new(simulation.plan(), &part.role) else { continue };
+            let Some(listener) = part.seat.take()? else { continue };
+            let noise = Noise::new(noise_of(&part.role.id));
+            let kind = part.role.kind;
+            let store = Store::new(kind, Arc::new(scene), noise, from_s - WARM_S);
+            stores.push(StoreHandle::open(listener, kind, store, from_s)?);
+        }
+        Ok(Company { handles, stores })
     }
 
     /// What they would have told from a second on.
     pub(crate) fn past(&self, plan: &Arc<Plan>, from_s: i64) -> Vec<PastService> {
         let past = |part: &Part| {
-            PastService::new(plan, &part.role, &part.spec, part.address.to_string(), from_s)
+            PastService::new(plan, &part.role, &part.spec, part.seat.address.to_string(), from_s)
         };
         self.parts.iter().map(past).collect()
+    }
+
+    pub(crate) fn past_stores(&self, plan: &Arc<Plan>, from_s: i64) -> Vec<PastStore> {
+        let past = |part: &StorePart| {
+            PastStore::new(plan, &part.role, part.seat.address.to_string(), from_s)
+        };
+        self.stores.iter().filter_map(past).collect()
+    }
+}
+
+// === impl Seat ===
+
+impl Seat {
+    fn new(
+        listen: impl Fn(u16) -> io::Result<Option<std::net::TcpListener>>,
+        port: u16,
+    ) -> io::Result<Self> {
+        let listener = listen(port)?;
+        let address = match &listener {
+            Some(listener) => {
+                listener.set_nonblocking(true)?;
+                listener.local_addr()?
+            }
+            None => SocketAddr::from(([127, 0, 0, 1], port)),
+        };
+        Ok(Self { listener, address })
+    }
+
+    fn take(&mut self) -> io::Result<Option<tokio::net::TcpListener>> {
+        self.listener.take().map(tokio::net::TcpListener::from_std).transpose()
     }
 }
 
@@ -187,8 +261,13 @@ fn noise_of(id: &str) -> u64 {
 // === impl Company ===
 
 impl Company {
-    /// The doubles in the order of [`Cast::services`].
+    /// The doubles of model servers in the order of [`Cast::services`].
     pub fn handles(&self) -> &[Handle] {
         &self.handles
+    }
+
+    /// Those of stores, which come after them.
+    pub fn stores(&self) -> &[StoreHandle] {
+        &self.stores
     }
 }

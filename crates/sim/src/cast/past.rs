@@ -9,7 +9,11 @@ use plimsoll_core::{
     reading::{Reading, Value},
 };
 
-use super::{Role, WARM_S, noise_of, story::Played};
+use super::{
+    Role, WARM_S, noise_of,
+    seen::{How, Seen, holder},
+    story::Played,
+};
 use crate::{
     noise::Noise,
     readings::gauge,
@@ -21,7 +25,7 @@ use crate::{
 };
 
 /// Looks without an answer after which a service is down.
-const MISSES: i64 = 2;
+pub const MISSES: i64 = 2;
 
 /// One service, second by second.
 pub struct PastService {
@@ -33,22 +37,9 @@ pub struct PastService {
     runner: Runner,
     noise: Noise,
     origin_s: i64,
-    /// Where it listens, and how it was since when.
-    place: String,
-    state: (How, i64),
-    /// What changed and was not told yet.
-    marks: Vec<(i64, String)>,
+    seen: Seen,
     /// Counts of each histogram as they were last told.
     told: Vec<Vec<u64>>,
-}
-
-/// How a service is, as the watch over it would judge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
-    Healthy,
-    Starting,
-    Degraded,
-    Down,
 }
 
 /// The histograms that are told.
@@ -82,9 +73,7 @@ impl PastService {
             runner,
             noise,
             origin_s,
-            place,
-            state: (How::Healthy, from_s),
-            marks: Vec::new(),
+            seen: Seen::new(&role.id, place, from_s),
         }
     }
 
@@ -103,7 +92,7 @@ impl PastService {
             Some((fault, _)) if !fault.is_silent() => How::Degraded,
             _ => How::Healthy,
         };
-        self.note(second, how);
+        self.seen.note(second, how, self.story.server(second));
         let up = matches!(how, How::Healthy | How::Degraded);
         let mut put = |metric, value| out.push(gauge(metric, &self.subject, value));
         put(Metric::ServiceUp, f64::from(u8::from(up)));
@@ -115,41 +104,16 @@ impl PastService {
             self.figures(out);
         }
         if slow {
-            self.holder(world, vram, out);
+            holder(&self.subject, &self.places, world, vram, out);
             if up && self.runner.memory == Memory::In {
                 self.models(out);
             }
         }
     }
 
-    /// Marks a change in the words of the watch.
-    fn note(&mut self, second: i64, how: How) {
-        let (before, since) = self.state;
-        if before == how {
-            return;
-        }
-        self.state = (how, second);
-        let (name, place) = (&self.subject, &self.place);
-        let words = match how {
-            How::Healthy if before == How::Down => {
-                format!("{name} is up again after {}", span(second - since))
-            }
-            How::Healthy => format!("{name} is healthy"),
-            How::Starting => format!("{name} is starting: Loading model"),
-            How::Degraded => {
-                format!("{name} is degraded: answers /health with 500: Internal Server Error")
-            }
-            How::Down if self.story.server(second) => {
-                format!("{name} is down: {place} broke the connection off")
-            }
-            How::Down => format!("{name} is down: refused on {place}"),
-        };
-        self.marks.push((second, words));
-    }
-
     /// The service's id, and what changed since this was asked last.
     pub fn changes(&mut self) -> (Arc<str>, Vec<(i64, String)>) {
-        (self.subject.clone(), std::mem::take(&mut self.marks))
+        self.seen.changes()
     }
 
     /// Whether who asks in that second hears nothing.
@@ -209,21 +173,6 @@ impl PastService {
         }
     }
 
-    /// What its processes hold.
-    fn holder(&self, world: &World, vram: bool, out: &mut Vec<Reading>) {
-        let here = || self.places.iter().copied().filter(|&place| world.born[place].is_some());
-        if here().next().is_none() {
-            return;
-        }
-        let mut put = |metric, value| out.push(gauge(metric, &self.subject, value));
-        put(Metric::ServiceCpu, here().map(|place| world.process_cpu(place)).sum());
-        put(Metric::ServiceRss, here().map(|place| world.rss(place)).sum());
-        let held: Vec<f64> = here().filter_map(|place| world.vram(place)).collect();
-        if vram && !held.is_empty() {
-            put(Metric::ServiceVram, held.iter().sum());
-        }
-    }
-
     /// What its server tells of a model in memory.
     fn models(&self, out: &mut Vec<Reading>) {
         let model = &self.runner.model;
@@ -238,17 +187,8 @@ impl PastService {
     }
 }
 
-/// `40 s`, `3 min`, `5 h`: the largest unit that fits, cut.
-fn span(seconds: i64) -> String {
-    match seconds {
-        s if s < 60 => format!("{s} s"),
-        s if s < 3600 => format!("{} min", s / 60),
-        s => format!("{} h", s / 3600),
-    }
-}
-
 /// What was observed since, spread evenly over its buckets, as the watch does.
-fn difference(seconds: &Seconds, told: &mut Vec<u64>) -> Histogram {
+pub fn difference(seconds: &Seconds, told: &mut Vec<u64>) -> Histogram {
     let mut low = 0u64;
     let mut buckets = Vec::new();
     for (place, (&now, before)) in seconds.counts.iter().zip(told.iter()).enumerate() {

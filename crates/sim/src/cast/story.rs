@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Role;
+use super::{Role, StoreRole};
 use crate::{
-    scenario::{Activity, Hms},
-    server::{Fault, Life, On, Story},
+    scenario::{Activity, Hms, Levels},
+    server::{Fault, Life, On, Story, stores::Scene},
     world::Plan,
 };
 
@@ -26,6 +26,12 @@ pub struct Played {
     model: Vec<usize>,
     activity: Activity,
     ill: Vec<Sickness>,
+}
+
+/// What the scenario says of a store.
+pub struct Stored {
+    plan: Arc<Plan>,
+    pub place: usize,
 }
 
 // === impl Played ===
@@ -89,5 +95,38 @@ impl Story for Played {
                 self.plan.end(pid, second);
             }
         }
+    }
+}
+
+// === impl Stored ===
+
+impl Stored {
+    /// `None` where the machine has no such process.
+    pub fn new(plan: &Arc<Plan>, role: &StoreRole) -> Option<Self> {
+        let place = plan.machine.processes.iter().position(|p| p.id == role.process)?;
+        Some(Self { plan: plan.clone(), place })
+    }
+}
+
+impl Scene for Stored {
+    fn born(&self, second: i64) -> Option<i64> {
+        self.plan.born(&self.plan.machine.processes[self.place], second)
+    }
+
+    fn levels(&self, second: i64) -> Levels {
+        self.plan.levels(second)
+    }
+
+    fn rss(&self, second: i64) -> f64 {
+        let calm = self.plan.scenario.levels(self.plan.scene(second));
+        self.plan.rss(self.place, 1.0, &calm, second)
+    }
+
+    fn age(&self, second: i64) -> i64 {
+        second - self.plan.anchor_s
+    }
+
+    fn hold(&self, second: i64, loaded: bool) {
+        self.plan.hold(self.plan.machine.processes[self.place].pid, second, loaded);
     }
 }

@@ -34,6 +34,7 @@ mod shared;
 mod spec;
 mod state;
 mod stats;
+pub(crate) mod stores;
 mod ticket;
 mod wire;
 
@@ -132,7 +133,7 @@ impl Handle {
         self.shared.reset();
     }
 
-    /// Adds a fault. Its times count from now on where none are told.
+    /// Adds a fault: in force at once, unless its `from_ms` says so much after the start.
     pub fn set_fault(&self, planned: Planned) {
         self.shared.with(|state, _| state.planned.push(planned));
     }

@@ -212,13 +212,26 @@ impl ModelSpec {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::fault::{Fault, On},
+        *,
+    };
 
     #[test]
     fn every_built_in_server_can_be_read() {
         for name in server_names() {
             Spec::named(name).unwrap();
         }
+    }
+
+    #[test]
+    fn faults_can_be_planned_in_the_file() {
+        let text = BUILT_IN[1].1.to_owned()
+            + "\n[[fault]]\nkind = \"stalls\"\nafter_tokens = 3\nfor_ms = 900\n\
+               on = \"all\"\nfrom_ms = 5000\nfor_ms_in_all = 2000\ntimes = 4\n";
+        let fault = Fault::Stalls { after_tokens: 3, for_ms: Some(900) };
+        let planned = Planned { from_ms: 5000, for_ms_in_all: Some(2000), ..Planned::new(fault) };
+        assert_eq!(Spec::parse(&text).unwrap().faults, [planned.on(On::All).times(4)]);
     }
 
     #[test]
