@@ -116,6 +116,8 @@ impl Splitter {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn lines(parts: &[&[u8]]) -> Vec<String> {
@@ -156,5 +158,20 @@ mod tests {
         let no_text = vec![0xff; 5000];
         let all = lines(&[&no_text, b"\n"]);
         assert!(all[0].len() <= MAX_LINE && all[0].ends_with("\u{fffd}…"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_in_whatever_parts_is_the_same_clean_lines(
+            bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x1b), Just(b'\n')], 0..300),
+            cut in 0usize..300,
+        ) {
+            let whole = lines(&[&bytes]);
+            let (a, b) = bytes.split_at(cut.min(bytes.len()));
+            prop_assert_eq!(&whole, &lines(&[a, b]));
+            for line in whole {
+                prop_assert!(line.len() <= MAX_LINE && !line.chars().any(char::is_control));
+            }
+        }
     }
 }
