@@ -30,6 +30,8 @@ pub trait Form: Send + 'static {
     fn token(&self, number: u32) -> Bytes;
     /// What comes after the last one.
     fn tail(&self, outcome: &Outcome) -> Vec<Bytes>;
+    /// The same in one piece.
+    fn whole(&self, outcome: &Outcome) -> serde_json::Value;
     /// Something that nobody can read, in place of a token.
     fn garbage(&self) -> Bytes;
 }

@@ -299,3 +299,49 @@ async fn two_hundred_clients_of_which_many_leave_never_pass_the_slots_and_leave_
         "kv_cache_usage_perc{engine=\"0\",model_name=\"Qwen/Qwen2.5-7B-Instruct-AWQ\"} 0.0\n"
     ));
 }
+
+#[tokio::test(start_paused = true)]
+async fn llama_cpp_answers_responses_and_messages_in_their_own_forms() {
+    let double = double("llama-cpp").await;
+    for (path, body, last, tokens) in [
+        (
+            "/v1/responses",
+            r#"{"input":"What is a load line?","max_output_tokens":3"#,
+            "response.completed",
+            "/response/usage/output_tokens",
+        ),
+        (
+            "/v1/messages",
+            r#"{"messages":[{"role":"user","content":"What is a load line?"}],"max_tokens":3"#,
+            "message_stop",
+            "/usage/output_tokens",
+        ),
+    ] {
+        let whole = ask(double.address(), "POST", path, &format!("{body}}}")).await.unwrap().json();
+        let streamed = format!("{body},\"stream\":true}}");
+        let text = ask(double.address(), "POST", path, &streamed).await.unwrap().text();
+        let events: Vec<serde_json::Value> = text
+            .split_terminator("\n\n")
+            .map(|event| {
+                let (name, data) = event.split_once("\ndata: ").unwrap();
+                let data: serde_json::Value = serde_json::from_str(data).unwrap();
+                assert_eq!(name.strip_prefix("event: "), data["type"].as_str());
+                data
+            })
+            .collect();
+        assert_eq!(events.last().unwrap()["type"], last);
+        let counted = events.iter().rev().find_map(|event| event.pointer(tokens)).unwrap();
+        assert_eq!((counted, &whole["usage"]["output_tokens"]), (&json!(3), &json!(3)), "{path}");
+        let said: String = events
+            .iter()
+            .filter(|event| event["type"].as_str().unwrap().ends_with("delta"))
+            .filter_map(|event| event["delta"].as_str().or(event["delta"]["text"].as_str()))
+            .collect();
+        let content = if path == "/v1/responses" {
+            &whole["output"][0]["content"]
+        } else {
+            &whole["content"]
+        };
+        assert_eq!(content[0]["text"], *said, "{path}");
+    }
+}

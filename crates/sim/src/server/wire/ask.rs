@@ -26,6 +26,7 @@ pub struct Ask<'a> {
     pub stream: Option<bool>,
     pub max_tokens: Option<i64>,
     pub max_completion_tokens: Option<i64>,
+    pub max_output_tokens: Option<i64>,
     pub n_predict: Option<i64>,
     pub ignore_eos: Option<bool>,
     pub stream_options: Option<StreamOptions>,
@@ -105,6 +106,7 @@ impl<'a> Ask<'a> {
         let asked = [
             self.max_completion_tokens,
             self.max_tokens,
+            self.max_output_tokens,
             self.n_predict,
             self.options.as_ref().and_then(|options| options.num_predict),
         ];

@@ -2,6 +2,7 @@
 
 mod ask;
 mod control;
+mod dialects;
 mod llama_cpp;
 mod ollama;
 mod open_ai;

@@ -60,10 +60,6 @@ impl Native {
         line
     }
 
-    pub fn whole(&self, outcome: &Outcome) -> Value {
-        self.counted(self.said(&words(self.seed, outcome.generated), true), outcome)
-    }
-
     /// A question without words: it only loads or unloads.
     pub fn empty(&self, reason: &str) -> Value {
         let mut line = self.said("", true);
@@ -85,6 +81,10 @@ impl Form for Native {
 
     fn tail(&self, outcome: &Outcome) -> Vec<Bytes> {
         vec![line(&self.counted(self.said("", true), outcome))]
+    }
+
+    fn whole(&self, outcome: &Outcome) -> Value {
+        self.counted(self.said(&words(self.seed, outcome.generated), true), outcome)
     }
 
     fn garbage(&self) -> Bytes {

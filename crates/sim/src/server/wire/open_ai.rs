@@ -107,27 +107,6 @@ impl OpenAi {
         }
         usage
     }
-
-    /// The answer in one piece.
-    pub fn whole(&self, outcome: &Outcome) -> Value {
-        let text = words(self.seed, outcome.generated);
-        let mut choice = json!({ "index": 0, "finish_reason": outcome.finish });
-        if self.chat {
-            choice["message"] = json!({ "role": "assistant", "content": text });
-        } else {
-            choice["text"] = text.into();
-        }
-        if self.speaks == Speaks::Vllm {
-            choice["logprobs"] = Value::Null;
-            choice["stop_reason"] = Value::Null;
-        }
-        let mut answer = self.frame(false, json!([choice]));
-        answer["usage"] = self.usage(outcome);
-        if self.speaks == Speaks::LlamaCpp {
-            answer["timings"] = timings(outcome);
-        }
-        answer
-    }
 }
 
 impl Form for OpenAi {
@@ -168,6 +147,26 @@ impl Form for OpenAi {
             last["timings"] = timings(outcome);
         }
         last.iter().map(event).chain([Bytes::from_static(DONE)]).collect()
+    }
+
+    fn whole(&self, outcome: &Outcome) -> Value {
+        let text = words(self.seed, outcome.generated);
+        let mut choice = json!({ "index": 0, "finish_reason": outcome.finish });
+        if self.chat {
+            choice["message"] = json!({ "role": "assistant", "content": text });
+        } else {
+            choice["text"] = text.into();
+        }
+        if self.speaks == Speaks::Vllm {
+            choice["logprobs"] = Value::Null;
+            choice["stop_reason"] = Value::Null;
+        }
+        let mut answer = self.frame(false, json!([choice]));
+        answer["usage"] = self.usage(outcome);
+        if self.speaks == Speaks::LlamaCpp {
+            answer["timings"] = timings(outcome);
+        }
+        answer
     }
 
     fn garbage(&self) -> Bytes {

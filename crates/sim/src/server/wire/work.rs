@@ -20,7 +20,9 @@ use super::{
     ask::{Ask, Text},
     before, broken,
     control::body_of,
-    created, error, has_key, json_of, loading, loads, no_key,
+    created,
+    dialects::{Messages, Responses},
+    error, has_key, json_of, loading, loads, no_key,
     ollama::{self, Native},
     open_ai::OpenAi,
     vectors,
@@ -31,6 +33,8 @@ use super::{
 pub enum Work {
     Chat,
     Completion,
+    Responses,
+    Messages,
     Embedding,
     NativeGenerate,
     NativeChat,
@@ -52,6 +56,8 @@ impl Work {
             "/v1/completions" => Self::Completion,
             "/v1/embeddings" => Self::Embedding,
             "/chat/completions" if bare => Self::Chat,
+            "/v1/responses" if bare => Self::Responses,
+            "/v1/messages" if bare => Self::Messages,
             "/embeddings" if bare => Self::Embedding,
             "/api/generate" if native => Self::NativeGenerate,
             "/api/chat" if native => Self::NativeChat,
@@ -192,10 +198,7 @@ impl Asked<'_> {
             return Ok(answer(200, "application/json", blank));
         }
         let End::Done(outcome) = ticket.ended().await else { return self.lost() };
-        let said = match self.work {
-            Work::Chat | Work::Completion => self.open_ai(ask, &ticket).whole(&outcome),
-            _ => self.native(ask, loaded).whole(&outcome),
-        };
+        let said = self.form(ask, &ticket, loaded).whole(&outcome);
         Ok(broken(self.fault, landed(json_of(200, &said), flight)).await)
     }
 
@@ -311,10 +314,19 @@ impl Asked<'_> {
     }
 
     fn form(&self, ask: &Ask<'_>, ticket: &Ticket, load_us: u64) -> Box<dyn Form> {
-        if self.work.is_native() {
-            Box::new(self.native(ask, load_us))
-        } else {
-            Box::new(self.open_ai(ask, ticket))
+        let (number, seed) = (ticket.number(), ask.text().map_or(0, Text::seed));
+        let model = self.model.name.clone();
+        match self.work {
+            Work::Responses => {
+                let created = created(self.shared, self.shared.now());
+                Box::new(Responses { number, created, model, seed })
+            }
+            Work::Messages => {
+                let prompt = ask.text().map_or(0, Text::tokens);
+                Box::new(Messages { number, model, seed, prompt })
+            }
+            _ if self.work.is_native() => Box::new(self.native(ask, load_us)),
+            _ => Box::new(self.open_ai(ask, ticket)),
         }
     }
 
