@@ -189,7 +189,7 @@ async fn a_new_demo_has_a_past_with_energy_alerts_and_an_export() {
         loop {
             let services: Vec<Service> = session.call(Command::Services(Nothing {})).await.unwrap();
             let well = |of: &Service| of.state == ServiceState::Healthy && of.holder.is_some();
-            if services.len() == 3 && services.iter().all(well) {
+            if services.len() == 6 && services.iter().all(well) {
                 return services;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -197,8 +197,15 @@ async fn a_new_demo_has_a_past_with_energy_alerts_and_an_export() {
     });
     let services = answering.await.expect("all of them are healthy");
     let told: Vec<_> = services.iter().map(|of| (&*of.id, of.kind)).collect();
-    let kinds = [ServiceKind::LlamaCpp, ServiceKind::Vllm, ServiceKind::Ollama].map(Some);
-    assert_eq!(told, [("chat", kinds[0]), ("embed", kinds[1]), ("notes", kinds[2])]);
+    let playing = [
+        ("chat", ServiceKind::LlamaCpp),
+        ("embed", ServiceKind::Vllm),
+        ("notes", ServiceKind::Ollama),
+        ("whisper", ServiceKind::Speaches),
+        ("redis", ServiceKind::Redis),
+        ("qdrant", ServiceKind::Qdrant),
+    ];
+    assert_eq!(told, playing.map(|(id, kind)| (id, Some(kind))));
     let share = services[2].models[0].gpu_share.unwrap();
     assert!(share < 0.5, "most of it runs on the CPU: {share}");
 

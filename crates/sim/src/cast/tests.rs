@@ -50,8 +50,6 @@ fn the_past_tells_services_and_models_in_the_words_of_the_catalogue() {
     }
     for spec in CATALOGUE {
         let wanted = matches!(spec.subject, SubjectKind::Service | SubjectKind::Model)
-            && !spec.name.starts_with("redis.")
-            && !spec.name.starts_with("store.")
             // What only an engine that generates can tell; the demo's vLLM embeds.
             && spec.name != Metric::LatencyItl.name();
         if matches!(spec.subject, SubjectKind::Service | SubjectKind::Model) {

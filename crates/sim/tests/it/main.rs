@@ -10,5 +10,6 @@
 
 mod adapters;
 mod faults;
+mod stores;
 mod streams;
 mod wire;
