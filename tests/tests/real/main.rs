@@ -5,6 +5,7 @@
 
 mod found;
 mod llama;
+mod managed;
 mod redis;
 mod router;
 mod servers;
