@@ -252,3 +252,11 @@ proptest! {
         prop_assert_eq!(ports.len(), found.len());
     }
 }
+
+#[test]
+fn what_another_plimsoll_listens_on_is_not_asked() {
+    let demo = process(7, 1, "/usr/bin/plimsoll up --demo", &[18080]);
+    let chat = process(8, 1, "/usr/bin/llama-server -m a.gguf", &[8080]);
+    let found = seen(&["127.0.0.1:18080", "127.0.0.1:8080"], vec![demo, chat], &[]);
+    assert_eq!(ports(&found), [8080]);
+}
