@@ -27,6 +27,9 @@ use super::{
 };
 use crate::fleet::FleetView;
 
+const BY_A_PERSON: &str = "Stopped by a person.";
+const HELD: &str = "Stopped while the GPU is held free.";
+
 /// How long somebody who waits for room is left alone at most.
 const WAIT: Duration = Duration::from_secs(1);
 /// Nothing to wait for by itself.
@@ -214,7 +217,8 @@ impl Keeper {
                 let _ = answer.send(done);
             }
             Ask::Stop(id, answer) => {
-                let done = self.plan.stop(&id, now);
+                let why = if (self.kept_off)(&id) { HELD } else { BY_A_PERSON };
+                let done = self.plan.stop(&id, why, now);
                 self.settle();
                 let _ = answer.send(done);
             }

@@ -153,8 +153,8 @@ impl Plan {
     }
 
     /// A person wants it to run no more, until a person or the next start of Plimsoll
-    /// wants it again.
-    pub fn stop(&mut self, id: &str, now: Instant3) -> Result<(), Refused> {
+    /// wants it again. `why` is said for as long as it is stopped.
+    pub fn stop(&mut self, id: &str, why: &str, now: Instant3) -> Result<(), Refused> {
         let unit = self.known(id)?;
         match unit.state {
             RunState::Stopped => return Err(Refused::Already(RunState::Stopped)),
@@ -163,7 +163,7 @@ impl Plan {
             }
             _ => {}
         }
-        unit.end("Stopped by a person.", now);
+        unit.end(why, now);
         Ok(())
     }
 

@@ -6,13 +6,13 @@ use super::*;
 fn a_persons_stop_stays_until_a_persons_start() {
     let mut bench = Bench::new(vec![spec("a")]);
     bench.go().serves("a");
-    bench.plan.stop("a", bench.now).unwrap();
+    bench.plan.stop("a", "Stopped by a person.", bench.now).unwrap();
     bench.go();
     assert_eq!(
         (bench.state("a"), bench.signals.as_slice()),
         (RunState::Stopping, &["a end".into()][..])
     );
-    assert_eq!(bench.plan.stop("a", bench.now), Err(Refused::Already(RunState::Stopping)));
+    assert_eq!(bench.plan.stop("a", "Stopped by a person.", bench.now), Err(Refused::Already(RunState::Stopping)));
     bench.pass(19_999);
     assert_eq!(bench.signals, ["a end"]);
     bench.pass(1);
@@ -39,7 +39,7 @@ fn a_stop_during_the_start_and_a_start_during_the_stop_both_hold() {
     let mut bench = Bench::new(vec![spec("a")]);
     let deeds = bench.plan.advance(&bench.sight, bench.now);
     let [Deed::Start { number, .. }] = deeds[..] else { panic!("{deeds:?}") };
-    bench.plan.stop("a", bench.now).unwrap();
+    bench.plan.stop("a", "Stopped by a person.", bench.now).unwrap();
     assert_eq!(bench.plan.advance(&bench.sight, bench.now), []);
     let running = Running { pid: 7, print: 0, command: Vec::new() };
     bench.plan.started("a", number, Ok(running), bench.now);
@@ -95,7 +95,7 @@ fn a_changed_command_restarts_nothing_and_is_told() {
     assert!(state.changed && state.run.state == RunState::Running);
     assert_eq!(state.run.command, ["x"]);
     // How long it may take to end holds at once.
-    bench.plan.stop("a", bench.now).unwrap();
+    bench.plan.stop("a", "Stopped by a person.", bench.now).unwrap();
     bench.go().pass(3000);
     assert_eq!(bench.signals, ["a end", "a kill"]);
     bench.ends("a", Ended::Signal(9));
