@@ -12,7 +12,10 @@ fn a_persons_stop_stays_until_a_persons_start() {
         (bench.state("a"), bench.signals.as_slice()),
         (RunState::Stopping, &["a end".into()][..])
     );
-    assert_eq!(bench.plan.stop("a", "Stopped by a person.", bench.now), Err(Refused::Already(RunState::Stopping)));
+    assert_eq!(
+        bench.plan.stop("a", "Stopped by a person.", bench.now),
+        Err(Refused::Already(RunState::Stopping))
+    );
     bench.pass(19_999);
     assert_eq!(bench.signals, ["a end"]);
     bench.pass(1);
