@@ -143,13 +143,14 @@ impl Store {
                 self.born = born;
                 self.begin();
             }
-            if born.is_some() {
-                let levels = self.scene.levels(self.second);
-                match &mut self.goods {
-                    Goods::Redis(redis) => redis.step(self.second, &levels, self.noise),
-                    Goods::Qdrant(qdrant) => qdrant.step(self.second, &levels, self.noise),
-                    Goods::Speaches(_) => {}
-                }
+            if born.is_none() {
+                continue;
+            }
+            let (second, noise) = (self.second, self.noise);
+            match &mut self.goods {
+                Goods::Redis(redis) => redis.step(second, &self.scene.levels(second), noise),
+                Goods::Qdrant(qdrant) => qdrant.step(second, &self.scene.levels(second), noise),
+                Goods::Speaches(_) => {}
             }
         }
     }
