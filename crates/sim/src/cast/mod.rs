@@ -208,7 +208,7 @@ impl Cast {
             let Some(listener) = part.seat.take()? else { continue };
             let noise = Noise::new(noise_of(&part.role.id));
             let kind = part.role.kind;
-            let store = Store::new(kind, Arc::new(scene), noise, from_s - WARM_S);
+            let store = Store::new(kind, Arc::new(scene), noise);
             stores.push(StoreHandle::open(listener, kind, store, from_s)?);
         }
         Ok(Company { handles, stores })

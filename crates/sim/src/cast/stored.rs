@@ -8,7 +8,7 @@ use plimsoll_core::{
 };
 
 use super::{
-    StoreRole, WARM_S, noise_of,
+    StoreRole, noise_of,
     past::{MISSES, difference},
     seen::{How, Seen, holder},
     story::Stored,
@@ -39,8 +39,7 @@ impl PastStore {
         let scene = Stored::new(plan, role)?;
         let noise = Noise::new(noise_of(&role.id));
         let at = scene.place;
-        let mut store = Store::new(role.kind, Arc::new(scene), noise, from_s - WARM_S);
-        store.advance(from_s - WARM_S);
+        let store = Store::new(role.kind, Arc::new(scene), noise);
         let mut told = Vec::new();
         for figure in store.figures() {
             if let Told::Times(_, seconds) = figure {

@@ -122,8 +122,8 @@ impl Scene for Stored {
         self.plan.rss(self.place, 1.0, &calm, second)
     }
 
-    fn age(&self, second: i64) -> i64 {
-        second - self.plan.anchor_s
+    fn anchor(&self) -> i64 {
+        self.plan.anchor_s
     }
 
     fn hold(&self, second: i64, loaded: bool) {

@@ -10,7 +10,7 @@ use plimsoll_core::{
 };
 use plimsoll_sense::{Options, Sources};
 use plimsoll_services::{
-    adapter::{Adapter, Condition, Memory, Probe, Scrape, identify},
+    adapter::{Adapter, Condition, FigureValue, Memory, Probe, Scrape, identify},
     adapters,
     client::{Bounds, Client, Limits, Target},
     fleet::holder_of,
@@ -200,4 +200,17 @@ fn the_past_of_a_store_is_of_the_same_stuff_at_every_step() {
     assert_eq!(last(Metric::ServiceUp, "redis"), 1.0);
     // It holds more than the data that it has, as every process does.
     assert!(last(Metric::RedisMemoryUsed, "redis") < last(Metric::ServiceRss, "redis"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_looks_live_goes_on_counting_where_the_past_ended() {
+    let stage = stage();
+    let simulation = day(&stage.cast);
+    let past = simulation.past(NOW_MS - 10_000, NOW_MS, 1000).with_services(&stage.cast);
+    let last = past.filter_map(|tick| tick.get(Metric::RedisOps, "redis")).last().unwrap();
+    let scrape = look(&stage, "redis", ServiceKind::Redis).await;
+    let told = scrape.figures.iter().find(|figure| figure.metric == Metric::RedisOps).unwrap();
+    let FigureValue::Total(live) = told.value else { panic!("a total") };
+    // Told five seconds before.
+    assert!((1000.0..4000.0).contains(&(live - last)), "{last} then {live}");
 }

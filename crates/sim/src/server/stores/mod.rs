@@ -38,8 +38,8 @@ pub trait Scene: Send + Sync + 'static {
     fn levels(&self, second: i64) -> Levels;
     /// Resident memory of that process in bytes.
     fn rss(&self, second: i64) -> f64;
-    /// How long it has been watched, in seconds.
-    fn age(&self, second: i64) -> i64;
+    /// The second in which its counts are zero: whoever looks from there on sees the same.
+    fn anchor(&self) -> i64;
     /// Somebody loaded its model, or took it out of memory.
     fn hold(&self, second: i64, loaded: bool);
 }
@@ -119,14 +119,15 @@ impl Kind {
 // === impl Store ===
 
 impl Store {
-    /// A store as it was before that second.
-    pub fn new(kind: Kind, scene: Arc<dyn Scene>, noise: Noise, from_s: i64) -> Self {
+    /// A store that has counted since its anchor.
+    pub fn new(kind: Kind, scene: Arc<dyn Scene>, noise: Noise) -> Self {
         let goods = match kind {
             Kind::Redis => Goods::Redis(Redis::default()),
             Kind::Qdrant => Goods::Qdrant(Qdrant::default()),
             Kind::Speaches => Goods::Speaches(Speaches::default()),
         };
-        Self { scene, noise, second: from_s - 1, born: None, goods }
+        let (second, born) = (scene.anchor(), scene.born(scene.anchor()));
+        Self { scene, noise, second, born, goods }
     }
 
     /// Whether its process is there.
@@ -157,10 +158,9 @@ impl Store {
 
     /// Another process: it has counted only since it began.
     fn begin(&mut self) {
-        let up_s = self.born.map_or(0, |born| self.second - born);
         match &mut self.goods {
-            Goods::Redis(redis) => *redis = Redis::up_for(up_s),
-            Goods::Qdrant(qdrant) => *qdrant = Qdrant::up_for(up_s),
+            Goods::Redis(redis) => *redis = Redis::default(),
+            Goods::Qdrant(qdrant) => *qdrant = Qdrant::default(),
             Goods::Speaches(speaches) => *speaches = Speaches::default(),
         }
     }
@@ -170,7 +170,7 @@ impl Store {
         Moment {
             second,
             up_s: self.born.map_or(0, |born| second - born),
-            age_s: self.scene.age(second),
+            age_s: second - self.scene.anchor(),
             levels: self.scene.levels(second),
             rss: self.scene.rss(second),
             noise: self.noise,

@@ -18,13 +18,11 @@ const OPS: [f64; 3] = [40.0, 300.0, 240.0];
 /// The part of commands that looks a key up, and of these the part that finds it.
 const READS: f64 = 0.62;
 const HITS: f64 = 0.93;
-/// Commands a second over a day, for what it counted before anybody looked.
-const MEAN_OPS: f64 = 150.0;
 /// The part of what its process holds that is data; the rest is fragmentation.
 const DATA: f64 = 0.955;
 const KEYS: f64 = 1.4e6;
 
-/// What it has counted since it began.
+/// What it has counted.
 #[derive(Debug, Default)]
 pub struct Redis {
     commands: u64,
@@ -46,19 +44,6 @@ struct Holds {
 // === impl Redis ===
 
 impl Redis {
-    /// One that has run for so long.
-    pub fn up_for(up_s: i64) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "seconds")]
-        let commands = MEAN_OPS * up_s.max(0) as f64;
-        let reads = commands * READS;
-        Self {
-            commands: whole(commands),
-            hits: whole(reads * HITS),
-            misses: whole(reads * (1.0 - HITS)),
-            ops: 0,
-        }
-    }
-
     pub fn step(&mut self, second: i64, levels: &Levels, noise: Noise) {
         let [rest, chat, agent] = OPS;
         let level = |activity: Activity| levels[activity as usize].max(0.0);
