@@ -2,6 +2,9 @@
 
 import { wholeUrl, type Typed } from './form';
 
+/** As Plimsoll takes them. */
+const LONGEST_ID = 32;
+
 interface Written {
   id: string;
   name: string;
@@ -27,7 +30,9 @@ export function linesOf({ url, name, kind, key_file }: Typed): string {
   const id = name
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-|-$/g, '');
+    .replace(/^-/, '')
+    .slice(0, LONGEST_ID)
+    .replace(/-$/, '');
   return tomlOf({
     id: id || 'my-service',
     name: name.trim(),

@@ -40,6 +40,8 @@ describe('who and where', () => {
     expect(addressOf('http://[::1]:9000/v1')).toBe(':9000');
     expect(addressOf('https://gpu.lan')).toBe('gpu.lan:443');
     expect(addressOf('redis://10.0.0.2')).toBe('10.0.0.2:6379');
+    expect(addressOf('rediss://10.0.0.2')).toBe('10.0.0.2:6379');
+    expect(addressOf('rediss://localhost')).toBe(':6379');
     expect(addressOf('no address')).toBe('no address');
   });
 

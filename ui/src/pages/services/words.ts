@@ -90,6 +90,13 @@ export function tally(services: readonly Service[]): string {
 
 // === who and where
 
+const PORTS: Readonly<Record<string, string>> = {
+  'http:': '80',
+  'https:': '443',
+  'redis:': '6379',
+  'rediss:': '6379',
+};
+
 /** Of this machine only the port: `:8080`; of others host and port. */
 export function addressOf(url: string): string {
   let at: URL;
@@ -98,7 +105,7 @@ export function addressOf(url: string): string {
   } catch {
     return url;
   }
-  const port = at.port || ({ 'http:': '80', 'https:': '443', 'redis:': '6379' }[at.protocol] ?? '');
+  const port = at.port || (PORTS[at.protocol] ?? '');
   const here = ['localhost', '127.0.0.1', '[::1]', '::1'].includes(at.hostname);
   return here ? `:${port}` : port ? `${at.hostname}:${port}` : at.hostname;
 }
