@@ -292,6 +292,26 @@ until_ms: number, steps: Array<HoldStep>,
  */
 vram_before_bytes: number | null, vram_after_bytes: number | null, };
 
+export type HoldFate = { service: string, name: string, 
+/**
+ * The models that would be unloaded; empty: the whole service is meant.
+ */
+models: Array<string>, 
+/**
+ * What it holds of what is meant; `None` where it is not known.
+ */
+vram_bytes: number | null, can: boolean, 
+/**
+ * Why it cannot be freed; empty where it can.
+ */
+why: string, };
+
+export type HoldPlanRequest = { 
+/**
+ * As in [`HoldRequest`].
+ */
+services: Array<string>, };
+
 export type HoldRequest = { 
 /**
  * 1 to 1440.
@@ -1061,6 +1081,7 @@ export interface Commands {
   "services.stop": { args: ServiceId; answer: Done };
   "services.output": { args: ServiceOutputRequest; answer: ServiceOutput };
   "hold": { args: HoldRequest; answer: Hold };
+  "hold.plan": { args: HoldPlanRequest; answer: Array<HoldFate> };
   "hold.show": { args: Nothing; answer: Hold | null };
   "hold.end": { args: Nothing; answer: Hold };
   "alerts": { args: Nothing; answer: Array<Alert> };

@@ -119,6 +119,8 @@ commands! {
     "services.output" ServiceOutput(ServiceOutputRequest) -> ServiceOutput;
     /// Frees the GPU for a while, or changes how long.
     "hold" Hold(HoldRequest) -> Hold;
+    /// What a hold would free as it is now, and what it could not; nothing is done.
+    "hold.plan" HoldPlan(HoldPlanRequest) -> Vec<HoldFate>;
     /// The hold that is on, or the one that ended last.
     "hold.show" HoldShow(Nothing) -> Option<Hold>;
     /// Ends it before its time: everything is brought back.

@@ -157,6 +157,28 @@ pub struct HoldRequest {
     pub services: Vec<String>,
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct HoldPlanRequest {
+    /// As in [`HoldRequest`].
+    #[serde(default)]
+    pub services: Vec<String>,
+}
+
+/// What a hold would do with a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct HoldFate {
+    pub service: String,
+    pub name: String,
+    /// The models that would be unloaded; empty: the whole service is meant.
+    pub models: Vec<String>,
+    /// What it holds of what is meant; `None` where it is not known.
+    pub vram_bytes: Option<u64>,
+    pub can: bool,
+    /// Why it cannot be freed; empty where it can.
+    pub why: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldState {

@@ -13,7 +13,7 @@ use crate::{
     app::App,
     door::{Health, Host},
     hub::Listener,
-    services::actions::Action,
+    services::{actions::Action, hold},
 };
 
 impl Host for App {
@@ -50,6 +50,9 @@ impl Host for App {
             C::ServiceLoad(model) => answer(self.service_act(Action::Load, &model).await?),
             C::ServiceUnload(model) => answer(self.service_act(Action::Unload, &model).await?),
             C::Hold(request) => answer(self.hold.begin(request).await?),
+            C::HoldPlan(ask) => {
+                answer(hold::fates(&self.services.list(), ask.services, self.now_ms())?)
+            }
             C::HoldShow(_) => answer(self.hold.show()),
             C::HoldEnd(_) => answer(self.hold.end().await?),
 

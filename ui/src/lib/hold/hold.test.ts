@@ -1,7 +1,7 @@
 import { cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/svelte';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import type { Hold, Service } from '../bindings';
+import type { Hold, HoldFate, Service } from '../bindings';
 import { CallError, useHost } from '../host';
 import { fakeHost, type FakeHost } from '../host/fake';
 import { holding } from '../state/hold.svelte';
@@ -29,6 +29,14 @@ const begun = (more: Partial<Hold> = {}): Hold => ({
   vram_before_bytes: 20 * GIB,
   vram_after_bytes: 5 * GIB,
   ...more,
+});
+const freed = (id: string, gib: number): HoldFate => ({
+  service: id,
+  name: id,
+  models: [],
+  vram_bytes: gib * GIB,
+  can: true,
+  why: '',
 });
 const managed = (id: string, gib: number): Service =>
   some(id, {
@@ -59,6 +67,7 @@ beforeEach(async () => {
   fake = fakeHost({
     services: () => [managed('chat', 15), managed('vision', 4)],
     processes: () => ({ at_ms: 1, interval_ms: 5000, processes: [], vram_unknown: null }),
+    'hold.plan': () => [freed('chat', 15), freed('vision', 4)],
     'hold.show': () => hold,
     'hold.end': () => (hold = { ...(hold as Hold), state: 'restoring' }),
     hold: ({ minutes }) => (hold = begun({ until_ms: Date.now() + minutes * 60_000 })),
@@ -114,6 +123,16 @@ it('spares what a person leaves out, and takes no length that is none', async ()
   await fireEvent.input(field, { target: { value: '90' } });
   await fireEvent.submit(form);
   await waitFor(() => expect(args('hold')).toEqual([{ minutes: 90, services: ['vision'] }]));
+});
+
+it('says in place why it is not known what would let go', async () => {
+  fake.handlers['hold.plan'] = () => {
+    throw new CallError({ code: 'unavailable', message: 'Plimsoll is stopping.', hint: null });
+  };
+  render(HoldDialog, { onclose: () => undefined });
+  expect((await screen.findByRole('alert')).textContent?.trim()).toBe('Plimsoll is stopping.');
+  expect(screen.queryByText('Asking what runs')).toBeNull();
+  expect(screen.getByRole<HTMLButtonElement>('button', { name: 'Free it for 1 h' }).disabled).toBe(true);
 });
 
 it('says in place why it could not begin', async () => {

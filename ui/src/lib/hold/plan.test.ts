@@ -1,30 +1,29 @@
 import { expect, it } from 'vitest';
 
-import type { Process, Service } from '../bindings';
-import { model, NO_FIGURES, some } from '../../pages/services/testing';
+import type { HoldFate, Process, Service } from '../bindings';
+import { NO_FIGURES, some } from '../host/fake-data/services/parts';
 import { freedOf, planOf } from './plan';
 
 const GIB = 2 ** 30;
-const holder = (pids: number[], vram: number | null): Service['holder'] => ({
+const fate = (service: string, gib: number | null, more: Partial<HoldFate> = {}): HoldFate => ({
+  service,
+  name: service,
+  models: [],
+  vram_bytes: gib === null ? null : gib * GIB,
+  can: true,
+  why: '',
+  ...more,
+});
+const stays = (service: string, gib: number | null, why: string) => fate(service, gib, { can: false, why });
+const holder = (pids: number[]): Service['holder'] => ({
   pids,
   name: 'x',
   container: null,
   started_ms: 1,
   cpu_percent: 1,
   rss_bytes: GIB,
-  vram_bytes: vram === null ? null : vram * GIB,
+  vram_bytes: null,
 });
-const run = (state: NonNullable<Service['run']>['state'], planned: number | null = null): Service['run'] => ({
-  state,
-  reason: '',
-  since_ms: 1,
-  pid: null,
-  restarts: 0,
-  next_ms: null,
-  planned_vram_bytes: planned === null ? null : planned * GIB,
-  command: [],
-});
-const both = { load: true, unload: true };
 const process = (pid: number, vram: number | null, more: Partial<Process> = {}) =>
   ({
     pid,
@@ -38,72 +37,39 @@ const process = (pid: number, vram: number | null, more: Partial<Process> = {}) 
     vram_bytes: vram === null ? null : vram * GIB,
   }) as unknown as Process;
 
-it('models that can come back are unloaded, services that Plimsoll runs are stopped, the largest first', () => {
-  const { frees, stays } = planOf(
+it('says how each lets go and what it works on, the largest first', () => {
+  const plan = planOf(
     [
-      some('ollama', {
-        kind: 'ollama',
-        actions: both,
-        holder: holder([1], 5),
-        models: [
-          model('qwen3', { vram_bytes: 3 * GIB }),
-          model('bge-m3', { vram_bytes: GIB }),
-          model('on-the-cpu', { vram_bytes: 0 }),
-          model('on-disk', { loaded: 'unloaded' }),
-        ],
-      }),
-      some('chat', {
-        kind: 'llama-cpp',
-        run: run('running'),
-        holder: holder([2], 15),
-        figures: { ...NO_FIGURES, running: 4 },
-      }),
+      fate('new', null),
+      fate('ollama', 4, { models: ['qwen3', 'bge-m3'] }),
+      fate('chat', 15),
+      fate('one', 1, { models: ['m'] }),
     ],
-    [process(1, 5), process(2, 15)],
+    [some('chat', { holder: holder([2]), figures: { ...NO_FIGURES, running: 4 } })],
+    [process(2, 15)],
   );
-  expect(frees).toEqual([
+  expect(plan.frees).toEqual([
     { id: 'chat', name: 'chat', how: 'stops it', bytes: 15 * GIB, running: 4 },
     { id: 'ollama', name: 'ollama', how: 'unloads qwen3 and 1 more', bytes: 4 * GIB, running: 0 },
+    { id: 'one', name: 'one', how: 'unloads m', bytes: GIB, running: 0 },
+    { id: 'new', name: 'new', how: 'stops it', bytes: null, running: 0 },
   ]);
-  expect(stays).toEqual([]);
-  expect(freedOf(frees)).toBe(19 * GIB);
+  expect(plan.stays).toEqual([]);
+  expect(freedOf(plan.frees)).toBe(20 * GIB);
 });
 
 it('what cannot let go says why, programs and the window among it', () => {
-  const { frees, stays } = planOf(
-    [
-      some('embed', { kind: 'llama-cpp', holder: holder([3], 1.5), models: [model('bge-m3')] }),
-      some('half', { kind: 'vllm', actions: { load: false, unload: true }, models: [model('m')] }),
-    ],
+  const plan = planOf(
+    [stays('half', null, 'vLLM could not load its model again.'), stays('embed', 1.5, 'It was started.')],
+    [some('embed', { holder: holder([3]) })],
     [process(3, 1.5), process(8, 0.5, { name: 'Xorg' }), process(9, 0.25, { own: true }), process(10, null)],
   );
-  expect(frees).toEqual([]);
-  expect(stays.map((s) => [s.name, s.why])).toEqual([
-    ['embed', 'llama.cpp lets no model go while it runs, and Plimsoll did not start it'],
-    ['Xorg', 'it belongs to no service'],
-    ['Plimsoll', 'the window itself'],
-    ['half', 'vLLM could not load its model again'],
+  expect(plan.frees).toEqual([]);
+  expect(plan.stays.map((s) => [s.name, s.why])).toEqual([
+    ['embed', 'It was started.'],
+    ['Xorg', 'It belongs to no service.'],
+    ['Plimsoll', 'It is the window itself.'],
+    ['half', 'vLLM could not load its model again.'],
   ]);
-  expect(freedOf(frees)).toBeNull();
-});
-
-it('nothing is said of what holds none, is down, is elsewhere or waits to be accepted', () => {
-  const loaded: Partial<Service> = {
-    kind: 'ollama',
-    actions: both,
-    models: [model('m', { vram_bytes: GIB })],
-  };
-  const list = [
-    some('redis', { kind: 'redis', holder: holder([4], null) }),
-    some('down', { ...loaded, state: 'down' }),
-    some('far', { ...loaded, url: 'http://10.0.0.7:11434' }),
-    some('found', { ...loaded, origin: 'proposed' }),
-    some('stopped', { kind: 'llama-cpp', state: 'down', run: run('stopped', 4) }),
-  ];
-  expect(planOf(list, [])).toEqual({ frees: [], stays: [] });
-});
-
-it('a service that starts is stopped though nobody knows yet what it takes', () => {
-  const { frees } = planOf([some('new', { kind: 'vllm', state: 'down', run: run('starting') })], []);
-  expect(frees).toMatchObject([{ id: 'new', how: 'stops it', bytes: null }]);
+  expect(freedOf(plan.frees)).toBeNull();
 });

@@ -1,6 +1,6 @@
 // The GPU, held free for somebody else: the hold that is on, or the one that ended last.
 
-import type { Fault, Hold } from '../bindings';
+import type { Fault, Hold, HoldFate } from '../bindings';
 import { call, toFault } from '../host';
 import { losses } from '../hold/words';
 import { live } from './live.svelte';
@@ -49,6 +49,16 @@ class Holding {
       this.#take(await call('hold.show', {}));
     } catch {
       // What is known stays; the window says by itself where Plimsoll does not answer.
+    }
+  }
+
+  /** What a hold would free; `null` where that is not told, and why not stands in `fault`. */
+  async plan(): Promise<HoldFate[] | null> {
+    try {
+      return await call('hold.plan', { services: [] });
+    } catch (thrown) {
+      this.fault = toFault(thrown);
+      return null;
     }
   }
 

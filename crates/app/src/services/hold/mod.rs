@@ -20,6 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::plan::fates;
 use self::{hands::Real, machine::Machine, runner::Runner};
 use crate::{
     api::{Fault, FaultCode, Hold, HoldRequest, HoldState},

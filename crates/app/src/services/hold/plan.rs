@@ -7,7 +7,11 @@ use plimsoll_services::{
     service::{Loaded, Model, Origin, RunState, Service, ServiceState},
 };
 
-use super::machine::{MAX_STEPS, Step};
+use super::machine::{MAX_STEPS, Phase, Step};
+use crate::{
+    api::{Fault, HoldFate},
+    services::no_such,
+};
 
 /// Ollama's own time for a model, where nobody gave another. What was to stay longer was told so
 /// by somebody; what was to stay shorter is brought back with the server's own.
@@ -38,13 +42,72 @@ pub fn plan(services: &[Service], named: &[String], now_ms: i64) -> Vec<Step> {
     let more = steps.len().saturating_sub(MAX_STEPS);
     if let Some(first) = steps.get(MAX_STEPS - 1).filter(|_| more > 0) {
         let why = format!("It and {more} more are left: a hold has at most {MAX_STEPS} steps.");
-        let note = Step { phase: super::machine::Phase::Spared, trouble: why, ..first.clone() };
+        let note = Step { phase: Phase::Spared, trouble: why, ..first.clone() };
         steps.truncate(MAX_STEPS - 1);
         steps.push(note);
     }
     steps.append(&mut spared);
     steps.truncate(MAX_STEPS);
     steps
+}
+
+/// The same, told of each service and before anything is done.
+pub fn fates(
+    services: &[Service],
+    named: Vec<String>,
+    now_ms: i64,
+) -> Result<Vec<HoldFate>, Fault> {
+    known(services, &named)?;
+    let mut fates: Vec<HoldFate> = Vec::new();
+    for step in plan(services, &named, now_ms) {
+        let can = step.phase == Phase::Planned;
+        // The model of one that is left over is not unloaded.
+        let model = step.model.filter(|_| can);
+        if let Some(told) = fates.iter_mut().find(|fate| fate.service == step.service) {
+            told.models.extend(model);
+            continue;
+        }
+        fates.push(HoldFate {
+            service: step.service,
+            name: step.name,
+            models: model.into_iter().collect(),
+            vram_bytes: None,
+            can,
+            why: step.trouble,
+        });
+    }
+    for fate in &mut fates {
+        let service = services.iter().find(|service| service.id == fate.service);
+        fate.vram_bytes = service.and_then(|service| held_bytes(service, &fate.models));
+    }
+    Ok(fates)
+}
+
+/// Whether there is each of them.
+pub fn known(services: &[Service], named: &[String]) -> Result<(), Fault> {
+    let is_known = |id: &&String| services.iter().any(|service| service.id == **id);
+    match named.iter().find(|id| !is_known(id)) {
+        Some(id) => Err(no_such(id, services.iter().map(|service| &*service.id))),
+        None => Ok(()),
+    }
+}
+
+/// What these models hold, where it is known of each; else what the service holds.
+fn held_bytes(service: &Service, models: &[String]) -> Option<u64> {
+    let sizes = |meant: &dyn Fn(&Model) -> bool| {
+        let models = service.models.iter().filter(|model| is_resident(model) && meant(model));
+        models.map(|model| model.vram_bytes).sum::<Option<u64>>().filter(|bytes| *bytes > 0)
+    };
+    let of_models = || sizes(&|model| models.contains(&model.name));
+    let of_all = || sizes(&|_| true);
+    let planned = || service.run.as_ref()?.planned_vram_bytes.filter(|bytes| *bytes > 0);
+    of_models().or_else(|| whole_bytes(service)).or_else(of_all).or_else(planned)
+}
+
+/// What the service holds, as its server or its processes tell.
+fn whole_bytes(service: &Service) -> Option<u64> {
+    let told = service.vram.map(|vram| vram.total_bytes);
+    told.or_else(|| service.holder.as_ref()?.vram_bytes)
 }
 
 enum Fate {
@@ -77,8 +140,7 @@ fn fate(service: &Service, now_ms: i64) -> Fate {
         };
         return Fate::Unload(models.into_iter().map(step).collect());
     }
-    let told = service.vram.map(|vram| vram.total_bytes);
-    let bytes = told.or_else(|| service.holder.as_ref()?.vram_bytes);
+    let bytes = whole_bytes(service);
     let planned = service.run.as_ref().and_then(|run| run.planned_vram_bytes);
     let engine = service.kind.is_some_and(ServiceKind::is_engine);
     let holds = bytes.map_or(!models.is_empty() || (runs && engine), |bytes| bytes > 0)
@@ -139,9 +201,9 @@ mod tests {
     };
 
     use super::*;
-    use crate::services::hold::{
-        doubles::{model, service},
-        machine::Phase,
+    use crate::{
+        api::FaultCode,
+        services::hold::doubles::{model, service},
     };
 
     fn run(state: RunState) -> Option<Run> {
@@ -217,6 +279,36 @@ mod tests {
         assert_eq!(of(ServiceKind::Ollama, Some(1_200_000)), Stay::Usual);
         assert_eq!(of(ServiceKind::Ollama, Some(8_200_000)), Stay::Seconds(7200));
         assert_eq!(of(ServiceKind::LlamaCpp, None), Stay::Usual);
+    }
+
+    #[test]
+    fn a_plan_tells_of_each_service_what_goes_how_much_and_why_not() {
+        let sized = |name, bytes| Model { vram_bytes: bytes, ..model(name, Loaded::Loaded) };
+        let mut starts = service("new", ServiceKind::Speaches, Vec::new());
+        (starts.state, starts.run) = (ServiceState::Down, run(RunState::Starting));
+        starts.actions = Actions::default();
+        let services = [
+            service("o", ServiceKind::Ollama, vec![sized("a", Some(3)), sized("b", Some(1))]),
+            service("half", ServiceKind::Ollama, vec![sized("c", Some(3)), sized("d", None)]),
+            starts,
+            with_vram(service("vllm", ServiceKind::Vllm, Vec::new()), 7),
+            with_vram(service("redis", ServiceKind::Redis, Vec::new()), 0),
+        ];
+        let all = fates(&services, Vec::new(), 0).unwrap();
+        let told: Vec<_> =
+            all.iter().map(|f| (&*f.service, f.models.join(" "), f.vram_bytes, f.can)).collect();
+        let want = [
+            ("o", "a b".to_owned(), Some(4), true),
+            ("half", "c d".into(), None, true),
+            ("new", String::new(), None, true),
+            ("vllm", String::new(), Some(7), false),
+        ];
+        assert_eq!(told, want);
+        assert!(all[3].why.starts_with("vLLM lets no model go"), "{:?}", all[3]);
+        assert!(all[..3].iter().all(|fate| fate.why.is_empty()));
+        let one = fates(&services, vec!["redis".into()], 0).unwrap();
+        assert_eq!((one.len(), one[0].can), (1, false));
+        assert_eq!(fates(&services, vec!["nope".into()], 0).unwrap_err().code, FaultCode::NotFound);
     }
 
     // MV13

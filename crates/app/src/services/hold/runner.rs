@@ -14,15 +14,12 @@ use super::{
     Ask,
     hands::Hands,
     machine::{MAX_MINUTES, MAX_STEPS, Machine, Phase, Step, Todo},
-    plan::plan,
+    plan::{known, plan},
     work::{self, Back},
 };
 use crate::{
     api::{Fault, FaultCode, Hold, HoldRequest, HoldState},
-    services::{
-        judge::{find, is_up},
-        no_such,
-    },
+    services::judge::{find, is_up},
 };
 
 /// Longest time between two looks at the clocks: a sleeping machine wakes no timer.
@@ -163,11 +160,7 @@ impl<H: Hands> Runner<H> {
             ));
         }
         let services = self.fresh().await;
-        for id in &named {
-            if !services.iter().any(|service| service.id == *id) {
-                return Err(no_such(id, services.iter().map(|service| &*service.id)));
-            }
-        }
+        known(&services, &named)?;
         let now = self.hands.now();
         let before = self.machine.clone();
         match &mut self.machine {

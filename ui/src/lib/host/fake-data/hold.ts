@@ -1,6 +1,6 @@
 // A hold of the invented GPU. By address: `&hold=on`, `freeing`, `restoring`, `lost` begin with one.
 
-import type { Hold, HoldStep, Live } from '../../bindings';
+import type { Hold, HoldFate, HoldStep, Live } from '../../bindings';
 import type { Handlers } from '../fake';
 import { GIB } from './noise';
 
@@ -25,6 +25,18 @@ const plan = (): HoldStep[] => [
     trouble: 'llama.cpp lets no model go while it runs, and Plimsoll did not start it.',
   },
 ];
+
+const SIZES: Readonly<Record<string, number>> = { chat: 15.5 * GIB, whisper: 1.6 * GIB, embed: 1.6 * GIB };
+
+const fates = (): HoldFate[] =>
+  plan().map(({ service, model, trouble }) => ({
+    service,
+    name: service,
+    models: model === null ? [] : [model],
+    vram_bytes: SIZES[service] ?? null,
+    can: trouble === '',
+    why: trouble,
+  }));
 
 export interface FakeHold {
   answers: Handlers;
@@ -83,6 +95,7 @@ export function fakeHold(start: number, variant: string | null): FakeHold {
         if (hold && hold.state !== 'ended') return (hold = { ...hold, until_ms: now + minutes * MINUTE });
         return begin(minutes, now);
       },
+      'hold.plan': fates,
       'hold.show': () => hold,
       'hold.end': () => {
         restore(Date.now());
