@@ -2,7 +2,10 @@
 //! are well, what waits in them, and what a Redis says of its memory and its disk.
 
 use plimsoll_core::{config::Rule, metric::Metric};
-use plimsoll_services::service::{RedisFigures, RunState, ServiceState};
+use plimsoll_services::{
+    managed::LOADING_MS,
+    service::{RedisFigures, Run, RunState, ServiceState},
+};
 
 use super::{
     engines::gone,
@@ -49,13 +52,18 @@ fn given_up(seen: &Seen) -> Option<&str> {
     (ended && !run.reason.is_empty()).then_some(&*run.reason)
 }
 
-/// A service that Plimsoll itself runs, and that somebody stopped or that waits its turn.
+/// A service that Plimsoll itself runs, and that somebody stopped, that waits its turn or
+/// that loads.
 fn is_meant_to_be(seen: &Seen) -> bool {
-    seen.service.run.as_ref().is_some_and(|run| {
-        matches!(
-            run.state,
-            RunState::Stopped | RunState::Waiting | RunState::Starting | RunState::Stopping
-        )
+    // What loads for ever does not answer, and is down as any other.
+    let loads = |run: &Run| {
+        let looked_ms = seen.service.checked_ms.unwrap_or(run.since_ms);
+        looked_ms - run.since_ms < LOADING_MS
+    };
+    seen.service.run.as_ref().is_some_and(|run| match run.state {
+        RunState::Stopped | RunState::Waiting | RunState::Stopping => true,
+        RunState::Starting => loads(run),
+        RunState::Running | RunState::Restarting | RunState::Failed => false,
     })
 }
 

@@ -32,6 +32,8 @@ const HELD: &str = "Stopped while the GPU is held free.";
 
 /// How long somebody who waits for room is left alone at most.
 const WAIT: Duration = Duration::from_secs(1);
+/// Between two rounds that nobody asked for, at least.
+const BREATH: Duration = Duration::from_millis(50);
 /// Nothing to wait for by itself.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -273,9 +275,10 @@ impl Keeper {
         let now_ms = self.clock.now().monotonic_ms;
         let next = self
             .plan
-            .wake_ms()
+            .wake_ms(now_ms)
             .map_or(LONG, |wake| Duration::from_millis(u64::try_from(wake - now_ms).unwrap_or(0)));
-        if waits { next.min(WAIT) } else { next }
+        // What is due and cannot be done yet must not keep a core busy.
+        (if waits { next.min(WAIT) } else { next }).max(BREATH)
     }
 }
 

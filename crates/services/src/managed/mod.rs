@@ -30,7 +30,7 @@ use tokio::{
 pub use self::{
     flags::{Launch, Spec},
     output::{Line, MAX_LINES},
-    plan::{Refused, State, Vram},
+    plan::{LOADING_MS, Refused, State, Vram},
     ready::{ByFleet, Ready},
 };
 use self::{keeper::Keeper, ledger::Ledger, output::Output};

@@ -3,6 +3,7 @@
 use plimsoll_core::{alert::Severity, metric::Metric};
 use plimsoll_services::{
     kind::ServiceKind,
+    managed::LOADING_MS,
     service::{Origin, Run, RunState, Service, ServiceState},
 };
 
@@ -47,7 +48,7 @@ fn what_is_off_on_purpose_is_not_down() {
     let run = |state| Run {
         state,
         reason: String::new(),
-        since_ms: 0,
+        since_ms: START_MS,
         pid: None,
         restarts: 0,
         next_ms: None,
@@ -55,11 +56,15 @@ fn what_is_off_on_purpose_is_not_down() {
         command: Vec::new(),
     };
     let managed = |state| down().with(|service| service.run = Some(run(state)));
+    let since_ms = START_MS - LOADING_MS;
+    let for_ever =
+        down().with(|service| service.run = Some(Run { since_ms, ..run(RunState::Starting) }));
     for (what, seen, alerts) in [
         ("nobody runs it", down(), true),
         ("stopped", managed(RunState::Stopped), false),
         ("its turn has not come", managed(RunState::Waiting), false),
         ("it is being started", managed(RunState::Starting), false),
+        ("it loads for ever", for_ever, true),
         ("it ended too often", managed(RunState::Failed), true),
         ("it is started again and again", managed(RunState::Restarting), true),
         ("it runs and does not answer", managed(RunState::Running), true),

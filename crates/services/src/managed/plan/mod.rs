@@ -21,8 +21,9 @@ pub use self::{told::State, unit::Ended};
 use super::flags::Spec;
 use crate::service::RunState;
 
-/// A service that loads for longer keeps nobody waiting any more.
-const LOADING_MS: i64 = 600_000;
+/// A service that loads for longer keeps nobody waiting any more, and is one that does
+/// not answer.
+pub const LOADING_MS: i64 = 600_000;
 
 /// What is known of the GPU from outside.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -276,8 +277,8 @@ impl Plan {
         deeds
     }
 
-    /// When time alone changes something next, on the clock that only runs forward.
-    pub fn wake_ms(&self) -> Option<i64> {
+    /// When time alone changes something after `now_ms`, on the clock that only runs forward.
+    pub fn wake_ms(&self, now_ms: i64) -> Option<i64> {
         let of_unit = |unit: &Unit| {
             let live = unit.live.as_ref();
             let kill = live
@@ -285,7 +286,9 @@ impl Plan {
                 .and_then(|live| Some(live.asked_ms? + millis(unit.spec.grace)));
             let loaded = live
                 .filter(|_| unit.state == RunState::Starting)
-                .map(|live| live.started_ms + LOADING_MS);
+                .map(|live| live.started_ms + LOADING_MS)
+                // It goes on loading after that, and nothing comes of it any more.
+                .filter(|loaded| *loaded > now_ms);
             [unit.next.map(|next| next.monotonic_ms), kill, loaded].into_iter().flatten().min()
         };
         self.units.values().filter_map(of_unit).min()

@@ -127,6 +127,10 @@ impl Bench {
         self.plan.states().find(|(of, _)| of == id).unwrap().1.run
     }
 
+    fn wake_ms(&self) -> Option<i64> {
+        self.plan.wake_ms(self.now.monotonic_ms)
+    }
+
     fn state(&self, id: &str) -> RunState {
         self.run(id).state
     }
@@ -152,10 +156,14 @@ fn those_that_share_the_gpu_start_one_after_another_in_their_order() {
 fn one_that_loads_for_ever_keeps_nobody_waiting_for_ever() {
     let mut bench = Bench::new(vec![gpu("a", 0), gpu("b", 0)]);
     bench.go();
-    assert_eq!(bench.plan.wake_ms(), Some(LOADING_MS));
+    assert_eq!(bench.wake_ms(), Some(LOADING_MS));
     bench.pass(LOADING_MS);
     assert_eq!(bench.started, ["a", "b"]);
     assert_eq!(bench.state("a"), RunState::Starting);
+    // A time that is over wakes nobody: the rounds would follow each other without a pause.
+    assert_eq!(bench.wake_ms(), Some(2 * LOADING_MS));
+    bench.pass(LOADING_MS);
+    assert_eq!(bench.wake_ms(), None);
 }
 
 #[test]
@@ -216,7 +224,7 @@ fn one_that_ends_by_itself_is_started_again_after_a_pause() {
     assert_eq!((run.state, run.pid), (RunState::Restarting, None));
     assert_eq!(run.reason, "It ended by signal 11; its last line: no luck");
     assert_eq!(run.next_ms, Some(1_001_000));
-    assert_eq!(bench.plan.wake_ms(), Some(1000));
+    assert_eq!(bench.wake_ms(), Some(1000));
     bench.pass(999);
     assert_eq!(bench.started, ["a"]);
     bench.pass(1);

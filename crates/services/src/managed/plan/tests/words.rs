@@ -81,7 +81,7 @@ fn at_the_end_all_are_stopped_one_by_one_the_last_one_first() {
     bench.ends("b", Ended::Signal(9));
     assert_eq!(bench.signals, ["b end", "b kill", "a end"]);
     bench.ends("a", Ended::Code(0));
-    assert!(bench.plan.is_still() && bench.plan.wake_ms().is_none());
+    assert!(bench.plan.is_still() && bench.wake_ms().is_none());
     assert_eq!(bench.started, ["a", "b"]);
 }
 
