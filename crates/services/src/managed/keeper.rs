@@ -260,7 +260,8 @@ impl Keeper {
         Sight {
             vram: *self.vram.borrow(),
             held: held.collect(),
-            kept_off: self.plan.waiting().filter(|id| (self.kept_off)(id)).cloned().collect(),
+            // All of them: one whose pause is over comes to wait within the same round.
+            kept_off: self.plan.ids().filter(|id| (self.kept_off)(id)).cloned().collect(),
         }
     }
 

@@ -191,6 +191,8 @@ impl Plan {
             }
             Err(why) => {
                 unit.live = None;
+                // A word holds for one start.
+                unit.asked_for = unit.state == RunState::Stopping && unit.again;
                 if unit.state == RunState::Stopping {
                     unit.stopped(now);
                 } else {
@@ -292,6 +294,11 @@ impl Plan {
             [unit.next.map(|next| next.monotonic_ms), kill, loaded].into_iter().flatten().min()
         };
         self.units.values().filter_map(of_unit).min()
+    }
+
+    /// All services.
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        self.units.keys()
     }
 
     /// Those that wait for their turn, for room, or for the end of a hold.

@@ -114,6 +114,8 @@ impl Unit {
         last_line: Option<String>,
         now: Instant3,
     ) {
+        // A person's word holds for one start.
+        self.asked_for = false;
         let mut why = how.words();
         if let Some(line) = last_line {
             why.push_str(&format!("; its last line: {line}"));

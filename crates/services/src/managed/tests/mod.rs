@@ -105,6 +105,15 @@ impl Bench {
     }
 
     fn within(dir: TempDir, specs: Vec<Spec>, taken: bool) -> Self {
+        Self::kept_off(dir, specs, taken, Arc::new(|_| false))
+    }
+
+    fn kept_off(
+        dir: TempDir,
+        specs: Vec<Spec>,
+        taken: bool,
+        kept_off: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    ) -> Self {
         let (specs, specs_read) = watch::channel(Arc::new(specs));
         let (vram, vram_read) = watch::channel(None);
         let (view, view_read) = watch::channel(Arc::default());
@@ -116,7 +125,7 @@ impl Bench {
             vram: vram_read,
             view: view_read,
             ready: Arc::new(ready),
-            kept_off: Arc::new(|_| false),
+            kept_off,
             clock: Arc::new(SystemClock),
             record: marks.clone(),
         });
@@ -309,6 +318,21 @@ async fn one_that_crashes_is_started_again_as_often_as_it_says() {
     assert_eq!(run.next_ms.filter(|_| run.state == RunState::Starting), None);
     bench.managed.stop_service("a").await.ok();
     bench.until_state("a", RunState::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_crashes_is_not_started_again_into_a_gpu_that_is_kept_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = dir.path().join("held");
+    let script = format!("echo up; touch {}; exit 1", held.display());
+    let crashing = Spec { restart: Restart::OnFailure, on_gpu: true, ..shell("a", &script) };
+    // The hold begins while the service runs.
+    let bench = Bench::kept_off(dir, vec![crashing], false, Arc::new(move |_| held.exists()));
+    let run = bench.until("a", |run| run.restarts == 1).await;
+    assert_eq!((run.state, run.pid), (RunState::Waiting, None));
+    assert!(run.reason.starts_with("Waits for the end of the hold"), "{}", run.reason);
+    let lines = bench.until_line("a", "up").await;
+    assert_eq!(lines.iter().filter(|line| line.text == "up").count(), 1, "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -182,3 +182,15 @@ fn while_the_gpu_is_kept_free_only_a_persons_word_starts_one() {
     bench.go();
     assert_eq!(bench.started, ["redis", "a", "a"]);
 }
+
+#[test]
+fn a_persons_word_holds_for_one_start() {
+    let mut bench = Bench::new(vec![Spec { autostart: false, ..gpu("a", 0) }]);
+    bench.sight.kept_off = ["a".into()].into();
+    bench.plan.start("a", bench.now).unwrap();
+    bench.go();
+    // It crashes before it serves, and is kept off as if nobody had asked.
+    bench.ends("a", Ended::Code(1)).pass(1000);
+    assert_eq!((bench.state("a"), bench.started.len()), (RunState::Waiting, 1));
+    assert_eq!(bench.run("a").reason, "Waits for the end of the hold: the GPU is kept free.");
+}
