@@ -5,6 +5,7 @@
 //! force, also over a restart (it is the newest revision), and the problems are
 //! shown beside it until the file is mended.
 
+mod browser;
 mod change;
 mod follow;
 mod revisions;
@@ -30,6 +31,7 @@ use plimsoll_core::{
 use tokio::sync::{Mutex, watch};
 
 pub use follow::FileWatch;
+pub use browser::BROWSER;
 pub use revisions::{KeptRevision, Revisions};
 
 use self::words::title;

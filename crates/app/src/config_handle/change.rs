@@ -12,7 +12,7 @@ use plimsoll_core::config::{
 };
 
 use super::{
-    ConfigHandle, KeptRevision, Standing, read,
+    BROWSER, ConfigHandle, KeptRevision, Standing, browser, read,
     words::{refused, something, who},
 };
 use crate::api::{ConfigEdit, Fault, FaultCode, RollbackRequest};
@@ -146,11 +146,17 @@ impl ConfigHandle {
         }
         let (path, base) = (self.inner.path.clone(), standing.disk.digest.clone());
         let environment = self.inner.environment.clone();
+        let in_force = (by == BROWSER).then(|| standing.good.clone());
         let written = tokio::task::spawn_blocking(move || {
-            file::write(&path, &base, &text).map(|()| Loaded::of(text, &environment))
+            if let Some(good) = in_force {
+                browser::judge(&good, &text, &environment)?;
+            }
+            Ok::<_, Fault>(
+                file::write(&path, &base, &text).map(|()| Loaded::of(text, &environment)),
+            )
         })
         .await
-        .map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))?;
+        .map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))??;
         match written {
             Ok(next) => self.adopt(standing, next, by, rolled_back_to).await,
             Err(WriteError::Conflict { .. }) => {

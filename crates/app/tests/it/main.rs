@@ -3,6 +3,7 @@
 
 mod actions;
 mod alerts;
+mod browser;
 mod host;
 mod ollama;
 mod page;

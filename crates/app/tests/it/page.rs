@@ -33,7 +33,7 @@ async fn serve() -> Served {
 }
 
 /// Status and whole answer.
-async fn ask(address: SocketAddr, head: &str, body: &str) -> (u16, String) {
+pub async fn ask(address: SocketAddr, head: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let length = body.len();
     let request = format!("{head}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");

@@ -5,10 +5,12 @@
 //! host (a foreign name that resolves to 127.0.0.1 is refused), origin (another
 //! site's script is refused), cookie (got once, for the link that `plimsoll up`
 //! or `plimsoll link` printed). Anything but a loopback address is refused at
-//! start, and who is in lets in nobody else: links are given at the socket.
+//! start, and who is in lets in nobody else: links are given at the socket. Nor may
+//! a browser change what Plimsoll starts, loads or sends as a key: see the guard.
 
 mod assets;
 mod gate;
+mod guard;
 mod listener;
 
 use std::{
@@ -41,7 +43,7 @@ use super::{
     Host,
     wire::{self, MAX_REQUEST},
 };
-use crate::api::{Command, Fault, FaultCode, Subscription};
+use crate::api::{Fault, FaultCode, Subscription};
 
 pub use assets::find_ui;
 
@@ -221,12 +223,10 @@ async fn ready<H: Host>(State(page): State<Arc<Page<H>>>) -> Response {
 async fn call<H: Host>(State(page): State<Arc<Page<H>>>, body: Bytes) -> Response {
     let outcome = match std::str::from_utf8(&body) {
         Ok(text) => match wire::command_from_json(text) {
-            Ok(Command::PageLink(_)) => Err(Fault::new(
-                FaultCode::Denied,
-                "The page gives no links to itself: whoever is in would let others in.",
-            )
-            .hint("`plimsoll link` gives one, in a terminal of the person whose Plimsoll it is.")),
-            Ok(command) => page.host.call(command).await,
+            Ok(command) => match guard::of_a_browser(command) {
+                Ok(command) => page.host.call(command).await,
+                Err(fault) => Err(fault),
+            },
             Err(fault) => Err(fault),
         },
         Err(_) => Err(Fault::new(FaultCode::Invalid, "A command is text in UTF-8.")),
