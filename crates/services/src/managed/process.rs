@@ -192,7 +192,8 @@ impl Order {
 impl Stat {
     /// `None` where there is no such process.
     pub fn of(pid: i32) -> Option<Self> {
-        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        // Its name need not be text.
+        Self::parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
     }
 
     pub fn all() -> impl Iterator<Item = Self> {
@@ -262,6 +263,8 @@ fn cannot_start(id: &str, launch: &Launch, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
@@ -275,6 +278,22 @@ mod tests {
         }
         let own = Stat::of(i32::try_from(std::process::id()).unwrap()).unwrap();
         assert!(own.started > 0 && own.lives());
+    }
+
+    #[test]
+    fn a_process_whose_name_is_no_text_is_seen_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join(std::ffi::OsStr::from_bytes(b"sl\xffeep"));
+        // Linked and not copied: what is open for writing elsewhere cannot be run.
+        std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(&program).arg0("sleep").arg("600").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let name = fs::read(format!("/proc/{pid}/comm")).unwrap();
+        let stat = Stat::of(pid);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(name, b"sl\xffeep\n");
+        assert!(stat.is_some_and(|stat| stat.pid == pid && stat.lives()));
     }
 
     #[tokio::test]
