@@ -87,10 +87,16 @@ impl Output {
 
     /// Reads what was written since, and keeps the file short.
     pub fn follow(&self, now_ms: i64) {
-        self.read_earlier();
-        self.take(Some(now_ms));
+        self.follow_locked(&mut self.lock(), now_ms);
+    }
+
+    /// All of it by one at a time: who empties the file while another reads it makes that one
+    /// read lines twice, and who copies what another has just emptied keeps nothing.
+    fn follow_locked(&self, read: &mut ReadSoFar, now_ms: i64) {
+        self.read_earlier_locked(read);
+        self.take(read, Some(now_ms));
         if fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() > self.max_file)
-            && let Err(error) = self.set_aside(now_ms)
+            && let Err(error) = self.set_aside(read, now_ms)
         {
             tracing::warn!(file = %self.path.display(), %error, "an output cannot be kept short");
         }
@@ -98,8 +104,8 @@ impl Output {
 
     /// The same once nobody writes any more: what has no line end is a line, too.
     pub fn finish(&self, now_ms: i64) {
-        self.follow(now_ms);
         let mut read = self.lock();
+        self.follow_locked(&mut read, now_ms);
         if let Some(text) = read.splitter.finish() {
             read.push(Some(now_ms), text);
         }
@@ -135,7 +141,10 @@ impl Output {
 
     /// The first time, the end of what stands there already.
     pub fn read_earlier(&self) {
-        let mut read = self.lock();
+        self.read_earlier_locked(&mut self.lock());
+    }
+
+    fn read_earlier_locked(&self, read: &mut ReadSoFar) {
         if std::mem::replace(&mut read.opened, true) {
             return;
         }
@@ -143,12 +152,10 @@ impl Output {
         read.offset = length.saturating_sub(EARLIER);
         // It begins within a line.
         read.splitter.begins_within(length > EARLIER);
-        drop(read);
-        self.take(None);
+        self.take(read, None);
     }
 
-    fn take(&self, at_ms: Option<i64>) {
-        let mut read = self.lock();
+    fn take(&self, read: &mut ReadSoFar, at_ms: Option<i64>) {
         // No file is no output; anything else comes back or is told by the start.
         let Ok(mut file) = File::open(&self.path) else { return };
         let Ok(length) = file.metadata().map(|metadata| metadata.len()) else { return };
@@ -180,7 +187,7 @@ impl Output {
 
     /// Copies the end of the file aside and empties it. What is written in the moment
     /// between is lost; that is the price of a file that its writer never reopens.
-    fn set_aside(&self, now_ms: i64) -> io::Result<()> {
+    fn set_aside(&self, read: &mut ReadSoFar, now_ms: i64) -> io::Result<()> {
         let mut file = OpenOptions::new().read(true).write(true).open(&self.path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(self.max_file)))?;
@@ -191,10 +198,10 @@ impl Output {
             .mode(0o600)
             .open(self.aside())
             .and_then(|mut aside| io::copy(&mut (&file).take(self.max_file), &mut aside));
-        self.take(Some(now_ms));
+        self.take(read, Some(now_ms));
         // Also where there was no room for the copy: that is when it matters most.
         file.set_len(0)?;
-        self.lock().offset = 0;
+        read.offset = 0;
         copied.map(|_| ())
     }
 
@@ -312,6 +319,32 @@ mod tests {
         assert_eq!(texts(&output).last().unwrap(), "after");
         output.remove();
         assert!(!path.exists() && !output.aside().exists());
+    }
+
+    #[test]
+    fn two_who_look_at_once_set_aside_once_and_read_each_line_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let output = Output::bounded(path.clone(), 1000);
+        for round in 0..300 {
+            let text: String = (0..200).map(|n| format!("{round}-{n}\n")).collect();
+            append(&path, &text);
+            let both = std::sync::Barrier::new(2);
+            let look = || {
+                both.wait();
+                output.follow(1);
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(look);
+                scope.spawn(look);
+            });
+            let aside = fs::read_to_string(output.aside()).unwrap();
+            assert!(text.ends_with(&aside) && aside.len() == 1000, "round {round}: {aside:?}");
+        }
+        let expected: Vec<String> =
+            (295..300).flat_map(|round| (0..200).map(move |n| format!("{round}-{n}"))).collect();
+        assert_eq!(texts(&output), expected);
+        assert_eq!(output.newest(1)[0].number, 300 * 200);
     }
 
     #[test]
