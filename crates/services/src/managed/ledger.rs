@@ -19,22 +19,29 @@ use super::{
     process::{Order, Process, Stat, boot, with_token},
 };
 
-/// What is noted of a start.
+/// What is noted of a start. A Plimsoll of another version may have written it: what it
+/// does not say is not needed to find the process again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     pub service: String,
+    #[serde(default)]
     pub name: String,
     pub token: String,
     /// The start of the machine that number and time belong to.
     pub boot: String,
     /// `None` while it is being started.
+    #[serde(default)]
     pub process: Option<Noted>,
     /// As it may be shown.
+    #[serde(default)]
     pub command: Vec<String>,
     /// [`super::flags::Launch::print`].
+    #[serde(default)]
     pub print: u64,
+    #[serde(default = "stop_s")]
     pub stop_s: u64,
     /// On the wall, for the order of the starts.
+    #[serde(default)]
     pub at_ms: i64,
 }
 
@@ -89,7 +96,8 @@ impl Ledger {
         let _ = fs::remove_file(self.note(id));
     }
 
-    /// All notes that can be read, in the order of the starts; others are taken away.
+    /// All notes that can be read, in the order of the starts. One that makes no sense is
+    /// kept as `ID.bad`, one that cannot be read stays: a process may hang on either.
     pub fn notes(&self) -> Vec<Note> {
         let mut notes = Vec::new();
         for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
@@ -97,13 +105,20 @@ impl Ledger {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let read = || -> io::Result<Note> { Ok(serde_json::from_slice(&fs::read(&path)?)?) };
-            match read() {
-                Ok(note) if self.note(&note.service) == path => notes.push(note),
-                Ok(_) => _ = fs::remove_file(&path),
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
                 Err(error) => {
-                    tracing::warn!(file = %path.display(), %error, "a note of a start is no good");
-                    let _ = fs::remove_file(&path);
+                    tracing::warn!(file = %path.display(), %error, "a note of a start cannot be read");
+                    continue;
+                }
+            };
+            match serde_json::from_slice::<Note>(&bytes) {
+                Ok(note) if self.note(&note.service) == path => notes.push(note),
+                made => {
+                    let why =
+                        made.err().map_or("it is another service's".into(), |e| e.to_string());
+                    tracing::warn!(file = %path.display(), why, "a note of a start is no good");
+                    let _ = fs::rename(&path, path.with_extension("bad"));
                 }
             }
         }
@@ -126,6 +141,11 @@ impl Ledger {
         fs::rename(&fresh, &path)?;
         sync_folder(&self.0)
     }
+}
+
+/// Of a note that does not say it; as the settings have it where nobody sets it.
+fn stop_s() -> u64 {
+    20
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
@@ -164,5 +184,54 @@ impl Note {
 fn kill(stat: Stat) {
     if let Some(process) = Process::again(stat.pid, stat.started) {
         process.tell_alone(Order::Die);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(files: &[(&str, &str)]) -> (tempfile::TempDir, Ledger) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let ledger = Ledger::new(dir.path().into());
+        (dir, ledger)
+    }
+
+    #[test]
+    fn a_note_that_makes_no_sense_is_put_aside_and_not_lost() {
+        let other = r#"{"service":"b","token":"t","boot":"x"}"#;
+        let (dir, ledger) = ledger(&[("a.json", "{\"service\":"), ("c.json", other)]);
+        assert!(ledger.notes().is_empty());
+        let text = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(text("a.bad"), "{\"service\":");
+        assert_eq!(text("c.bad"), other);
+        assert!(!dir.path().join("a.json").exists() && !dir.path().join("c.json").exists());
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_read_stays_where_it_is() {
+        let (dir, ledger) = ledger(&[]);
+        // A folder opens, and reading it fails, as a file on a broken disk does. A link into
+        // itself cannot be opened, and could be taken away.
+        fs::create_dir(dir.path().join("a.json")).unwrap();
+        std::os::unix::fs::symlink("b.json", dir.path().join("b.json")).unwrap();
+        assert!(ledger.notes().is_empty());
+        assert!(dir.path().join("a.json").is_dir());
+        assert!(dir.path().join("b.json").is_symlink());
+    }
+
+    #[test]
+    fn a_note_of_an_older_or_newer_plimsoll_is_read() {
+        let text = r#"{"service":"a","token":"t","boot":"x","of tomorrow":[1],
+            "process":{"pid":7,"started":8,"and":{}}}"#;
+        let (dir, ledger) = ledger(&[("a.json", text)]);
+        let notes = ledger.notes();
+        assert_eq!(notes.len(), 1, "{:?}", fs::read_dir(dir.path()).unwrap().collect::<Vec<_>>());
+        let noted = notes[0].process.unwrap();
+        assert_eq!((&*notes[0].token, noted.pid, noted.started), ("t", 7, 8));
+        assert!(notes[0].stop_s > 0);
     }
 }
