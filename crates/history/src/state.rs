@@ -192,15 +192,6 @@ impl State {
         value
     }
 
-    /// Writes a complete copy to `path`, which must not exist.
-    pub async fn copy_to(&self, path: &Path) -> Result<(), ReadError> {
-        sqlx::query("VACUUM INTO ?1")
-            .bind(path.to_string_lossy().into_owned())
-            .execute(&mut *self.connection.lock().await)
-            .await?;
-        Ok(())
-    }
-
     /// Leaves one complete file behind.
     pub async fn close(self) {
         db::close(self.connection.into_inner()).await;

@@ -126,10 +126,6 @@ impl DataFolder {
         self.path.join("history.db")
     }
 
-    pub fn state_db(&self) -> PathBuf {
-        self.path.join("state.db")
-    }
-
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
     }

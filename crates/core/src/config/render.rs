@@ -15,9 +15,6 @@ use super::{
     values::{Values, rule_key, rule_settings},
 };
 
-/// The commented file of all defaults, as it is committed and embedded.
-pub const DEFAULTS_TOML: &str = include_str!("defaults.toml");
-
 const LINE: usize = 96;
 
 /// The text of `defaults.toml`.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     rules::{BUILT_IN, built_in},
     setting::Setting,
-    table::{SETTINGS, setting, setting_of},
+    table::{SETTINGS, setting_of},
     typed::Config,
     wire::SettingValue,
 };
@@ -206,11 +206,6 @@ pub(super) fn rule_settings() -> impl Iterator<Item = &'static Setting> {
 /// The settings of every service.
 pub(super) fn service_settings() -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(|s| s.is_pattern() && service_key(s.key).is_some())
-}
-
-/// The general setting behind a rule's field, for its words.
-pub fn rule_setting(field: &str) -> Option<&'static Setting> {
-    setting(&format!("alerts.rules.*.{field}"))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod listener;
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -320,9 +320,4 @@ fn status_of(code: FaultCode) -> StatusCode {
         FaultCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         FaultCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
-}
-
-/// Reads a folder of the built window, for tests and the doctor.
-pub fn has_window(ui: Option<&Path>) -> bool {
-    !Assets::load(ui).is_empty()
 }
