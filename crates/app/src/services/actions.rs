@@ -133,14 +133,14 @@ impl App {
             let words = format!("{} is being {} already.", model.name, already.done());
             Fault::new(FaultCode::Conflict, words).hint("Wait for that job, or cancel it.")
         })?;
-        let deed = Deed { app: self.clone(), action, model, service, _turn: turn };
-        let title = format!("{} {} on {}", action.title(), deed.model.name, deed.service.name);
-        self.jobs.start(title, |job| deed.run(job))
+        let work = ModelJob { app: self.clone(), action, model, service, _turn: turn };
+        let title = format!("{} {} on {}", action.title(), work.model.name, work.service.name);
+        self.jobs.start(title, |job| work.run(job))
     }
 }
 
 /// One job.
-struct Deed {
+struct ModelJob {
     app: App,
     action: Action,
     model: Model,
@@ -149,9 +149,9 @@ struct Deed {
     _turn: Turn,
 }
 
-// === impl Deed ===
+// === impl ModelJob ===
 
-impl Deed {
+impl ModelJob {
     async fn run(self, job: Job) -> Result<String, Stopped> {
         let (action, meter) = (self.action, self.app.vram());
         let (id, model) = (&self.service.id, &self.model.name);
