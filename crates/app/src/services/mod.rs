@@ -9,6 +9,7 @@
 pub mod actions;
 mod alone;
 pub mod found;
+mod here;
 pub mod hold;
 mod judge;
 pub mod managed;
@@ -48,7 +49,7 @@ use crate::{
     project::project,
 };
 
-pub use self::{alone::act_alone, trial::test_alone, wanted::bounds};
+pub use self::{alone::act_alone, here::is_here, trial::test_alone, wanted::bounds};
 
 /// How often key files are read again: a key that is renewed is used from then on.
 const KEYS_EVERY: Duration = Duration::from_secs(30);

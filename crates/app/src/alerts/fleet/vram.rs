@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use plimsoll_services::service::{Loaded, Service, ServiceState};
 
+use crate::services::is_here;
+
 /// Growth is looked for within this span.
 pub const RECENT_MS: i64 = 300_000;
 /// Values remembered of it, so far apart.
@@ -73,9 +75,4 @@ pub fn holds_of(service: &Service) -> Option<u64> {
     };
     let driver = service.vram.map(|split| split.total_bytes);
     driver.or(service.holder.as_ref().and_then(|holder| holder.vram_bytes)).or_else(told)
-}
-
-fn is_here(service: &Service) -> bool {
-    let local = ["://127.", "://localhost", "://[::1]"];
-    service.holder.is_some() || local.iter().any(|host| service.url.contains(host))
 }

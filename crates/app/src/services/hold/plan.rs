@@ -1,6 +1,5 @@
 //! What a hold takes away, and what it cannot.
 
-use axum::http::Uri;
 use plimsoll_services::{
     adapter::Stay,
     kind::ServiceKind,
@@ -10,7 +9,7 @@ use plimsoll_services::{
 use super::machine::{MAX_STEPS, Phase, Step};
 use crate::{
     api::{Fault, HoldFate},
-    services::no_such,
+    services::{is_here, no_such},
 };
 
 /// Ollama's own time for a model, where nobody gave another. What was to stay longer was told so
@@ -120,10 +119,9 @@ enum Fate {
 }
 
 fn fate(service: &Service, now_ms: i64) -> Fate {
-    let runs = service
-        .run
-        .as_ref()
-        .is_some_and(|run| matches!(run.state, RunState::Running | RunState::Starting));
+    // One that ended by itself is back in a moment.
+    let up = [RunState::Running, RunState::Starting, RunState::Restarting];
+    let runs = service.run.as_ref().is_some_and(|run| up.contains(&run.state));
     match service.state {
         ServiceState::Down if !runs => {
             return Fate::Free(format!("It is down: {}.", service.reason));
@@ -181,16 +179,6 @@ fn stay(kind: Option<ServiceKind>, model: &Model, now_ms: i64) -> Stay {
         }
         Some(_) => Stay::Usual,
     }
-}
-
-/// On this machine, as far as its address says. Elsewhere there is another GPU.
-fn is_here(service: &Service) -> bool {
-    let uri = service.url.parse::<Uri>().ok();
-    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    service.holder.is_some()
-        || host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
 }
 
 #[cfg(test)]
@@ -252,6 +240,23 @@ mod tests {
         let steps = plan(&services, &["redis".into()], 0);
         assert_eq!(told(&steps), [("redis", None, Spared)]);
         assert_eq!(steps[0].trouble, "It holds no VRAM, as far as is known.");
+    }
+
+    #[test]
+    fn one_that_is_about_to_come_back_is_stopped_as_well() {
+        let mut again = service("l", ServiceKind::LlamaCpp, Vec::new());
+        (again.actions, again.state) = (Actions::default(), ServiceState::Down);
+        for (state, steps) in [
+            (RunState::Starting, 1),
+            (RunState::Restarting, 1),
+            (RunState::Waiting, 0),
+            (RunState::Stopped, 0),
+        ] {
+            again.run = run(state);
+            let plan = plan(std::slice::from_ref(&again), &[], 0);
+            assert_eq!(plan.len(), steps, "{state:?}");
+            assert!(plan.iter().all(|step| step.model.is_none() && step.phase == Phase::Planned));
+        }
     }
 
     #[test]
