@@ -147,6 +147,9 @@ pub struct ServiceOutput {
     pub file: Option<String>,
 }
 
+/// Longest hold.
+pub const MAX_HOLD_MINUTES: u32 = 24 * 60;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct HoldRequest {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use plimsoll_app::{
-    api::{Command, Fault, FaultCode, Hold, HoldRequest, HoldState, HoldStep, Nothing},
+    api::{
+        Command, Fault, FaultCode, Hold, HoldRequest, HoldState, HoldStep, MAX_HOLD_MINUTES,
+        Nothing,
+    },
     offline,
     session::Session,
 };
@@ -182,8 +185,8 @@ fn minutes(span: &str) -> Result<u32, String> {
     let ms = words::span(span)?;
     u32::try_from((ms + MINUTE_MS - 1) / MINUTE_MS)
         .ok()
-        .filter(|minutes| (1..=1440).contains(minutes))
-        .ok_or_else(|| format!("A hold lasts at most 24h, not {span}."))
+        .filter(|minutes| (1..=MAX_HOLD_MINUTES).contains(minutes))
+        .ok_or_else(|| format!("A hold lasts at most {}h, not {span}.", MAX_HOLD_MINUTES / 60))
 }
 
 #[cfg(test)]
