@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 pub use answer::Answer;
 pub use error::CallError;
 pub use limits::Limits;
-pub use target::{Bounds, Secret, Target};
+pub use target::{Bounds, Secret, Target, port_of};
 
 /// Redirects that are followed within one place, e.g. from `/metrics` to `/metrics/`.
 const MOST_REDIRECTS: usize = 3;

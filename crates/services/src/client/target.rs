@@ -106,8 +106,7 @@ impl Target {
         if !base.username().is_empty() || base.password().is_some() {
             return Err(bad("the address holds a password; put it into a key file".into()));
         }
-        let usual = if is_redis(&base) { Some(6379) } else { None };
-        let Some(port) = base.port_or_known_default().or(usual) else {
+        let Some(port) = port_of(&base) else {
             return Err(bad(format!("{url:?} names no port")));
         };
         let place = format!("{host}:{port}");
@@ -346,6 +345,11 @@ impl Target {
     fn too_large(&self) -> CallError {
         CallError::TooLarge { place: self.place.clone(), limit_bytes: self.bounds.max_body }
     }
+}
+
+/// The port of an address, else the usual one of its scheme.
+pub fn port_of(url: &Url) -> Option<u16> {
+    url.port_or_known_default().or(is_redis(url).then_some(6379))
 }
 
 fn is_redis(base: &Url) -> bool {

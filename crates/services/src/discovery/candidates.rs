@@ -15,7 +15,7 @@ use plimsoll_core::process::{Process, ProcessTable};
 use reqwest::Url;
 
 use super::docker::{Container, Published};
-use crate::{fleet::likely_kind, kind::ServiceKind};
+use crate::{client::port_of, fleet::likely_kind, kind::ServiceKind};
 
 /// Most ports that are asked or remembered at a time.
 pub const MAX_CANDIDATES: usize = 128;
@@ -168,8 +168,7 @@ pub fn local_port(url: &str) -> Option<u16> {
     let host = url.host_str()?;
     let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
     let local = host == "localhost" || ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
-    let usual = matches!(url.scheme(), "redis" | "rediss").then_some(6379);
-    local.then(|| url.port_or_known_default().or(usual)).flatten()
+    local.then(|| port_of(&url)).flatten()
 }
 
 fn is_system(port: u16) -> bool {

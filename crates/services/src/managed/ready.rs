@@ -8,7 +8,7 @@ use reqwest::Url;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::flags::Spec;
-use crate::{fleet::Looker, service::ServiceState};
+use crate::{client::port_of, fleet::Looker, service::ServiceState};
 
 /// What a connection on this machine may take.
 const CONNECT: Duration = Duration::from_millis(500);
@@ -59,8 +59,7 @@ impl Ready for ByFleet {
 /// Host and port of an address.
 fn place(url: &str) -> Option<(String, u16)> {
     let url = Url::parse(url.trim()).ok()?;
-    let usual = (url.scheme() == "redis").then_some(6379);
-    let port = url.port_or_known_default().or(usual)?;
+    let port = port_of(&url)?;
     // Brackets belong to the address as it is written, and not to the host.
     Some((url.host_str()?.trim_matches(['[', ']']).to_owned(), port))
 }
@@ -74,6 +73,8 @@ mod tests {
         let of = |url: &str| place(url).map(|(host, port)| format!("{host} {port}"));
         assert_eq!(of("http://127.0.0.1:8080/v1").as_deref(), Some("127.0.0.1 8080"));
         assert_eq!(of("redis://localhost").as_deref(), Some("localhost 6379"));
+        assert_eq!(of("rediss://localhost").as_deref(), Some("localhost 6379"));
+        assert_eq!(of("rediss://[::1]:6380/0").as_deref(), Some("::1 6380"));
         assert_eq!(of("https://[::1]/").as_deref(), Some("::1 443"));
         assert_eq!(of("nonsense"), None);
     }
