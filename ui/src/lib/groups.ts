@@ -58,3 +58,13 @@ export function claims(services: readonly Service[]): Map<number, string> {
   }
   return owner;
 }
+
+/** Name and the argument that tells processes of one program apart: `python agent.py`, not `python3` five times. */
+export function titleOf(p: Process): string {
+  if (!/^(python|node|ruby|perl|bash|sh|java)[\d.]*$/.test(p.name)) return p.name;
+  const script = p.command
+    .split(' ')
+    .slice(1)
+    .find((part) => part !== '' && !part.startsWith('-'));
+  return script ? `${p.name} ${script.split('/').at(-1) ?? ''}` : p.name;
+}

@@ -9,7 +9,7 @@ import { live } from '../state/live.svelte';
 import { processes } from '../state/processes.svelte';
 import { services } from '../state/services.svelte';
 import { toasts } from '../state/toasts.svelte';
-import { some } from '../../pages/services/testing';
+import { some } from '../services/testing';
 import HoldDialog from './HoldDialog.svelte';
 import HoldStrip from './HoldStrip.svelte';
 

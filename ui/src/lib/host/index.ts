@@ -19,3 +19,6 @@ export function useHost(other: Host): void {
 
 /** Short for `host().call`. */
 export const call: Host['call'] = (command, args) => host().call(command, args);
+
+/** Who asks, as revisions name it. */
+export const asker = (): string => (host().kind === 'browser' ? 'browser' : 'window');

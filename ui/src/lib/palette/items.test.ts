@@ -3,7 +3,7 @@ import { beforeEach, expect, it } from 'vitest';
 import type { ProcessTable, SeriesInfo } from '../bindings';
 import { useHost } from '../host';
 import { fakeHost } from '../host/fake';
-import { some } from '../../pages/services/testing';
+import { some } from '../services/testing';
 import { holding } from '../state/hold.svelte';
 import { session } from '../state/session.svelte';
 import { actions, metrics, pages, processes, services } from './items';

@@ -9,11 +9,11 @@ import { holding } from '../state/hold.svelte';
 import { range } from '../state/range.svelte';
 import { session } from '../state/session.svelte';
 import { text } from '../format';
-import { draft } from '../../pages/settings/draft.svelte';
-import { titleOf as settingTitle } from '../../pages/settings/values';
-import { subjectOf, titleOf as seriesTitle } from '../../pages/explore/lanes';
-import { titleOf as processTitle } from '../../pages/processes/tree';
-import { addressOf, kindOf, listed, STATE_WORDS } from '../../pages/services/words';
+import { draft } from '../settings/draft.svelte';
+import { titleOf as settingTitle } from '../settings/values';
+import { subjectOf, titleOf as seriesTitle } from '../series';
+import { titleOf as processTitle } from '../groups';
+import { addressOf, kindOf, listed, STATE_WORDS } from '../services/words';
 
 export type Kind = 'page' | 'action' | 'metric' | 'setting' | 'service' | 'process' | 'alert';
 

@@ -6,7 +6,7 @@ import type { Fault, Service } from '../bindings';
 import { call, toFault } from '../host';
 import { live } from './live.svelte';
 import { range } from './range.svelte';
-import { lookOf } from '../../pages/services/words';
+import { lookOf } from '../services/words';
 
 /**
  * Between two readings: for their page, for Overview, and for the rail. Overview shows much

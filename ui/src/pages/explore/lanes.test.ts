@@ -1,19 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import type { AlertRule, Mark, SeriesInfo, SubjectKind, Unit } from '../../lib/bindings';
-import {
-  branchesOf,
-  endOf,
-  gapReason,
-  lanesOf,
-  loadOf,
-  lowered,
-  PER_LANE,
-  sectionsOf,
-  subjectOf,
-  titleOf,
-  unitOf,
-} from './lanes';
+import { lowered, subjectOf, titleOf } from '../../lib/series';
+import { branchesOf, endOf, gapReason, lanesOf, loadOf, PER_LANE, sectionsOf, unitOf } from './lanes';
 
 const info = (
   metric: string,

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import type { Process, Service } from '../../lib/bindings';
-import { model, NO_FIGURES, some } from '../services/testing';
+import { model, NO_FIGURES, some } from '../../lib/services/testing';
 import { kvFact, ramParts, roomFacts, strangersFact, vramParts, type Holder } from './holds';
 
 const GIB = 2 ** 30;

@@ -3,7 +3,7 @@
 import type { Process, Service } from '../../lib/bindings';
 import { text } from '../../lib/format';
 import { claims, groupAll, type Group } from '../../lib/groups';
-import { modelsOf, vramOf } from '../services/words';
+import { modelsOf, vramOf } from '../../lib/services/words';
 
 /** Holders that have a part of their own on the bar; the rest is added up. */
 const NAMED = 6;

@@ -6,7 +6,7 @@ import { CallError, useHost } from '../../lib/host';
 import { fakeHost, type FakeHost } from '../../lib/host/fake';
 import { live } from '../../lib/state/live.svelte';
 import { services as store } from '../../lib/state/services.svelte';
-import { model, NO_FIGURES, some } from '../services/testing';
+import { model, NO_FIGURES, some } from '../../lib/services/testing';
 import Runs from './Runs.svelte';
 
 const GIB = 2 ** 30;

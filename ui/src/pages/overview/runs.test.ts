@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import type { Process, Service } from '../../lib/bindings';
 import { claims } from '../../lib/groups';
-import { NO_FIGURES, some } from '../services/testing';
+import { NO_FIGURES, some } from '../../lib/services/testing';
 import { byUrgency, fit, noteOf, Order, programsOf } from './runs';
 
 const GIB = 2 ** 30;

@@ -2,7 +2,7 @@
 
 import type { Process, Service } from '../../lib/bindings';
 import { groupAll, type Group } from '../../lib/groups';
-import { kindOf, lookOf, STATE_WORDS, whyOf, type Look } from '../services/words';
+import { kindOf, lookOf, STATE_WORDS, whyOf, type Look } from '../../lib/services/words';
 
 export interface Note {
   text: string;

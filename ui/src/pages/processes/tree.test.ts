@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Process } from '../../lib/bindings';
-import { addTraces, groupsOf, matches, nearest, pathOf, portsOf, rowsOf, titleOf, type Shown } from './tree';
+import { titleOf } from '../../lib/groups';
+import { addTraces, groupsOf, matches, nearest, pathOf, portsOf, rowsOf, type Shown } from './tree';
 
 const GIB = 2 ** 30;
 

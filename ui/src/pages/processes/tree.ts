@@ -2,7 +2,7 @@
 // small ones folded into a line. Pure, so that 2000 processes can be tested.
 
 import type { Process } from '../../lib/bindings';
-import { groupOf } from '../../lib/groups';
+import { groupOf, titleOf } from '../../lib/groups';
 
 export type GroupBy = 'service' | 'user' | 'container' | 'none';
 export type Only = 'all' | 'gpu' | 'listening' | 'mine';
@@ -249,16 +249,6 @@ export function rowsOf(groups: readonly Group[], shown: Shown): Row[] {
     if (hidden > 0) rows.push({ type: 'more', id: `m:${group.id}`, group, hidden });
   }
   return rows;
-}
-
-/** Name and the argument that tells processes of one program apart: `python agent.py`, not `python3` five times. */
-export function titleOf(p: Process): string {
-  if (!/^(python|node|ruby|perl|bash|sh|java)[\d.]*$/.test(p.name)) return p.name;
-  const script = p.command
-    .split(' ')
-    .slice(1)
-    .find((part) => part !== '' && !part.startsWith('-'));
-  return script ? `${p.name} ${script.split('/').at(-1) ?? ''}` : p.name;
 }
 
 /** `:8080 :9090 +3`; empty where it listens on none that may be seen. */

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import type { Mark } from '../../lib/bindings';
 import { bandsOf, bandWords, degradedSpans, stateTold, stoppedSpan, withStopped, type Band } from './bands';
-import { run, some } from './testing';
+import { run, some } from '../../lib/services/testing';
 
 const view = { from: 0, to: 100 };
 const columns = (points: [at: number, up: number | null][]) => ({

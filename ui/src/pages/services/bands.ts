@@ -5,7 +5,7 @@
 import type { Mark, Service, ServiceState } from '../../lib/bindings';
 import type { Columns } from '../../lib/chart/columns';
 import type { Span } from '../../lib/range';
-import { lookOf } from './words';
+import { lookOf } from '../../lib/services/words';
 
 export type BandState = 'healthy' | 'degraded' | 'down' | 'stopped' | 'gap';
 

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { SeriesInfo } from '../../lib/bindings';
 import { tokens } from '../settings/toml';
 import { chartsOf, exploreOf, MOST_CHARTS } from './charts';
-import { some } from './testing';
+import { some } from '../../lib/services/testing';
 import { tomlOf } from './toml';
 
 const info = (metric: string, subject: string, more: Partial<SeriesInfo> = {}): SeriesInfo => ({

@@ -2,11 +2,10 @@
 // the settings.
 
 import type { Fault, Service } from '../../lib/bindings';
-import { call, toFault } from '../../lib/host';
+import { asker, call, toFault } from '../../lib/host';
 import { session } from '../../lib/state/session.svelte';
 import { toasts } from '../../lib/state/toasts.svelte';
-import { asker } from '../settings/draft.svelte';
-import { acts } from './acts.svelte';
+import { acts } from '../../lib/services/acts.svelte';
 import {
   BLANK,
   changesOf,

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { factsOf } from './facts';
-import { NO_FIGURES, some } from './testing';
+import { NO_FIGURES, some } from '../../lib/services/testing';
 
 const of = (service: Parameters<typeof factsOf>[0], name: string) =>
   factsOf(service, 10_000).find((fact) => fact.name === name);

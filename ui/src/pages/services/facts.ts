@@ -2,7 +2,7 @@
 
 import type { Service } from '../../lib/bindings';
 import { NONE, span, text } from '../../lib/format';
-import { amount, fillOf, kindOf, slotsOf } from './words';
+import { amount, fillOf, kindOf, slotsOf } from '../../lib/services/words';
 
 export interface Fact {
   name: string;

@@ -7,7 +7,7 @@ import { CallError } from '../../lib/host';
 import { toasts } from '../../lib/state/toasts.svelte';
 import { asked, button, detail, job, open, toast, world } from './page.testing';
 import Services from './Services.svelte';
-import { run, some } from './testing';
+import { run, some } from '../../lib/services/testing';
 
 describe('one that is watched', () => {
   it('is tried out on the spot, by its id where the settings know its key', async () => {

@@ -12,10 +12,10 @@ import { range } from '../../lib/state/range.svelte';
 import { services as store } from '../../lib/state/services.svelte';
 import { session } from '../../lib/state/session.svelte';
 import { toasts } from '../../lib/state/toasts.svelte';
-import { acts } from './acts.svelte';
-import { found } from './found.svelte';
+import { acts } from '../../lib/services/acts.svelte';
+import { found } from '../../lib/services/found.svelte';
 import Services from './Services.svelte';
-import { model, run, some } from './testing';
+import { model, run, some } from '../../lib/services/testing';
 
 const GIB = 2 ** 30;
 let stops: (() => void)[];

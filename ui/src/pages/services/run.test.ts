@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 
-import { offerOf, modelAside, moveTitle, placeWords } from './moves';
+import { offerOf, modelAside, moveTitle, placeWords } from '../../lib/services/moves';
 import { freshOf, plainText } from './output';
-import { buttonOf, commandLines, cutOff, runAside, runWords } from './run';
-import { model, NO_FIGURES, run, some } from './testing';
+import { buttonOf, commandLines, cutOff, runAside, runWords } from '../../lib/services/run';
+import { model, NO_FIGURES, run, some } from '../../lib/services/testing';
 
 it('one button: start what does not run, stop what does or will', () => {
   expect((['stopped', 'failed'] as const).map(buttonOf)).toEqual(['start', 'start']);

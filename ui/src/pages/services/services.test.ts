@@ -11,7 +11,7 @@ import { range } from '../../lib/state/range.svelte';
 import { services as store } from '../../lib/state/services.svelte';
 import { toasts } from '../../lib/state/toasts.svelte';
 import Services from './Services.svelte';
-import { model, NO_FIGURES, some } from './testing';
+import { model, NO_FIGURES, some } from '../../lib/services/testing';
 
 const GIB = 2 ** 30;
 let fake: FakeHost;

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import type { StorageKind, StorageReport } from '../../lib/bindings';
 import { effectsOf, frees, projected } from './effects';
-import type { Item } from './values';
+import type { Item } from '../../lib/settings/values';
 
 const GIB = 2 ** 30;
 const NOW = 1_800_000_000_000;

@@ -2,8 +2,8 @@
 
 import type { StorageKind, StorageReport } from '../../lib/bindings';
 import { bytes } from '../../lib/format';
-import type { Item, Staged } from './values';
-import { after } from './values';
+import type { Item, Staged } from '../../lib/settings/values';
+import { after } from '../../lib/settings/values';
 
 export interface Effect {
   kind: 'deletes' | 'restart' | 'live';

@@ -1,7 +1,7 @@
 // A revision in one line, and what going back to it would change.
 
 import type { Changed, Revision, SettingValue } from '../../lib/bindings';
-import { ruleOf, same, write } from './values';
+import { ruleOf, same, write } from '../../lib/settings/values';
 
 export interface Summary {
   name: string;

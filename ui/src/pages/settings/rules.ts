@@ -2,7 +2,7 @@
 
 import type { AlertRule, MetricSpec, SettingState, SettingValue, Severity, Unit } from '../../lib/bindings';
 import { bytes } from '../../lib/format';
-import { ruleOf, type Staged } from './values';
+import { ruleOf, type Staged } from '../../lib/settings/values';
 
 export interface RuleRow {
   id: string;

@@ -7,7 +7,7 @@ import { router } from '../../lib/router.svelte';
 import { live } from '../../lib/state/live.svelte';
 import { session } from '../../lib/state/session.svelte';
 import { toasts } from '../../lib/state/toasts.svelte';
-import { draft } from './draft.svelte';
+import { draft } from '../../lib/settings/draft.svelte';
 import { settingsAnswers } from './fake';
 import Settings from './Settings.svelte';
 

@@ -1,8 +1,8 @@
 // What a service's row says, from what is known of it. What is not known is a
 // dash or a word, and never a zero. Pure.
 
-import type { Service, ServiceKind, ServiceState } from '../../lib/bindings';
-import { bytes, bytesAs, count, NONE, plural, span, text, type Quantity } from '../../lib/format';
+import type { Service, ServiceKind, ServiceState } from '../bindings';
+import { bytes, bytesAs, count, NONE, plural, span, text, type Quantity } from '../format';
 
 export type Model = Service['models'][number];
 

@@ -3,12 +3,11 @@
 
 import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 
-import type { Fault, IgnoredService, JobProgress, Service } from '../../lib/bindings';
-import { call, toFault } from '../../lib/host';
-import { live } from '../../lib/state/live.svelte';
-import { services as store } from '../../lib/state/services.svelte';
-import { toasts } from '../../lib/state/toasts.svelte';
-import { asker } from '../settings/draft.svelte';
+import type { Fault, IgnoredService, JobProgress, Service } from '../bindings';
+import { asker, call, toFault } from '../host';
+import { live } from '../state/live.svelte';
+import { services as store } from '../state/services.svelte';
+import { toasts } from '../state/toasts.svelte';
 import { found } from './found.svelte';
 
 type Named = Pick<Service, 'id' | 'name'>;

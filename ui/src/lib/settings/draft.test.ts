@@ -1,11 +1,11 @@
 import { flushSync } from 'svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { ConfigEdit, ConfigView, SettingSpec } from '../../lib/bindings';
-import { CallError, useHost } from '../../lib/host';
-import { fakeHost, type FakeHost } from '../../lib/host/fake';
-import { session } from '../../lib/state/session.svelte';
-import { toasts } from '../../lib/state/toasts.svelte';
+import type { ConfigEdit, ConfigView, SettingSpec } from '../bindings';
+import { CallError, useHost } from '../host';
+import { fakeHost, type FakeHost } from '../host/fake';
+import { session } from '../state/session.svelte';
+import { toasts } from '../state/toasts.svelte';
 import { draft } from './draft.svelte';
 
 const spec: SettingSpec = {

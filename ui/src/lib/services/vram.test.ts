@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import type { Service } from '../../lib/bindings';
+import type { Service } from '../bindings';
 import { model, some, split } from './testing';
 import { basisWords, partsOf, shareWords, vramOf } from './vram';
 

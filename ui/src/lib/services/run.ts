@@ -1,7 +1,7 @@
 // A service that Plimsoll starts itself, in words, and what can be done with it now. Pure.
 
-import type { RunState, Service } from '../../lib/bindings';
-import { plural, span } from '../../lib/format';
+import type { RunState, Service } from '../bindings';
+import { plural, span } from '../format';
 import { amount } from './words';
 
 type Run = NonNullable<Service['run']>;

@@ -1,7 +1,7 @@
 // Settings as a person reads and writes them. Pure: the schema says everything
 // that is said of a setting anywhere.
 
-import type { SettingSpec, SettingState, SettingValue } from '../../lib/bindings';
+import type { SettingSpec, SettingState, SettingValue } from '../bindings';
 
 /** A staged value; `null` takes the line out of the file, back to the default. */
 export type Staged = ReadonlyMap<string, SettingValue | null>;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { rank } from '../../lib/palette/match';
+import { rank } from '../palette/match';
 import { serviceActions } from './entries';
 import { model, run, some } from './testing';
 

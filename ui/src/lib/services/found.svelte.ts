@@ -1,10 +1,10 @@
 // What the search for services knows besides its proposals. It changes slowly: it is asked for
 // when the page opens, after what a person did, and now and then while somebody looks.
 
-import type { Fault, ServicesFound } from '../../lib/bindings';
-import { call, toFault } from '../../lib/host';
-import { live } from '../../lib/state/live.svelte';
-import { range } from '../../lib/state/range.svelte';
+import type { Fault, ServicesFound } from '../bindings';
+import { call, toFault } from '../host';
+import { live } from '../state/live.svelte';
+import { range } from '../state/range.svelte';
 
 const EVERY_MS = 10_000;
 

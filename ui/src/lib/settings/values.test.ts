@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import type { SettingSpec, SettingState, SettingType, SettingValue } from '../../lib/bindings';
+import type { SettingSpec, SettingState, SettingType, SettingValue } from '../bindings';
 import {
   serviceOf,
   asText,

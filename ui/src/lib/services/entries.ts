@@ -1,9 +1,9 @@
 // What the command palette offers to do with services.
 
-import type { Service } from '../../lib/bindings';
-import { text } from '../../lib/format';
-import type { Entry } from '../../lib/palette/items';
-import { router } from '../../lib/router.svelte';
+import type { Service } from '../bindings';
+import { text } from '../format';
+import type { Entry } from '../palette/items';
+import { router } from '../router.svelte';
 import { acts } from './acts.svelte';
 import { offerOf } from './moves';
 import { buttonOf, cutOff } from './run';

@@ -1,7 +1,7 @@
 // Whether a model of a service can be loaded or unloaded, and why not. Pure.
 
-import type { Service, ServiceKind } from '../../lib/bindings';
-import { text, when } from '../../lib/format';
+import type { Service, ServiceKind } from '../bindings';
+import { text, when } from '../format';
 import { shareWords } from './vram';
 import { amount, kindOf, lookOf, type Model } from './words';
 

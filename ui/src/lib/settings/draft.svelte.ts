@@ -3,29 +3,18 @@
 // a look at another page loses nothing; it never writes over a file that changed since
 // it began.
 
-import type {
-  Change,
-  ConfigEdit,
-  Fault,
-  Preview,
-  Problem,
-  SettingSpec,
-  SettingValue,
-} from '../../lib/bindings';
-import { call, host, toFault } from '../../lib/host';
-import { live } from '../../lib/state/live.svelte';
-import { session } from '../../lib/state/session.svelte';
-import { toasts } from '../../lib/state/toasts.svelte';
-import { plural, text } from '../../lib/format';
-import { takesText } from '../../lib/keys';
+import type { Change, ConfigEdit, Fault, Preview, Problem, SettingSpec, SettingValue } from '../bindings';
+import { asker, call, toFault } from '../host';
+import { live } from '../state/live.svelte';
+import { session } from '../state/session.svelte';
+import { toasts } from '../state/toasts.svelte';
+import { plural, text } from '../format';
+import { takesText } from '../keys';
 import { stage, type Item, type Staged, itemsOf, ruleOf, write } from './values';
 
 /** After the last key that is pressed, before the text is checked. */
 const CHECK_AFTER_MS = 200;
 const UNDO_SECONDS = 10;
-
-/** Who asks, as revisions name it. */
-export const asker = (): string => (host().kind === 'browser' ? 'browser' : 'window');
 
 class Draft {
   specs = $state.raw<SettingSpec[]>([]);

@@ -1,7 +1,7 @@
 // What a service holds of the card, and in which parts. Pure.
 
-import type { Service } from '../../lib/bindings';
-import { digits3 } from '../../lib/format';
+import type { Service } from '../bindings';
+import { digits3 } from '../format';
 import type { Model } from './words';
 
 export interface VramParts {

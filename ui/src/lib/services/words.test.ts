@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import type { Service } from '../../lib/bindings';
+import type { Service } from '../bindings';
 import { some, model, NO_FIGURES, run } from './testing';
 import {
   addressOf,

@@ -1,3 +1,0 @@
-// Services for tests.
-
-export { model, NO_FIGURES, run, some, split } from '../../lib/host/fake-data/services/parts';
