@@ -2,6 +2,8 @@
 
 /// Longest id.
 pub const LONGEST: usize = 32;
+/// Numbers that are tried for an id of which nobody has the like.
+const MOST_TRIED: usize = 100_000;
 
 /// `[a-z0-9-]{1,32}`.
 pub fn is_id(text: &str) -> bool {
@@ -25,6 +27,20 @@ pub fn mend(text: &str) -> Option<String> {
     is_id(&id).then_some(id)
 }
 
+/// The first of `base`, `base-2`, `base-3`, … that nobody has; each is an id where `base`
+/// is one. `has` has an end: it says yes to no more ids than anybody keeps.
+pub fn free(base: &str, has: impl Fn(&str) -> bool) -> String {
+    if !has(base) {
+        return base.to_owned();
+    }
+    let with = |n: usize| {
+        let end = format!("-{n}");
+        let start = base.get(..base.len().min(LONGEST - end.len())).unwrap_or_default();
+        format!("{}{end}", start.trim_end_matches('-'))
+    };
+    (2..=MOST_TRIED).map(with).find(|id| !has(id)).unwrap_or_else(|| base.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +57,21 @@ mod tests {
         assert_eq!(mend("GPU Hot!").as_deref(), Some("gpu-hot"));
         assert_eq!(mend("gpu_hot").as_deref(), Some("gpu-hot"));
         assert_eq!(mend("é"), None);
+        assert_eq!(mend(&"a".repeat(40)), Some("a".repeat(32)));
+        assert_eq!(mend(&format!("{} b", "a".repeat(31))), Some("a".repeat(31)));
+    }
+
+    #[test]
+    fn an_id_that_somebody_has_is_numbered_and_stays_one() {
+        let beside = |base: &str, taken: &[&str]| free(base, |id| taken.contains(&id));
+        assert_eq!(beside("chat", &[]), "chat");
+        assert_eq!(beside("chat", &["chat", "chat-3"]), "chat-2");
+        assert_eq!(beside("chat", &["chat", "chat-2", "chat-3"]), "chat-4");
+        let long = "a".repeat(LONGEST);
+        assert_eq!(beside(&long, &[&long]), format!("{}-2", "a".repeat(30)));
+        // No dash beside a dash where the cut falls on one.
+        let dashed = format!("{}-bb", "a".repeat(29));
+        assert_eq!(beside(&dashed, &[&dashed]), format!("{}-2", "a".repeat(29)));
+        assert_eq!(free("chat", |_| true), "chat", "it ends where all are taken");
     }
 }

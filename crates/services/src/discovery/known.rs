@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 
+use plimsoll_core::config::ids::{free, mend};
 use serde::{Deserialize, Serialize};
 
 use super::{identify::Sighting, signature::Signature};
@@ -22,8 +23,6 @@ use crate::{
 pub const MAX_KNOWN: usize = 500;
 /// Most services that can be accepted: more are not watched.
 pub const MAX_ACCEPTED: usize = MAX_SERVICES;
-/// Longest id.
-const LONGEST_ID: usize = 32;
 /// Longest name, in characters.
 const LONGEST_NAME: usize = 64;
 /// How exactly `seen_ms` is kept: it alone makes no reason to write.
@@ -314,23 +313,18 @@ impl Known {
         let name = told.into_iter().flatten().map(clean).find(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| signature.kind.label().to_string());
         let has = |name: &str| self.entries.iter().any(|entry| entry.name == name);
-        numbered(name.clone(), |n| format!("{name} {n}"), has)
+        if !has(&name) {
+            return name;
+        }
+        // Bounded, because so many are known at most.
+        (2..).map(|n| format!("{name} {n}")).find(|next| !has(next)).unwrap_or(name)
     }
 
     fn id_for(&self, name: &str, kind: ServiceKind, taken: &BTreeSet<String>) -> String {
-        let mut base = slug(name);
-        if base.is_empty() {
-            base = kind.name().to_string();
-        }
+        let base = mend(name).unwrap_or_else(|| kind.name().to_string());
         let has =
             |id: &str| taken.contains(id) || RESERVED.contains(&id) || self.entry(id).is_some();
-        let with = |n: usize| {
-            let end = format!("-{n}");
-            let room = LONGEST_ID - end.len();
-            let start = base.get(..base.len().min(room)).unwrap_or_default();
-            format!("{}{end}", start.trim_end_matches('-'))
-        };
-        numbered(base.clone(), with, has)
+        free(&base, has)
     }
 
     fn prune(&mut self, seen: &mut Seen) {
@@ -379,32 +373,6 @@ fn port_of(url: &str) -> Option<u16> {
 
 fn url_of(kind: ServiceKind, sighting: &Sighting) -> String {
     format!("{}://{}", kind.scheme(), sighting.address)
-}
-
-/// The first of `first`, `with(2)`, `with(3)`, … that nobody has.
-fn numbered(first: String, with: impl Fn(usize) -> String, has: impl Fn(&str) -> bool) -> String {
-    if !has(&first) {
-        return first;
-    }
-    // Bounded, because so many are known and taken at most.
-    (2..).map(with).find(|next| !has(next)).unwrap_or(first)
-}
-
-/// A name as an id: small letters, digits, and one dash for anything between.
-/// Empty where nothing is left.
-fn slug(name: &str) -> String {
-    let mut id = String::new();
-    for c in name.chars() {
-        match c.to_ascii_lowercase() {
-            c @ ('a'..='z' | '0'..='9') => id.push(c),
-            _ if !id.is_empty() && !id.ends_with('-') => id.push('-'),
-            _ => {}
-        }
-        if id.len() == LONGEST_ID {
-            break;
-        }
-    }
-    id.trim_end_matches('-').to_string()
 }
 
 fn clean(text: &str) -> String {
