@@ -11,6 +11,7 @@ use plimsoll_core::{
     metric::Metric,
     process::ProcessTable,
     reading::Reading,
+    unit::lasting,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -368,7 +369,7 @@ impl Watcher {
 fn words_of(name: &str, change: &Change) -> String {
     match (change.from, change.to) {
         (ServiceState::Down, ServiceState::Healthy) => {
-            format!("{name} is up again after {}", span(change.lasted_ms))
+            format!("{name} is up again after {}", lasting(change.lasted_ms))
         }
         (_, ServiceState::Healthy) => format!("{name} is healthy"),
         (_, to) => {
@@ -384,15 +385,5 @@ fn words_of(name: &str, change: &Change) -> String {
                 format!("{name} is {state}: {}", change.reason)
             }
         }
-    }
-}
-
-/// `40 s`, `3 min`, `5 h`, `2 d`: the largest unit that fits, cut.
-fn span(ms: i64) -> String {
-    match ms / 1000 {
-        s if s < 60 => format!("{s} s"),
-        s if s < 3600 => format!("{} min", s / 60),
-        s if s < 86_400 => format!("{} h", s / 3600),
-        s => format!("{} d", s / 86_400),
     }
 }

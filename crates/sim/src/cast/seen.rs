@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plimsoll_core::{metric::Metric, reading::Reading};
+use plimsoll_core::{metric::Metric, reading::Reading, unit::lasting};
 
 use crate::{readings::gauge, world::World};
 
@@ -43,7 +43,7 @@ impl Seen {
         let (name, place) = (&self.name, &self.place);
         let words = match how {
             How::Healthy if before == How::Down => {
-                format!("{name} is up again after {}", span(second - since))
+                format!("{name} is up again after {}", lasting((second - since) * 1000))
             }
             How::Healthy => format!("{name} is healthy"),
             How::Starting => format!("{name} is starting: Loading model"),
@@ -82,14 +82,5 @@ pub fn holder(
     let held: Vec<f64> = here().filter_map(|place| world.vram(place)).collect();
     if vram && !held.is_empty() {
         put(Metric::ServiceVram, held.iter().sum());
-    }
-}
-
-/// `40 s`, `3 min`, `5 h`: the largest unit that fits, cut.
-fn span(seconds: i64) -> String {
-    match seconds {
-        s if s < 60 => format!("{s} s"),
-        s if s < 3600 => format!("{} min", s / 60),
-        s => format!("{} h", s / 3600),
     }
 }
