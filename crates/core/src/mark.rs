@@ -59,4 +59,26 @@ impl Mark {
             reference: None,
         }
     }
+
+    /// What happened to a service: its subject is the service's id, and it leads there.
+    pub fn of_service(at_ms: i64, id: &str, title: impl Into<String>) -> Self {
+        Self {
+            subject: Some(id.to_owned()),
+            reference: Some(format!("service:{id}")),
+            ..Self::new(at_ms, MarkKind::Service, title)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_services_mark_is_about_it_and_leads_to_it() {
+        let mark = Mark::of_service(5, "chat", "Chat is healthy");
+        assert_eq!((mark.at_ms, mark.kind, mark.end_ms), (5, MarkKind::Service, None));
+        assert_eq!(mark.subject.as_deref(), Some("chat"));
+        assert_eq!(mark.reference.as_deref(), Some("service:chat"));
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plimsoll_core::{
     clock::Instant3,
-    mark::{Mark, MarkKind},
+    mark::Mark,
     reading::Tick,
     source::{SourceState, SourceStatus},
 };
@@ -78,9 +78,7 @@ impl Past {
         for (id, changes) in services.chain(self.stores.iter_mut().map(PastStore::changes)) {
             marks.extend(changes.into_iter().map(|(second, title)| Mark {
                 detail: "Simulated.".into(),
-                subject: Some(id.to_string()),
-                reference: Some(format!("service:{id}")),
-                ..Mark::new(second * 1000, MarkKind::Service, title)
+                ..Mark::of_service(second * 1000, &id, title)
             }));
         }
         marks.sort_by_key(|mark| mark.at_ms);

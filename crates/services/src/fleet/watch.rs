@@ -349,10 +349,7 @@ impl Watcher {
     ) {
         let mark = |kind, title: String| {
             tracing::info!(service = %watched.id, "{title}");
-            let mut mark = Mark::new(at_ms, kind, title);
-            mark.subject = Some(watched.id.clone());
-            mark.reference = Some(format!("service:{}", watched.id));
-            self.shared.record.mark(mark);
+            self.shared.record.mark(Mark { kind, ..Mark::of_service(at_ms, &watched.id, title) });
         };
         if restarted {
             mark(MarkKind::Restart, format!("{} started again", watched.name));

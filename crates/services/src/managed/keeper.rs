@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use plimsoll_core::{
     clock::{Clock, Instant3},
     config::Restart,
-    mark::{Mark, MarkKind},
+    mark::Mark,
     record::Record,
 };
 use tokio::{
@@ -169,10 +169,7 @@ impl Keeper {
             }
             Deed::Say { id, title } => {
                 tracing::info!(service = %id, "{title}");
-                let mut mark = Mark::new(now.wall_ms, MarkKind::Service, title);
-                mark.reference = Some(format!("service:{id}"));
-                mark.subject = Some(id);
-                self.record.mark(mark);
+                self.record.mark(Mark::of_service(now.wall_ms, &id, title));
             }
         }
     }
