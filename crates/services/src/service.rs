@@ -39,6 +39,13 @@ pub enum ServiceState {
     Unknown,
 }
 
+impl ServiceState {
+    /// Whether it serves, be it badly.
+    pub fn serves(self) -> bool {
+        matches!(self, Self::Healthy | Self::Degraded)
+    }
+}
+
 /// Whether a model lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]

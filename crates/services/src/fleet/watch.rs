@@ -288,7 +288,7 @@ impl Watcher {
     /// What Plimsoll itself knows of it.
     fn own_readings(&self, watched: &Watched, took: Duration, out: &mut Vec<Reading>) {
         let subject: Arc<str> = watched.id.as_str().into();
-        let up = matches!(self.machine.state(), ServiceState::Healthy | ServiceState::Degraded);
+        let up = self.machine.state().serves();
         out.push(Reading::gauge(Metric::ServiceUp, &subject, f64::from(u8::from(up))));
         if self.machine.failures() == 0 {
             let ms = took.as_secs_f64() * 1000.0;

@@ -8,7 +8,7 @@ use reqwest::Url;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::flags::Spec;
-use crate::{client::port_of, fleet::Looker, service::ServiceState};
+use crate::{client::port_of, fleet::Looker};
 
 /// What a connection on this machine may take.
 const CONNECT: Duration = Duration::from_millis(500);
@@ -50,9 +50,7 @@ impl Ready for ByFleet {
             return true;
         }
         let service = self.0.look_now(&spec.id).await;
-        service.is_some_and(|service| {
-            matches!(service.state, ServiceState::Healthy | ServiceState::Degraded)
-        })
+        service.is_some_and(|service| service.state.serves())
     }
 }
 
