@@ -11,6 +11,8 @@
 
 use std::time::Duration;
 
+use plimsoll_core::unit::lasting;
+
 use crate::{adapter::Condition, client::CallError, service::ServiceState};
 
 /// Looks without an answer after which a service is down.
@@ -216,6 +218,30 @@ pub fn is_fresh(checked_ms: Option<i64>, now_ms: i64) -> bool {
     checked_ms.is_some_and(|checked_ms| (0..=HEALTH_LIFE_MS).contains(&(now_ms - checked_ms)))
 }
 
+/// The sentence of a change's mark. The window reads from it which state began
+/// (`ui/src/pages/services/bands.ts`): another sentence here is another one there.
+pub fn words_of(name: &str, change: &Change) -> String {
+    match (change.from, change.to) {
+        (ServiceState::Down, ServiceState::Healthy) => {
+            format!("{name} is up again after {}", lasting(change.lasted_ms))
+        }
+        (_, ServiceState::Healthy) => format!("{name} is healthy"),
+        (_, to) => {
+            let state = match to {
+                ServiceState::Starting => "starting",
+                ServiceState::Degraded => "degraded",
+                ServiceState::Down => "down",
+                ServiceState::Healthy | ServiceState::Unknown => "not watched",
+            };
+            if change.reason.is_empty() {
+                format!("{name} is {state}")
+            } else {
+                format!("{name} is {state}: {}", change.reason)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +273,22 @@ mod tests {
                 machine.state()
             })
             .collect()
+    }
+
+    /// These very sentences are read in `ui/src/pages/services/bands.test.ts`.
+    #[test]
+    fn the_sentence_of_a_change_says_which_state_began() {
+        let told = |from, to, reason: &str| {
+            let change = Change { from, to, reason: reason.into(), at_ms: 0, lasted_ms: 190_000 };
+            words_of("chat", &change)
+        };
+        assert_eq!(told(Down, Healthy, ""), "chat is up again after 3 min");
+        assert_eq!(told(Degraded, Healthy, ""), "chat is healthy");
+        assert_eq!(told(Starting, Healthy, ""), "chat is healthy");
+        assert_eq!(told(Healthy, Degraded, "wants a key"), "chat is degraded: wants a key");
+        assert_eq!(told(Down, Degraded, ""), "chat is degraded");
+        assert_eq!(told(Healthy, Down, "refused on :1"), "chat is down: refused on :1");
+        assert_eq!(told(Down, Starting, "Loading model"), "chat is starting: Loading model");
     }
 
     // AA4

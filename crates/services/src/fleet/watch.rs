@@ -11,7 +11,6 @@ use plimsoll_core::{
     metric::Metric,
     process::ProcessTable,
     reading::Reading,
-    unit::lasting,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -31,7 +30,7 @@ use crate::{
     kind::ServiceKind,
     normalise::{Normal, Normaliser},
     service::{Figures, Holder, Loaded, Model, Service, ServiceState},
-    state::{Change, Look, Machine},
+    state::{Change, Look, Machine, words_of},
 };
 
 /// What an unknown server is asked may take, in calls' budgets.
@@ -359,28 +358,6 @@ impl Watcher {
             && !(first && change.to == ServiceState::Healthy)
         {
             mark(MarkKind::Service, words_of(&watched.name, change));
-        }
-    }
-}
-
-fn words_of(name: &str, change: &Change) -> String {
-    match (change.from, change.to) {
-        (ServiceState::Down, ServiceState::Healthy) => {
-            format!("{name} is up again after {}", lasting(change.lasted_ms))
-        }
-        (_, ServiceState::Healthy) => format!("{name} is healthy"),
-        (_, to) => {
-            let state = match to {
-                ServiceState::Starting => "starting",
-                ServiceState::Degraded => "degraded",
-                ServiceState::Down => "down",
-                ServiceState::Healthy | ServiceState::Unknown => "not watched",
-            };
-            if change.reason.is_empty() {
-                format!("{name} is {state}")
-            } else {
-                format!("{name} is {state}: {}", change.reason)
-            }
         }
     }
 }

@@ -8,10 +8,11 @@ use plimsoll_core::{
     metric::Metric,
     reading::{Reading, Value},
 };
+use plimsoll_services::service::ServiceState;
 
 use super::{
     Role, WARM_S, noise_of,
-    seen::{How, Seen, holder},
+    seen::{Seen, holder},
     story::Played,
 };
 use crate::{
@@ -87,13 +88,13 @@ impl PastService {
         let loads = matches!(self.runner.memory, Memory::Loading(_));
         let down = (0..MISSES).all(|before| self.is_silent(second - before));
         let how = match fault {
-            _ if down => How::Down,
-            _ if loads && self.spec.speaks == Speaks::LlamaCpp => How::Starting,
-            Some((fault, _)) if !fault.is_silent() => How::Degraded,
-            _ => How::Healthy,
+            _ if down => ServiceState::Down,
+            _ if loads && self.spec.speaks == Speaks::LlamaCpp => ServiceState::Starting,
+            Some((fault, _)) if !fault.is_silent() => ServiceState::Degraded,
+            _ => ServiceState::Healthy,
         };
         self.seen.note(second, how, self.story.server(second));
-        let up = matches!(how, How::Healthy | How::Degraded);
+        let up = how.serves();
         let mut put = |metric, value| out.push(gauge(metric, &self.subject, value));
         put(Metric::ServiceUp, f64::from(u8::from(up)));
         if !silent {

@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use plimsoll_core::{metric::Metric, reading::Reading, unit::lasting};
+use plimsoll_core::{metric::Metric, reading::Reading};
+use plimsoll_services::{
+    service::ServiceState,
+    state::{Change, words_of},
+};
 
 use crate::{readings::gauge, world::World};
-
-/// How a service is, as the watch over it would judge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    Healthy,
-    Starting,
-    Degraded,
-    Down,
-}
 
 /// One service as it was seen.
 pub struct Seen {
@@ -21,7 +16,7 @@ pub struct Seen {
     /// Where it listens.
     place: String,
     /// How it was since when.
-    state: (How, i64),
+    state: (ServiceState, i64),
     /// What changed and was not told yet.
     marks: Vec<(i64, String)>,
 }
@@ -30,32 +25,27 @@ pub struct Seen {
 
 impl Seen {
     pub fn new(id: &str, place: String, from_s: i64) -> Self {
-        Self { name: id.into(), place, state: (How::Healthy, from_s), marks: Vec::new() }
+        Self { name: id.into(), place, state: (ServiceState::Healthy, from_s), marks: Vec::new() }
     }
 
     /// Marks a change; `present`: whether its process is there.
-    pub fn note(&mut self, second: i64, how: How, present: bool) {
-        let (before, since) = self.state;
-        if before == how {
+    pub fn note(&mut self, second: i64, to: ServiceState, present: bool) {
+        let (from, since) = self.state;
+        if from == to {
             return;
         }
-        self.state = (how, second);
-        let (name, place) = (&self.name, &self.place);
-        let words = match how {
-            How::Healthy if before == How::Down => {
-                format!("{name} is up again after {}", lasting((second - since) * 1000))
-            }
-            How::Healthy => format!("{name} is healthy"),
-            How::Starting => format!("{name} is starting: Loading model"),
-            How::Degraded => {
-                format!("{name} is degraded: answers /health with 500: Internal Server Error")
-            }
-            How::Down if present => {
-                format!("{name} is down: {place} broke the connection off")
-            }
-            How::Down => format!("{name} is down: refused on {place}"),
+        self.state = (to, second);
+        let place = &self.place;
+        let reason = match to {
+            ServiceState::Healthy | ServiceState::Unknown => String::new(),
+            ServiceState::Starting => "Loading model".into(),
+            ServiceState::Degraded => "answers /health with 500: Internal Server Error".into(),
+            ServiceState::Down if present => format!("{place} broke the connection off"),
+            ServiceState::Down => format!("refused on {place}"),
         };
-        self.marks.push((second, words));
+        let (at_ms, lasted_ms) = (second * 1000, (second - since) * 1000);
+        let change = Change { from, to, reason, at_ms, lasted_ms };
+        self.marks.push((second, words_of(&self.name, &change)));
     }
 
     /// The service's id, and what changed since this was asked last.

@@ -6,11 +6,12 @@ use plimsoll_core::{
     metric::Metric,
     reading::{Reading, Value},
 };
+use plimsoll_services::service::ServiceState;
 
 use super::{
     StoreRole, noise_of,
     past::{MISSES, difference},
-    seen::{How, Seen, holder},
+    seen::{Seen, holder},
     story::Stored,
 };
 use crate::{
@@ -56,7 +57,8 @@ impl PastStore {
         self.store.advance(second);
         let present = self.store.is_present(second);
         let down = (0..MISSES).all(|before| !self.store.is_present(second - before));
-        self.seen.note(second, if down { How::Down } else { How::Healthy }, present);
+        let how = if down { ServiceState::Down } else { ServiceState::Healthy };
+        self.seen.note(second, how, present);
         out.push(gauge(Metric::ServiceUp, &self.subject, f64::from(u8::from(!down))));
         if !present {
             return;

@@ -72,9 +72,13 @@ it('marks say when it served badly, and being down goes before', () => {
 });
 
 it('reads the state from a mark as it is written', () => {
-  expect(stateTold(mark(1, 'a is degraded: it wants a key'))).toBe('degraded');
-  expect(stateTold(mark(1, 'a is up again after 3 min'))).toBe('healthy');
-  expect(stateTold(mark(1, 'a is healthy'))).toBe('healthy');
+  // As `the_sentence_of_a_change_says_which_state_began` in crates/services/src/state.rs has them.
+  expect(stateTold(mark(1, 'chat is up again after 3 min'))).toBe('healthy');
+  expect(stateTold(mark(1, 'chat is healthy'))).toBe('healthy');
+  expect(stateTold(mark(1, 'chat is degraded: wants a key'))).toBe('degraded');
+  expect(stateTold(mark(1, 'chat is degraded'))).toBe('degraded');
+  expect(stateTold(mark(1, 'chat is down: refused on :1'))).toBe('down');
+  expect(stateTold(mark(1, 'chat is starting: Loading model'))).toBe('starting');
   expect(stateTold({ kind: 'restart', title: 'a started again' })).toBeNull();
 });
 

@@ -13,7 +13,10 @@ export interface Band extends Span {
   state: BandState;
 }
 
-/** What a mark's sentence says of the state that begins with it. */
+/**
+ * What a mark's sentence says of the state that begins with it. The sentences are those of
+ * `words_of` in crates/services/src/state.rs, whose test holds them fast.
+ */
 export function stateTold(mark: Pick<Mark, 'kind' | 'title'>): ServiceState | null {
   if (mark.kind !== 'service') return null;
   if (/ is up again\b/.test(mark.title)) return 'healthy';
