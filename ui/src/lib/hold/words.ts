@@ -64,19 +64,21 @@ export function timeWords(hold: Hold, now: number): string {
   return left < 1000 ? 'it ends now' : `${words} left, until ${until}`;
 }
 
+/** Steps that are done, of those that can be: freed, and then brought back. */
+export function progressOf({ state, steps }: Hold): { done: number; of: number } {
+  const freed = steps.filter((s) => s.freed);
+  if (state === 'restoring') return { done: freed.filter((s) => s.restored).length, of: freed.length };
+  return { done: freed.length, of: steps.filter((s) => s.freed || s.trouble === '').length };
+}
+
 /** What was done so far: `15.5 GiB freed`, `2 of 3 freed`. */
 export function progressWords(hold: Hold): string {
-  const mine = hold.steps.filter((s) => s.freed || s.trouble === '');
-  if (hold.state === 'restoring') {
-    const taken = hold.steps.filter((s) => s.freed);
-    return `${taken.filter((s) => s.restored).length} of ${taken.length} back`;
-  }
-  const freed = mine.filter((s) => s.freed).length;
-  if (hold.state === 'freeing') return `${freed} of ${mine.length} freed`;
+  const { done, of } = progressOf(hold);
+  if (hold.state === 'restoring') return `${done} of ${of} back`;
+  if (hold.state === 'freeing') return `${done} of ${of} freed`;
+  if (done === 0) return 'nothing could be freed';
   const bytes = freedBytes(hold);
-  const done = plural(freed, 'thing');
-  if (freed === 0) return 'nothing could be freed';
-  return bytes === null ? `${done} freed` : `${text(bytes, 'bytes')} freed`;
+  return `${bytes === null ? plural(done, 'thing') : text(bytes, 'bytes')} freed`;
 }
 
 /** Said aloud when its state changes. */
