@@ -78,7 +78,7 @@ beforeEach(async () => {
   holding.hold = null;
   holding.fault = null;
   services.view = null;
-  processes.table = null;
+  processes.view = null;
   toasts.list = [];
   stops = [live.start(), holding.start()];
   await Promise.resolve();

@@ -1,16 +1,14 @@
 // The process table, read again whenever Plimsoll has read it, and only while a page shows it.
 
-import type { Fault, ProcessTable } from '../bindings';
-import { call, toFault } from '../host';
+import type { ProcessTable } from '../bindings';
+import { call } from '../host';
 import { live } from './live.svelte';
 import { range } from './range.svelte';
+import { Reading } from './reading.svelte';
 
-class Processes {
-  table = $state.raw<ProcessTable | null>(null);
-  fault = $state.raw<Fault | null>(null);
+class Processes extends Reading<ProcessTable> {
   #users = 0;
   #off: (() => void) | undefined;
-  #asking = false;
 
   use(): () => void {
     if (this.#users++ === 0) {
@@ -24,24 +22,6 @@ class Processes {
       if (--this.#users === 0) this.#off?.();
     };
   }
-
-  async refresh(): Promise<void> {
-    if (this.#asking) return;
-    this.#asking = true;
-    try {
-      const table = await call('processes', {});
-      const keep = () => {
-        this.table = table;
-        this.fault = null;
-      };
-      if (this.table) live.withTick(keep);
-      else keep();
-    } catch (thrown) {
-      this.fault = toFault(thrown);
-    } finally {
-      this.#asking = false;
-    }
-  }
 }
 
-export const processes = new Processes();
+export const processes = new Processes(() => call('processes', {}));

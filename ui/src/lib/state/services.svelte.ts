@@ -2,10 +2,11 @@
 // while a page shows them, every few seconds for the count in the rail. A window that
 // nobody sees hears of no change, and asks when it is seen again.
 
-import type { Fault, Service } from '../bindings';
-import { call, toFault } from '../host';
+import type { Service } from '../bindings';
+import { call } from '../host';
 import { live } from './live.svelte';
 import { range } from './range.svelte';
+import { Reading } from './reading.svelte';
 import { lookOf } from '../services/words';
 
 /**
@@ -23,9 +24,7 @@ export interface ServicesView {
   services: Service[];
 }
 
-class Services {
-  view = $state.raw<ServicesView | null>(null);
-  fault = $state.raw<Fault | null>(null);
+class Services extends Reading<ServicesView> {
   /** Those that a person should look at: a server that loads is well, and one that was stopped is meant to be. */
   unwell = $derived(
     (this.view?.services ?? []).filter((s) => ['degraded', 'down'].includes(lookOf(s))).length,
@@ -33,13 +32,11 @@ class Services {
   #users: Pace[] = [];
   #off: (() => void) | undefined;
   #later: ReturnType<typeof setTimeout> | undefined;
-  #asking = false;
   #again = false;
   #asked = 0;
 
-  /** Keeps them fresh until the answer is called; `true` is often. */
-  use(how: Pace | boolean = 'seldom'): () => void {
-    const pace: Pace = how === true ? 'often' : how === false ? 'seldom' : how;
+  /** Keeps them fresh until the answer is called. */
+  use(pace: Pace = 'seldom'): () => void {
     this.#users = [...this.#users, pace];
     if (this.#users.length === 1) {
       const offs = [
@@ -85,30 +82,20 @@ class Services {
     if (live.visible && range.pausedAt === null) void this.refresh();
   }
 
-  async refresh(): Promise<void> {
+  override async refresh(): Promise<void> {
     // What changes while it is being answered may not be in the answer.
-    this.#again = this.#asking;
-    if (this.#asking) return;
-    this.#asking = true;
+    this.#again = this.asking;
+    if (this.asking) return;
     this.#asked = Date.now();
     clearTimeout(this.#later);
     this.#later = undefined;
-    try {
-      const list = await call('services', {});
-      const keep = () => {
-        this.view = { at_ms: Date.now(), services: list };
-        this.fault = null;
-      };
-      if (this.view) live.withTick(keep);
-      else keep();
-    } catch (thrown) {
-      this.fault = toFault(thrown);
-    } finally {
-      this.#asking = false;
-      if (this.#again && this.#users.length > 0) this.#due();
-      this.#again = false;
-    }
+    await super.refresh();
+    if (this.#again && this.#users.length > 0) this.#due();
+    this.#again = false;
   }
 }
 
-export const services = new Services();
+export const services = new Services(async () => {
+  const services = await call('services', {});
+  return { at_ms: Date.now(), services };
+});

@@ -41,7 +41,7 @@ const changed = async (after: number) => {
 };
 
 it('asks when they changed, and not because time passes', async () => {
-  stops.push(services.use(true));
+  stops.push(services.use('often'));
   await vi.advanceTimersByTimeAsync(60_000);
   for (let at = 0; at < 10; at++) host.emit({ event: 'tick', at_ms: at, values: [] });
   await vi.advanceTimersByTimeAsync(0);
@@ -74,7 +74,7 @@ it('a glance asks every other second, and whoever looks closer sets the pace for
 });
 
 it('a hidden window does not ask, whatever changes, and asks once when it is seen', async () => {
-  stops.push(services.use(true));
+  stops.push(services.use('often'));
   await changed(1000);
   expect(asked()).toBe(2);
   hide(true);
@@ -97,7 +97,7 @@ it('asks by itself while the stream is broken', async () => {
 it('a change that comes while it is being told is asked for again', async () => {
   let answer: (() => void) | undefined;
   host.handlers.services = () => new Promise((done) => (answer = () => done([])));
-  stops.push(services.use(true));
+  stops.push(services.use('often'));
   await changed(900);
   expect(asked()).toBe(1);
   answer?.();

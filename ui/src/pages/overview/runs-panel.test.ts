@@ -84,7 +84,7 @@ beforeEach(() => {
   });
   useHost(fake);
   [store.view, store.fault] = [null, null];
-  stops = [live.start(), store.use(true)];
+  stops = [live.start(), store.use('often')];
 });
 
 afterEach(() => {

@@ -73,7 +73,7 @@ beforeEach(() => {
     remember: () => ({ message: '' }),
   });
   useHost(fake);
-  store.table = null;
+  store.view = null;
   location.hash = '#/processes';
   stops = [router.start(), live.start()];
 });
