@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{Arc, OnceLock},
 };
 
@@ -28,8 +29,8 @@ use crate::{
     demo::{self, HoldBack, Scenes, Unfinished},
     dispatch::blocking,
     door::{
-        page::{PageDoor, find_ui},
-        socket::SocketDoor,
+        page::{PageDoor, PagePlace, find_ui},
+        socket::{SocketDoor, SocketPlace},
     },
     folder::DataFolder,
     hub::Hub,
@@ -59,12 +60,33 @@ pub struct Engine {
     _folder: DataFolder,
 }
 
+/// Where the doors are going to be.
+struct Places {
+    socket: SocketPlace,
+    page: Option<PagePlace>,
+}
+
+// === impl Places ===
+
+impl Places {
+    async fn reserve(socket: &Path, ui: Option<SocketAddr>) -> Result<Self, Fault> {
+        let page = match ui {
+            Some(address) => Some(PageDoor::reserve(address).await?),
+            None => None,
+        };
+        Ok(Self { socket: SocketDoor::reserve(socket)?, page })
+    }
+}
+
 // === impl Engine ===
 
 impl Engine {
     /// Starts everything on the current runtime.
     pub async fn start(folder: DataFolder, ui: Option<SocketAddr>) -> Result<Self, Fault> {
         raise_open_files_limit();
+        // First of all: where a door cannot be opened no service was touched yet, so that one
+        // that an earlier Plimsoll left running goes on.
+        let places = Places::reserve(folder.socket(), ui).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started = clock.now();
         let started_ms = started.wall_ms;
@@ -221,24 +243,19 @@ impl Engine {
             _file: file,
             _folder: folder,
         };
-        if let Err(fault) = engine.open_doors(ui).await {
-            // The folder must not become free while something still writes into it.
-            engine.stop().await;
-            return Err(fault);
-        }
+        engine.open_doors(places);
         tracing::info!(data = %engine.app.home.data.display(), "Plimsoll runs");
         Ok(engine)
     }
 
     /// Socket and loopback page: one dispatch.
-    async fn open_doors(&mut self, ui: Option<SocketAddr>) -> Result<(), Fault> {
-        self.socket = Some(SocketDoor::open(&self.app.home.socket, self.app.clone())?);
-        if let Some(address) = ui {
-            let page = PageDoor::open(address, self.app.clone(), find_ui()).await?;
+    fn open_doors(&mut self, places: Places) {
+        self.socket = Some(SocketDoor::serve(places.socket, self.app.clone()));
+        if let Some(place) = places.page {
+            let page = PageDoor::serve(place, self.app.clone(), find_ui());
             let _ = self.app.ui.set(page.links());
             self.page = Some(page);
         }
-        Ok(())
     }
 
     pub fn app(&self) -> &App {

@@ -60,6 +60,13 @@ pub struct SocketDoor {
     tasks: TaskTracker,
 }
 
+/// A path where nobody is answered yet.
+#[derive(Debug)]
+pub struct SocketPlace {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
 /// An answer on its way out, with the room it takes.
 type Outgoing = (Reply, Option<OwnedSemaphorePermit>);
 
@@ -68,6 +75,11 @@ type Outgoing = (Reply, Option<OwnedSemaphorePermit>);
 impl SocketDoor {
     /// Listens at `path`. The caller owns the data folder, so whatever lies there is stale.
     pub fn open<H: Host>(path: &Path, host: H) -> Result<Self, Fault> {
+        Ok(Self::serve(Self::reserve(path)?, host))
+    }
+
+    /// Takes the path as [`SocketDoor::open`] does. Callers wait until it is served.
+    pub fn reserve(path: &Path) -> Result<SocketPlace, Fault> {
         match fs::remove_file(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -77,10 +89,13 @@ impl SocketDoor {
             UnixListener::bind(path).map_err(|error| cannot("listen at", path, &error))?;
         fs::set_permissions(path, Permissions::from_mode(0o600))
             .map_err(|error| cannot("close to others", path, &error))?;
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        tasks.spawn(accept(listener, host, stop.clone(), tasks.clone()));
-        Ok(Self { path: path.to_path_buf(), stop, tasks })
+        Ok(SocketPlace { path: path.to_path_buf(), listener })
+    }
+
+    pub fn serve<H: Host>(place: SocketPlace, host: H) -> Self {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(accept(place.listener, host, stop.clone(), tasks.clone()));
+        Self { path: place.path, stop, tasks }
     }
 
     /// Takes no more callers, lets the present ones finish for a moment, removes the socket.

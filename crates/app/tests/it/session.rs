@@ -308,3 +308,33 @@ async fn a_demo_that_ended_within_its_first_fill_begins_anew_and_one_that_was_to
     assert!(!session.about().first_start);
     session.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_door_cannot_be_opened_no_service_is_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[services]\ndiscover = false\n[services.a]\nurl = \"http://127.0.0.1:1\"\n\
+        enabled = false\ncommand = [\"sleep\", \"600\"]\n";
+    std::fs::write(dir.path().join("plimsoll.toml"), text).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = Options {
+        data_dir: Some(dir.path().to_path_buf()),
+        ui: Some(taken.local_addr().unwrap()),
+        ..Options::default()
+    };
+    let fault = Session::start(options.clone()).await.err().unwrap();
+    assert_eq!(fault.code, FaultCode::Unavailable);
+    assert!(fault.message.starts_with("Cannot listen at 127.0.0.1:"), "{fault}");
+    let of_services = dir.path().join("services");
+    assert!(!of_services.exists(), "nothing was started, taken over or stopped");
+    drop(taken);
+    let session = Session::start(options).await.unwrap();
+    assert!(session.page_link().is_some());
+    timeout(Duration::from_secs(60), async {
+        while !of_services.join("a.log").exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the service is started");
+    session.stop().await;
+}

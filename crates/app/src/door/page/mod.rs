@@ -66,6 +66,14 @@ pub struct PageDoor {
     server: JoinHandle<()>,
 }
 
+/// An address that nobody else can take any more.
+#[derive(Debug)]
+pub struct PagePlace {
+    socket: TcpListener,
+    address: SocketAddr,
+    gate: Arc<Gate>,
+}
+
 struct Page<H> {
     host: H,
     gate: Arc<Gate>,
@@ -77,13 +85,8 @@ struct Page<H> {
 // === impl PageDoor ===
 
 impl PageDoor {
-    /// Serves the page at a loopback address; port 0 takes a free one. `ui` is the folder of the
-    /// built window; without one the page says how to get it, and the rest works.
-    pub async fn open<H: Host>(
-        address: SocketAddr,
-        host: H,
-        ui: Option<PathBuf>,
-    ) -> Result<Self, Fault> {
+    /// Takes a loopback address, port 0 a free one. Browsers wait until the page is served.
+    pub async fn reserve(address: SocketAddr) -> Result<PagePlace, Fault> {
         if !address.ip().is_loopback() {
             return Err(Fault::new(
                 FaultCode::Invalid,
@@ -98,7 +101,22 @@ impl PageDoor {
         let address = socket.local_addr().map_err(|error| {
             Fault::new(FaultCode::Internal, format!("The page has no address: {error}."))
         })?;
-        let gate = Arc::new(Gate::new(address)?);
+        Ok(PagePlace { socket, address, gate: Arc::new(Gate::new(address)?) })
+    }
+
+    /// Serves the page at a loopback address; see [`PageDoor::reserve`] and [`PageDoor::serve`].
+    pub async fn open<H: Host>(
+        address: SocketAddr,
+        host: H,
+        ui: Option<PathBuf>,
+    ) -> Result<Self, Fault> {
+        Ok(Self::serve(Self::reserve(address).await?, host, ui))
+    }
+
+    /// Serves the page. `ui` is the folder of the built window; without one the page says how to
+    /// get it, and the rest works.
+    pub fn serve<H: Host>(place: PagePlace, host: H, ui: Option<PathBuf>) -> Self {
+        let PagePlace { socket, address, gate } = place;
         let stop = CancellationToken::new();
         let page = Arc::new(Page {
             host,
@@ -116,7 +134,7 @@ impl PageDoor {
                 tracing::error!(%error, "the loopback page ended");
             }
         });
-        Ok(Self { address, gate, stop, server })
+        Self { address, gate, stop, server }
     }
 
     pub fn address(&self) -> SocketAddr {
