@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use plimsoll_core::{
     clock::ManualClock,
     config::{Environment, Loaded},
+    mark::MarkKind,
     record::{Layer, Nowhere},
 };
 use plimsoll_services::{
