@@ -209,8 +209,7 @@ impl Services {
         let states = match timeout(within, reached).await {
             Ok(states) => states.map_err(|_| "Plimsoll is stopping.".to_owned())?,
             Err(_) => {
-                let minutes = within.as_secs() / 60;
-                return Err(format!("{id} took longer than {minutes} min."));
+                return Err(format!("{id} took longer than {}.", duration(within)));
             }
         };
         let run = &states.get(id).ok_or_else(gone)?.run;
@@ -239,6 +238,14 @@ impl Services {
             return without_command(id);
         }
         no_such(id, services.iter().map(|service| &*service.id))
+    }
+}
+
+/// Seconds, from two minutes on minutes.
+fn duration(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
     }
 }
 
