@@ -50,6 +50,9 @@ pub struct Noted {
     pub pid: i32,
     /// In clock ticks since the machine started.
     pub started: u64,
+    /// Its group is in it, whole. `None` where it is not known.
+    #[serde(default)]
+    pub session: Option<i32>,
 }
 
 /// The folder of notes and outputs.
@@ -88,7 +91,9 @@ impl Ledger {
 
     /// Notes that it was. Where that fails the token still finds it.
     pub fn has_started(&self, mut note: Note, process: &Process) -> io::Result<()> {
-        note.process = Some(Noted { pid: process.pid, started: process.started });
+        let Process { pid, started, .. } = *process;
+        let session = Stat::of(pid).filter(|now| now.started == started).map(|now| now.session);
+        note.process = Some(Noted { pid, started, session });
         self.write(&note)
     }
 
@@ -155,35 +160,57 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 // === impl Note ===
 
 impl Note {
-    /// The process of that start, where it still runs. What is left of a start whose first
-    /// process is gone serves nobody, and is killed. Blocks; needs a runtime.
+    /// The process of that start, where it still runs. What is left of its group when it is
+    /// gone serves nobody, and is killed; others with its token, as a job that a person started
+    /// from within the service, are left alone. Blocks; needs a runtime.
     pub fn find(&self) -> Option<Process> {
         if self.boot != boot() {
             return None;
         }
-        if let Some(noted) = self.process
-            && let Some(process) = Process::again(noted.pid, noted.started)
-        {
+        let with_token = || with_token(&self.token);
+        let Some(noted) = self.process else {
+            // It is the first of its group and the oldest, and who is first of a group cannot
+            // open a session.
+            let left = with_token();
+            let firsts = left.iter().filter(|s| s.group == s.pid && s.session != s.pid);
+            let first = firsts.min_by_key(|stat| stat.started);
+            return first.and_then(|first| Process::again(first.pid, first.started));
+        };
+        if let Some(process) = Process::again(noted.pid, noted.started) {
             return Some(process);
         }
-        let left = with_token(&self.token);
-        // The first process is the one that its group is named after.
-        if let Some(first) = left.iter().find(|stat| stat.group == stat.pid)
-            && self.process.is_none()
-        {
-            return Process::again(first.pid, first.started);
-        }
-        for stat in left {
+        let left = with_token();
+        let group = noted.left_of_its_group(&left);
+        for stat in &group {
             tracing::warn!(service = %self.service, pid = stat.pid, "killed what was left of a start");
-            kill(stat);
+            stat.tell(Order::Die);
+        }
+        for stat in left.iter().filter(|stat| !group.contains(stat)) {
+            tracing::info!(service = %self.service, pid = stat.pid, "left alone what it once started");
         }
         None
     }
 }
 
-fn kill(stat: Stat) {
-    if let Some(process) = Process::again(stat.pid, stat.started) {
-        process.tell_alone(Order::Die);
+// === impl Noted ===
+
+impl Noted {
+    /// Who is surely of its group, where it is gone itself.
+    fn left_of_its_group(self, with_token: &[Stat]) -> Vec<Stat> {
+        let all: Vec<Stat> = Stat::all().filter(|stat| stat.group == self.pid).collect();
+        if all.iter().any(|stat| stat.pid == self.pid && stat.started != self.started) {
+            // The number has changed hands, and the group is another's.
+            return Vec::new();
+        }
+        // The token is written over in those that give themselves a title, as workers do.
+        let is_ours = |stat: &Stat| {
+            self.session.map_or_else(
+                || with_token.iter().any(|one| one.pid == stat.pid),
+                |session| stat.session == session,
+            )
+        };
+        let left = all.into_iter().filter(|stat| stat.started >= self.started && stat.lives());
+        left.filter(is_ours).collect()
     }
 }
 

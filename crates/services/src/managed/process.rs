@@ -2,6 +2,8 @@
 //! reaches all of them and none of ours; known by number and start together, for
 //! a number alone is given away again.
 
+mod strays;
+
 use std::{
     fs, io,
     os::{
@@ -10,10 +12,16 @@ use std::{
     },
     path::Path,
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
+use rustix::{
+    io::Errno,
+    process::{
+        Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
+    },
+};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{flags::Launch, output::Output, plan::Ended};
@@ -43,13 +51,16 @@ pub struct Process {
     end: Option<AsyncFd<OwnedFd>>,
     /// `None` for one that an earlier Plimsoll started.
     child: Option<Child>,
+    /// Those of it who left its group, as they were found when it was told something.
+    strays: Mutex<Vec<Stat>>,
 }
 
 /// A process and those that it started, by the first one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Group {
     pid: i32,
     started: u64,
+    strays: Vec<Stat>,
 }
 
 /// What `/proc` says of a process.
@@ -57,7 +68,11 @@ pub struct Group {
 pub struct Stat {
     pub pid: i32,
     state: u8,
+    parent: i32,
     pub group: i32,
+    pub session: i32,
+    /// 0 for none.
+    terminal: i32,
     pub started: u64,
 }
 
@@ -102,7 +117,7 @@ impl Process {
         let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
         // It cannot be gone from `/proc` before it was waited for.
         let started = Stat::of(pid).map_or(0, |stat| stat.started);
-        Ok(Self { pid, started, end: end_of(pid), child: Some(child) })
+        Ok(Self { pid, started, end: end_of(pid), child: Some(child), strays: Mutex::default() })
     }
 
     /// The process with that number, if it is the one that started then.
@@ -113,7 +128,7 @@ impl Process {
         }
         let end = end_of(pid);
         // Between the look and the hold on it the number could have changed hands.
-        is_it().then_some(Self { pid, started, end, child: None })
+        is_it().then_some(Self { pid, started, end, child: None, strays: Mutex::default() })
     }
 
     /// Waits until it has ended. It stays in the process table until [`Process::reap`], so
@@ -141,37 +156,49 @@ impl Process {
         }
     }
 
-    /// Tells all of its group.
+    /// Tells all of its group, and those who left it and are surely of it. Reads the process
+    /// table while the process itself lives.
     pub fn tell(&self, order: Order) {
+        let mut strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the signal: who loses its parent to it is nobody's child.
+        if let Some(first) = Stat::of(self.pid)
+            && first.started == self.started
+            && first.group == first.pid
+            && first.lives()
+        {
+            for found in strays::strays(first) {
+                if !strays.iter().any(|known| known.is(found)) {
+                    strays.push(found);
+                }
+            }
+        }
         // Number 1 or 0 would mean everybody.
         if let Some(group) = Pid::from_raw(self.pid).filter(|_| self.pid > 1) {
             // Those that are gone already are told nothing, and that is no fault.
             let _ = kill_process_group(group, order.signal());
         }
-    }
-
-    /// Tells it and not its group.
-    pub fn tell_alone(&self, order: Order) {
-        if let Some(pid) = Pid::from_raw(self.pid) {
-            let _ = kill_process(pid, order.signal());
+        for stray in &*strays {
+            stray.tell(order);
         }
     }
 
     pub fn group(&self) -> Group {
-        Group { pid: self.pid, started: self.started }
+        let strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Group { pid: self.pid, started: self.started, strays }
     }
 }
 
 // === impl Group ===
 
 impl Group {
-    /// Others than its first process that still run. Blocks.
-    pub fn others(self) -> Vec<i32> {
-        let all: Vec<Stat> = Stat::all().filter(|stat| stat.group == self.pid).collect();
+    /// Others than its first process that still run, in the group and out of it. Blocks.
+    pub fn others(&self) -> Vec<i32> {
+        let mut all: Vec<Stat> = Stat::all().filter(|stat| stat.group == self.pid).collect();
         if all.iter().any(|stat| stat.pid == self.pid && stat.started != self.started) {
             // The number has changed hands: this is somebody else's group.
-            return Vec::new();
+            all.clear();
         }
+        all.extend(self.strays.iter().filter_map(|stray| stray.again()));
         all.iter().filter(|s| s.pid != self.pid && s.lives()).map(|s| s.pid).collect()
     }
 }
@@ -201,6 +228,31 @@ impl Stat {
         entries.filter_map(|entry| Self::of(entry.file_name().to_str()?.parse().ok()?))
     }
 
+    /// How it is now, if it is still the one that was seen.
+    pub fn again(self) -> Option<Self> {
+        Self::of(self.pid).filter(|now| now.is(self))
+    }
+
+    fn is(self, other: Self) -> bool {
+        (self.pid, self.started) == (other.pid, other.started)
+    }
+
+    /// Tells it alone, and nobody who has its number by now.
+    pub fn tell(self, order: Order) {
+        let Some(pid) = Pid::from_raw(self.pid) else { return };
+        let held = pidfd_open(pid, PidfdFlags::empty());
+        // Looked at while it is held: then it is this one that is told.
+        if self.again().is_none() {
+            return;
+        }
+        // One that is gone meanwhile is told nothing, and that is no fault.
+        let _ = match held {
+            Ok(held) => pidfd_send_signal(held, order.signal()),
+            Err(Errno::NOSYS) => kill_process(pid, order.signal()),
+            Err(_) => Ok(()),
+        };
+    }
+
     /// Not ended, though perhaps still in the table.
     pub fn lives(self) -> bool {
         !matches!(self.state, b'Z' | b'X' | b'x')
@@ -211,9 +263,10 @@ impl Stat {
         let pid = text.split(' ').next()?.parse().ok()?;
         let mut rest = text[text.rfind(')')? + 1..].split_ascii_whitespace();
         let state = *rest.next()?.as_bytes().first()?;
-        let group = rest.nth(1)?.parse().ok()?;
-        let started = rest.nth(16)?.parse().ok()?;
-        Some(Self { pid, state, group, started })
+        let mut number = || rest.next()?.parse().ok();
+        let (parent, group, session, terminal) = (number()?, number()?, number()?, number()?);
+        let started = rest.nth(14)?.parse().ok()?;
+        Some(Self { pid, state, parent, group, session, terminal, started })
     }
 }
 
@@ -269,9 +322,10 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_and_blanks_does_not_shift_the_columns() {
-        let line = "42 (a) b (c) S 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2 3\n";
+        let line = "42 (a) b (c) S 1 42 41 9 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2 3\n";
         let stat = Stat::parse(line).unwrap();
-        assert_eq!((stat.pid, stat.group, stat.started), (42, 42, 98_765));
+        assert_eq!((stat.pid, stat.parent, stat.started), (42, 1, 98_765));
+        assert_eq!((stat.group, stat.session, stat.terminal), (42, 41, 9));
         assert!(stat.lives());
         for bad in ["", "42", "42 (x", "42 (x) Z 1", ")"] {
             assert_eq!(Stat::parse(bad), None, "{bad:?}");

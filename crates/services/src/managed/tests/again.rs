@@ -1,5 +1,10 @@
 //! What a Plimsoll that was killed left behind, and how the next one finds it.
 
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
+};
+
 use super::*;
 use crate::managed::{
     ledger::{Note, Noted},
@@ -102,10 +107,10 @@ async fn a_process_that_only_has_the_number_is_neither_adopted_nor_harmed() {
     let bystander = Bystander::new(None);
     let stat = bystander.stat();
     let others = [
-        note("none-1", Some(Noted { pid: stat.pid, started: stat.started - 1 })),
+        note("none-1", Some(Noted { pid: stat.pid, started: stat.started - 1, session: None })),
         Note {
             boot: "another start of the machine".into(),
-            ..note("none-2", Some(Noted { pid: stat.pid, started: stat.started }))
+            ..note("none-2", Some(Noted { pid: stat.pid, started: stat.started, session: None }))
         },
     ];
     for note in others {
@@ -136,15 +141,68 @@ async fn a_start_that_was_cut_off_before_its_number_was_noted_is_found_by_its_to
     assert!(!lives(lost.pid));
 }
 
+/// A group whose first process is gone: that one, and who is left of it.
+fn group_without_its_first(token: &str, left: &str) -> (Noted, Rest) {
+    let mut first = Command::new("sh")
+        .args(["-c", &format!("{left} >&2 & echo $!; read end")])
+        .env(TOKEN, token)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(first.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let left = Rest::new(line.trim().parse().unwrap());
+    let stat = Stat::of(i32::try_from(first.id()).unwrap()).unwrap();
+    drop(first.stdin.take());
+    first.wait().unwrap();
+    (Noted { pid: stat.pid, started: stat.started, session: Some(stat.session) }, left)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_left_of_a_start_whose_first_process_is_gone_is_killed() {
+async fn what_is_left_of_a_group_whose_first_process_is_gone_is_killed_and_nobody_else() {
     let token = format!("left-{}", std::process::id());
-    let left = Bystander::new(Some(&token));
-    assert_eq!(with_token(&token).len(), 1);
+    // One that wrote over its environment, as a worker does that gives itself a title.
+    let (noted, left) = group_without_its_first(&token, &format!("exec env -u {TOKEN} sleep 600"));
+    // One that a person started from within, in a group of its own.
+    let job = Bystander::new(Some(&token));
     let dir = tempfile::tempdir().unwrap();
-    write(&dir.path().join("services"), &note(&token, Some(Noted { pid: i32::MAX, started: 1 })));
+    write(&dir.path().join("services"), &note(&token, Some(noted)));
     let bench = Bench::within(dir, vec![shell("a", "exec sleep 600")], false);
     bench.until("a", |run| run.pid.is_some()).await;
-    assert!(!lives(left.stat().pid));
+    left.until_it_is_gone().await;
+    assert!(lives(job.stat().pid));
     bench.managed.close().await;
+}
+
+#[tokio::test]
+async fn where_the_session_is_not_known_only_the_token_tells_who_is_left() {
+    let token = format!("old-{}", std::process::id());
+    let (noted, with) = group_without_its_first(&token, "exec sleep 600");
+    let (other, without) =
+        group_without_its_first(&token, &format!("exec env -u {TOKEN} sleep 600"));
+    without.until_it_runs("sleep").await;
+    for noted in [noted, other] {
+        assert!(note(&token, Some(Noted { session: None, ..noted })).find().is_none());
+    }
+    with.until_it_is_gone().await;
+    assert!(without.lives());
+    // Nor is it touched where the session is another.
+    let elsewhere = Noted { session: Some(i32::MAX), ..other };
+    assert!(note(&token, Some(elsewhere)).find().is_none());
+    assert!(without.lives());
+}
+
+#[tokio::test]
+async fn a_job_in_a_session_of_its_own_is_not_taken_for_the_first_process() {
+    let token = format!("job-{}", std::process::id());
+    let mut job = Command::new("setsid");
+    let job = Bystander(job.args(["sleep", "600"]).env(TOKEN, &token).spawn().unwrap());
+    let sleeps = Rest::new(job.stat().pid);
+    sleeps.until_it_runs("sleep").await;
+    // A program has its name before it has its variables.
+    sleeps.until(|| with_token(&token).len() == 1).await;
+    assert!(note(&token, None).find().is_none());
+    assert!(lives(job.stat().pid));
 }

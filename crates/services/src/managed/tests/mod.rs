@@ -204,6 +204,44 @@ impl Drop for Bystander {
     }
 }
 
+/// A process that somebody else started; ended with the test.
+struct Rest(Stat);
+
+impl Rest {
+    fn new(pid: i32) -> Self {
+        Self(Stat::of(pid).unwrap())
+    }
+
+    fn lives(&self) -> bool {
+        self.0.again().is_some_and(Stat::lives)
+    }
+
+    async fn until_it_is_gone(&self) {
+        self.until(|| !self.lives()).await;
+    }
+
+    /// Until it is that program and no longer the one that called it.
+    async fn until_it_runs(&self, name: &str) {
+        let comm = format!("/proc/{}/comm", self.0.pid);
+        self.until(|| fs::read_to_string(&comm).is_ok_and(|comm| comm.trim() == name)).await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
+        let found = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap();
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        self.0.tell(Order::Die);
+    }
+}
+
 fn lives(pid: i32) -> bool {
     Stat::of(pid).is_some_and(Stat::lives)
 }
@@ -272,6 +310,27 @@ async fn one_that_does_not_end_when_asked_is_killed_with_all_that_it_started() {
     assert_eq!(group(pid), 0);
     let marks = bench.marks.0.lock().unwrap().clone();
     assert!(marks.last().unwrap().contains("was killed"), "{marks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_left_the_group_ends_with_it_and_another_program_does_not() {
+    let script = r#"setsid sh -c 'echo worker i""s $$; sleep 600; :' &
+                  setsid sh -c 'echo other i""s $$; exec sleep 600' & wait"#;
+    let bench = Bench::new(vec![shell("a", script)]);
+    let number = async |name: &str| {
+        // Not as in the command, which stands there, too.
+        let says = format!("{name} is ");
+        let lines = bench.until_line("a", &says).await;
+        let told = |line: &Line| line.text.strip_prefix(&says)?.trim().parse().ok();
+        Rest::new(lines.iter().find_map(told).unwrap())
+    };
+    let (worker, other) = (number("worker").await, number("other").await);
+    other.until_it_runs("sleep").await;
+    bench.managed.stop_service("a").await.unwrap();
+    bench.until_state("a", RunState::Stopped).await;
+    assert!(!worker.lives());
+    assert!(other.lives());
+    assert_eq!(group(worker.0.pid), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -363,7 +422,7 @@ async fn an_address_that_answers_already_is_left_to_who_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_taken_out_of_the_configuration_is_stopped_with_its_output() {
+async fn one_that_is_taken_out_of_the_configuration_is_stopped_and_its_output_stays() {
     let bench = Bench::new(vec![shell("a", "echo up; exec sleep 600")]);
     bench.until_line("a", "up").await;
     let pid = bench.until("a", |run| run.pid.is_some()).await.pid.unwrap();
@@ -371,4 +430,5 @@ async fn one_that_is_taken_out_of_the_configuration_is_stopped_with_its_output()
     let mut states = bench.managed.states();
     states.wait_for(|states| states.is_empty()).await.unwrap();
     assert!(!lives(pid));
+    assert!(bench.folder().join("a.log").exists());
 }
