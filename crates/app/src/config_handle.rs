@@ -8,6 +8,7 @@
 mod browser;
 mod change;
 mod follow;
+mod hidden;
 mod revisions;
 mod undo;
 mod words;
@@ -23,15 +24,15 @@ use plimsoll_core::{
         Config, Environment, Loaded, changed_between,
         diff::{as_text, diff},
         load,
-        wire::{ConfigView, Problem, Revision},
+        wire::{ConfigView, DiffLine, Problem, Revision},
     },
     mark::{Mark, MarkKind},
     record::Record,
 };
 use tokio::sync::{Mutex, watch};
 
-pub use follow::FileWatch;
 pub use browser::BROWSER;
+pub use follow::FileWatch;
 pub use revisions::{KeptRevision, Revisions};
 
 use self::words::title;
@@ -234,12 +235,14 @@ impl ConfigHandle {
             revision.number = number;
             standing.revision = number;
         }
+        // What the first start found is no change of anything.
+        let told = !revision.changed.is_empty() && by != "start";
+        let told = told.then(|| hidden::without_secrets(&revision.diff, &standing.good, &next));
         standing.good = next.clone();
         standing.disk = next;
         self.publish(standing);
-        // What the first start found is no change of anything.
-        if !revision.changed.is_empty() && by != "start" {
-            self.mark(&revision);
+        if let Some(lines) = told {
+            self.mark(&revision, &lines);
         }
         match number {
             Ok(_) => Ok(revision),
@@ -263,9 +266,9 @@ impl ConfigHandle {
         self.inner.view.send_replace(Arc::new(view));
     }
 
-    fn mark(&self, revision: &Revision) {
+    fn mark(&self, revision: &Revision, lines: &[DiffLine]) {
         let mut mark = Mark::new(revision.at_ms, MarkKind::Change, title(revision));
-        mark.detail = as_text(&revision.diff);
+        mark.detail = as_text(lines);
         mark.reference = (revision.number > 0).then(|| format!("revision:{}", revision.number));
         tracing::info!(revision = revision.number, by = %revision.by, "{}", mark.title);
         match &mut *self.inner.marks.lock().unwrap_or_else(PoisonError::into_inner) {

@@ -1,13 +1,13 @@
 //! Taking back one revision: what it changed, and nothing that came after it.
 
 use plimsoll_core::config::{
-    environment::plain,
     table::setting_of,
     wire::{Change, Changed, Revision, SettingState, SettingValue},
 };
 
 use super::{
     ConfigHandle, KeptRevision,
+    hidden::said,
     words::{refused, who},
 };
 use crate::api::{ConfigEdit, Fault, FaultCode, RollbackRequest};
@@ -72,8 +72,11 @@ fn taken_back(revision: &Revision, now: &[SettingState]) -> Result<Vec<Change>, 
         revision.changed.iter().filter(|c| value(&c.key).as_ref() != Some(&c.new)).collect();
     if !other.is_empty() {
         let say = |c: &&Changed| {
-            let now = value(&c.key).map_or_else(|| "unset".into(), |value| plain(&value));
-            format!("{} is {now} by now, no longer {}", c.key, plain(&c.new))
+            let now = value(&c.key).map_or_else(|| "unset".into(), |now| said(&c.key, &now));
+            match said(&c.key, &c.new) {
+                new if new == now => format!("{} was changed again", c.key),
+                new => format!("{} is {now} by now, no longer {new}", c.key),
+            }
         };
         return Err(Fault::new(
             FaultCode::Conflict,

@@ -1,10 +1,8 @@
 //! What is said of edits and revisions, to people.
 
-use plimsoll_core::config::{
-    environment::plain,
-    wire::{Changed, Problem, Revision},
-};
+use plimsoll_core::config::wire::{Changed, Problem, Revision};
 
+use super::hidden::said;
 use crate::api::{ConfigEdit, Fault, FaultCode};
 
 pub(super) fn something(edit: &ConfigEdit) -> Result<(), Fault> {
@@ -38,15 +36,26 @@ pub(super) fn refused(problems: &[Problem]) -> Fault {
     Fault { code: FaultCode::Invalid, message, hint }
 }
 
-/// `history.keep.raw_hours 48 → 24`, with at most three settings named.
+/// Most characters of a title.
+const LONGEST: usize = 200;
+
+/// `history.keep.raw_hours 48 → 24`, with at most three settings named. No secret stands in it.
 pub(super) fn title(revision: &Revision) -> String {
-    let one = |c: &Changed| format!("{} {} → {}", c.key, plain(&c.old), plain(&c.new));
+    let one = |c: &Changed| match (said(&c.key, &c.old), said(&c.key, &c.new)) {
+        // Only what is not shown differs.
+        (old, new) if old == new => format!("{} changed", c.key),
+        (old, new) => format!("{} {old} → {new}", c.key),
+    };
     let mut text = revision.changed.iter().take(3).map(one).collect::<Vec<_>>().join(", ");
     if revision.changed.len() > 3 {
         text.push_str(&format!(" and {} more", revision.changed.len() - 3));
     }
-    match revision.rolled_back_to {
+    let title = match revision.rolled_back_to {
         Some(to) => format!("Back to revision {to}: {text}"),
         None => text,
+    };
+    match title.char_indices().nth(LONGEST) {
+        Some(_) => title.chars().take(LONGEST - 1).chain(['…']).collect(),
+        None => title,
     }
 }

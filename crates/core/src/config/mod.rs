@@ -21,6 +21,7 @@ mod rule_checks;
 pub mod rules;
 mod service_checks;
 pub mod setting;
+pub mod spans;
 pub mod table;
 pub mod typed;
 pub mod values;

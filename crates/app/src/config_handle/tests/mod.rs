@@ -4,6 +4,7 @@ mod changing;
 mod following;
 mod going_back;
 mod starting;
+mod telling;
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
