@@ -119,10 +119,9 @@ enum Fate {
 }
 
 fn fate(service: &Service, now_ms: i64) -> Fate {
-    let runs = service
-        .run
-        .as_ref()
-        .is_some_and(|run| matches!(run.state, RunState::Running | RunState::Starting));
+    // One that ended by itself is back in a moment.
+    let up = [RunState::Running, RunState::Starting, RunState::Restarting];
+    let runs = service.run.as_ref().is_some_and(|run| up.contains(&run.state));
     match service.state {
         ServiceState::Down if !runs => {
             return Fate::Free(format!("It is down: {}.", service.reason));
@@ -241,6 +240,23 @@ mod tests {
         let steps = plan(&services, &["redis".into()], 0);
         assert_eq!(told(&steps), [("redis", None, Spared)]);
         assert_eq!(steps[0].trouble, "It holds no VRAM, as far as is known.");
+    }
+
+    #[test]
+    fn one_that_is_about_to_come_back_is_stopped_as_well() {
+        let mut again = service("l", ServiceKind::LlamaCpp, Vec::new());
+        (again.actions, again.state) = (Actions::default(), ServiceState::Down);
+        for (state, steps) in [
+            (RunState::Starting, 1),
+            (RunState::Restarting, 1),
+            (RunState::Waiting, 0),
+            (RunState::Stopped, 0),
+        ] {
+            again.run = run(state);
+            let plan = plan(std::slice::from_ref(&again), &[], 0);
+            assert_eq!(plan.len(), steps, "{state:?}");
+            assert!(plan.iter().all(|step| step.model.is_none() && step.phase == Phase::Planned));
+        }
     }
 
     #[test]
