@@ -75,6 +75,10 @@ struct Inside {
     done: Vec<String>,
     /// Words of refusal by what would be done.
     refuses: BTreeMap<String, String>,
+    /// How a service is once another one was looked at.
+    after_look: Option<(String, fn(&mut Service))>,
+    /// Service and model that somebody loads once this was done.
+    after: Option<(String, String, String)>,
     kept: Option<String>,
     disk_full: bool,
     marks: Vec<Mark>,
@@ -114,6 +118,14 @@ impl World {
         self.inside().refuses.insert(what.into(), why.into());
     }
 
+    pub fn set_after_look(&self, id: &str, change: fn(&mut Service)) {
+        self.inside().after_look = Some((id.into(), change));
+    }
+
+    pub fn load_after(&self, what: &str, id: &str, model: &str) {
+        self.inside().after = Some((what.into(), id.into(), model.into()));
+    }
+
     pub fn fill_disk(&self) {
         self.inside().disk_full = true;
     }
@@ -149,7 +161,12 @@ impl World {
     fn does(&self, what: String) -> Result<(), String> {
         let mut inside = self.inside();
         let refused = inside.refuses.get(&what).cloned();
+        let after = inside.after.take_if(|(at, ..)| *at == what);
         inside.done.push(what);
+        drop(inside);
+        if let Some((_, id, model)) = after {
+            self.set_model(&id, &model, Loaded::Loaded);
+        }
         refused.map_or(Ok(()), Err)
     }
 }
@@ -164,7 +181,12 @@ impl Hands for World {
     }
 
     async fn look(&self, id: &str) -> Option<Service> {
-        self.inside().services.get(id).cloned()
+        let seen = self.inside().services.get(id).cloned();
+        let after = self.inside().after_look.take();
+        if let Some((id, change)) = after {
+            self.set(&id, change);
+        }
+        seen
     }
 
     async fn unload(&self, id: &str, model: &str) -> Result<(), String> {

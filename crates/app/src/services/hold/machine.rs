@@ -200,6 +200,22 @@ impl Machine {
         }
     }
 
+    /// Takes what came to hold VRAM while the hold began; true where there is something. What was
+    /// asked for once is not asked again, and no service is stopped that let its models go.
+    pub fn add_late(&mut self, steps: Vec<Step>) -> bool {
+        let covers = |old: &Step, step: &Step| {
+            let same = old.model.is_none() || step.model.is_none() || old.model == step.model;
+            old.service == step.service && old.phase != Phase::Spared && same
+        };
+        let is_late = |step: &Step| {
+            step.phase == Phase::Planned && !self.steps.iter().any(|old| covers(old, step))
+        };
+        let late: Vec<Step> = steps.into_iter().filter(is_late).collect();
+        let before = self.steps.clone();
+        self.add(late);
+        self.steps != before
+    }
+
     /// The steps that an earlier hold could not bring back: the next one's end tries again.
     pub fn lost_steps(&self) -> Vec<Step> {
         let lost = self.steps.iter().filter(|step| step.phase == Phase::Lost);
@@ -276,22 +292,38 @@ impl Machine {
         self.set(at, Phase::Asked, "");
     }
 
+    /// It is gone, and with a whole service its models.
     pub fn freed(&mut self, at: usize) {
         self.set(at, Phase::Freed, "");
+        let Some(Step { service, model: None, .. }) = self.steps.get(at).cloned() else { return };
+        let with_it = |step: &&mut Step| step.service == service && step.phase == Phase::Refused;
+        for step in self.steps.iter_mut().filter(with_it) {
+            step.phase = Phase::Freed;
+            step.trouble.clear();
+        }
     }
 
-    /// It was not freed. Of a service that Plimsoll runs, the whole is stopped instead.
+    /// It was not freed. Of a service that Plimsoll runs, the whole is stopped instead; its models
+    /// stay on the list, before the stop, and so are loaded again once it runs.
     pub fn refused(&mut self, at: usize, why: &str) {
-        let Some(step) = self.steps.get_mut(at) else { return };
-        if step.model.is_some() && step.can_stop && self.state == HoldState::Freeing {
-            *step = Step::stop(&step.service.clone(), &step.name.clone());
-            let service = step.service.clone();
-            self.steps.retain(|step| {
-                step.service != service || step.phase != Phase::Planned || step.model.is_none()
-            });
+        let Some(Step { service, name, model, can_stop, .. }) = self.steps.get(at).cloned() else {
+            return;
+        };
+        self.set(at, Phase::Refused, why);
+        let of = |step: &Step| step.service == service && step.phase != Phase::Spared;
+        let stops = self.steps.iter().any(|step| of(step) && step.model.is_none());
+        if model.is_none() || !can_stop || stops || self.state != HoldState::Freeing {
             return;
         }
-        self.set(at, Phase::Refused, why);
+        for step in self.steps.iter_mut().filter(|step| of(step) && step.phase == Phase::Planned) {
+            step.phase = Phase::Refused;
+            step.trouble = why.into();
+        }
+        if self.steps.len() >= MAX_STEPS {
+            self.steps.remove(at);
+        }
+        let last = self.steps.iter().rposition(|step| step.service == service);
+        self.steps.insert(last.map_or(at, |last| last + 1), Step::stop(&service, &name));
     }
 
     /// A step that was refused has come to pass after all.

@@ -64,6 +64,8 @@ impl<H: Hands> Runner<H> {
             self.pass().await;
             match self.machine.as_ref().map_or(Todo::Nothing, Machine::next) {
                 Todo::Free(at) => self.free(at).await,
+                // Somebody may have loaded a model or started a service meanwhile.
+                Todo::Measure if self.add_late().await => {}
                 Todo::Measure => {
                     let hands = self.hands.clone();
                     let after = self.meanwhile(async move { hands.settled().await }).await;
@@ -198,8 +200,24 @@ impl<H: Hands> Runner<H> {
             return Err(Fault::new(FaultCode::Unavailable, words));
         }
         self.show();
-        self.mark(None);
+        if !before.is_some_and(|before| before.is_on()) {
+            // What began before anybody knew of the hold was not kept off by it.
+            self.add_late().await;
+            self.mark(None);
+        }
         Ok(self.told())
+    }
+
+    /// Takes what holds VRAM by now and is not on the list; true where there is something.
+    async fn add_late(&mut self) -> bool {
+        let Some(machine) = &mut self.machine else { return false };
+        let now_ms = self.hands.now().wall_ms;
+        let late = plan(&self.hands.services(), &machine.named, now_ms);
+        let more = machine.add_late(late);
+        if more {
+            self.changed().await;
+        }
+        more
     }
 
     /// All services; of those whose models could go it is looked now what is loaded.

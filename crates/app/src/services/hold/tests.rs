@@ -1,7 +1,7 @@
 use plimsoll_core::clock::Clock;
 use plimsoll_services::{
     kind::ServiceKind,
-    service::{Loaded, RunState, Service},
+    service::{Loaded, RunState, Service, ServiceState},
 };
 
 use super::{
@@ -164,11 +164,28 @@ async fn the_word_again_changes_its_end_and_the_end_can_come_now() {
     assert_eq!(longer.until_ms, begun.from_ms + 130 * MINUTE);
     assert_eq!(longer.from_ms, begun.from_ms);
     assert_eq!(bench.world.done().len(), 2, "nothing is done twice");
+    assert_eq!(bench.world.marks().len(), 1, "it is the same hold");
     assert_eq!(bench.desk.end().await.unwrap().state, HoldState::Restoring);
     bench.until(HoldState::Ended).await;
     assert_eq!(bench.world.done().len(), 4);
     let fault = bench.desk.end().await.unwrap_err();
     assert_eq!((fault.code, &*fault.message), (FaultCode::NotFound, "No hold is on."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_starts_while_a_hold_begins_is_taken_too() {
+    let mut waits = managed("l");
+    waits.run.as_mut().unwrap().state = RunState::Waiting;
+    waits.state = ServiceState::Down;
+    let bench = Bench::new([ollama(), waits]);
+    // It begins to start when the list is made already.
+    bench.world.set_after_look("l", |l| l.run.as_mut().unwrap().state = RunState::Starting);
+    // And somebody loads a model while another one is unloaded.
+    bench.world.load_after("unload o b", "o", "c");
+    bench.hold(60, &[]).await.unwrap();
+    let held = bench.until(HoldState::Held).await;
+    assert_eq!(bench.world.done(), ["unload o a", "unload o b", "stop l", "unload o c"]);
+    assert!(held.steps.iter().all(|step| step.freed), "{held:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -117,9 +117,47 @@ fn a_service_that_plimsoll_runs_is_stopped_where_its_model_cannot_go() {
     let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
     machine.asked(0);
     machine.refused(0, "no");
-    let told: Vec<_> = machine.told().steps.into_iter().map(|s| (s.service, s.model)).collect();
-    assert_eq!(told, [("l".into(), None), ("o".into(), Some("c".into()))]);
-    assert_eq!(machine.next(), Todo::Free(0));
+    let told = |machine: &Machine| -> Vec<(String, Option<String>, bool)> {
+        machine.told().steps.into_iter().map(|s| (s.service, s.model, s.freed)).collect()
+    };
+    let list = |freed| {
+        let model = |service: &str, model: &str| (service.into(), Some(model.into()), freed);
+        [model("l", "a"), model("l", "b"), ("l".into(), None, freed), model("o", "c")]
+    };
+    assert_eq!(told(&machine), list(false));
+    assert_eq!(machine.next(), Todo::Free(2), "models are not asked once more");
+    machine.asked(2);
+    // Where it is not stopped either, nothing was taken away.
+    let mut kept = machine.clone();
+    kept.refused(2, "no");
+    assert_eq!((kept.steps.len(), kept.next()), (4, Todo::Free(3)));
+    machine.freed(2);
+    machine.freed(3);
+    assert_eq!(told(&machine), list(true));
+    machine.measured(None);
+    machine.end();
+    for at in [3, 2, 1, 0] {
+        assert_eq!(machine.next(), Todo::Restore(at), "the server before its models");
+        machine.restored(at);
+    }
+}
+
+#[test]
+fn what_came_while_it_began_is_taken_too_and_nothing_is_asked_twice() {
+    let clock = ManualClock::at(0);
+    let model = |service: &str, name: &str| Step::model(service, service, name);
+    let mut machine = held(&clock, 5);
+    machine.state = HoldState::Freeing;
+    assert!(!machine.add_late(vec![model("o", "a"), Step::stop("o", "Ollama")]), "it let them go");
+    assert!(!machine.add_late(vec![Step::spared("v", "v", "It cannot.")]));
+    assert_eq!(machine.next(), Todo::Measure);
+    assert!(machine.add_late(vec![model("o", "c"), Step::stop("l", "llama")]));
+    assert_eq!((machine.steps.len(), machine.next()), (4, Todo::Free(2)));
+    machine.refused(3, "no");
+    assert!(!machine.add_late(vec![model("l", "m"), Step::stop("l", "llama")]));
+    machine.state = HoldState::Held;
+    machine.end();
+    assert!(!machine.add_late(vec![model("p", "x")]), "it is over");
 }
 
 #[test]
