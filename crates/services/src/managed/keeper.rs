@@ -226,7 +226,7 @@ impl Keeper {
                 drop(answer.send(known.then(|| self.output(&id))));
             }
             Ask::Close(answer) => {
-                self.plan.close();
+                self.plan.close(now);
                 self.closing.push(answer);
             }
         }

@@ -22,7 +22,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 const ASK_SOON: Duration = Duration::from_millis(100);
 /// Between two looks at the rest of its group.
 const LEFT_EVERY: Duration = Duration::from_millis(100);
-/// What was killed and does not go hangs in the kernel, and is not waited for.
+/// What is left of a group and does not go hangs in the kernel, and is not waited for.
 const LEFT_LOOKS: u32 = 100;
 
 /// What the keeper is told of one start.
@@ -151,10 +151,14 @@ impl Minder {
             }
         }
         let (id, now_ms) = (spec.id.clone(), clock.now().wall_ms);
+        // It was left as one that hangs, and another was started since: the note is of that one.
+        let replaced = orders.is_closed();
         let last = spawn_blocking(move || {
             output.finish(now_ms);
             let how = process.reap();
-            ledger.forget(&id);
+            if !replaced {
+                ledger.forget(&id);
+            }
             (how, output.last_words())
         });
         let (how, last_words) = last.await.unwrap_or((Ended::Unknown, None));

@@ -6,7 +6,9 @@
 //! - It **starts** until it answers, then it **runs**. One that ends by itself is
 //!   **started again** after a pause, or has **failed** when that happens too often.
 //! - Who is not wanted any more is asked to end, and killed after its grace.
-//! - At Plimsoll's end all are stopped one after another, the last one started first.
+//! - What was killed and does not go is **left**: it hangs in the kernel.
+//! - At Plimsoll's end all are stopped one after another, the last one started first,
+//!   and that has an end, too: whoever waits for Plimsoll has not for ever.
 
 mod gate;
 mod told;
@@ -24,6 +26,15 @@ use crate::service::RunState;
 /// A service that loads for longer keeps nobody waiting any more, and is one that does
 /// not answer.
 pub const LOADING_MS: i64 = 600_000;
+/// What was killed goes within this, or does not go at all.
+const GOES_MS: i64 = 10_000;
+/// At Plimsoll's end: for so long one after another, then all at once.
+const CLOSE_IN_ORDER_MS: i64 = 180_000;
+/// Then whoever is still there is killed, whatever its grace.
+const CLOSE_KILL_MS: i64 = 220_000;
+/// Then it is left. The unit of systemd gives Plimsoll 300 s, and the history is to be
+/// closed within them as well.
+const CLOSE_MS: i64 = 240_000;
 
 /// What is known of the GPU from outside.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,7 +89,8 @@ pub enum Refused {
 pub struct Plan {
     units: BTreeMap<String, Unit>,
     numbers: u64,
-    closing: bool,
+    /// Since when Plimsoll ends.
+    closing_ms: Option<i64>,
     /// When VRAM was last taken or given back by one of ours.
     gpu_moved_ms: Option<i64>,
     said: Vec<Deed>,
@@ -124,7 +136,7 @@ impl Plan {
             started_ms: now.monotonic_ms,
             answered_ms: None,
             asked_ms: None,
-            killed: false,
+            killed_ms: None,
         });
         self.units.insert(unit.spec.id.clone(), unit);
         self.numbers
@@ -132,7 +144,7 @@ impl Plan {
 
     /// A person wants it to run.
     pub fn start(&mut self, id: &str, now: Instant3) -> Result<(), Refused> {
-        if self.closing {
+        if self.closing_ms.is_some() {
             return Err(Refused::Closing);
         }
         let unit = self.known(id)?;
@@ -169,8 +181,8 @@ impl Plan {
     }
 
     /// Plimsoll ends: nothing starts any more, and all are stopped in order.
-    pub fn close(&mut self) {
-        self.closing = true;
+    pub fn close(&mut self, now: Instant3) {
+        self.closing_ms.get_or_insert(now.monotonic_ms);
     }
 
     /// Nothing of ours runs.
@@ -234,9 +246,9 @@ impl Plan {
         }
         let name = unit.spec.name.clone();
         let said = if unit.state == RunState::Stopping {
-            let said = if live.killed {
-                let grace = unit.spec.grace.as_secs();
-                format!("{name} was killed: it had not ended {grace} s after it was asked to")
+            let said = if let Some(killed_ms) = live.killed_ms {
+                let waited = (killed_ms - live.asked_ms.unwrap_or(killed_ms)) / 1000;
+                format!("{name} was killed: it had not ended {waited} s after it was asked to")
             } else {
                 format!("{name} was stopped")
             };
@@ -253,6 +265,7 @@ impl Plan {
 
     /// What is to be done now, after something happened or time passed.
     pub fn advance(&mut self, sight: &Sight, now: Instant3) -> Vec<Deed> {
+        self.leave(now);
         for unit in self.units.values_mut() {
             if unit.gone {
                 unit.end("It is not in the configuration any more.", now);
@@ -262,14 +275,15 @@ impl Plan {
                 unit.restarts = unit.restarts.saturating_add(1);
             }
         }
-        if self.closing {
-            self.close_next(now);
+        if let Some(since_ms) = self.closing_ms {
+            self.close_next(since_ms, now);
         } else {
             self.start_what_may(sight, now);
         }
         let mut deeds = std::mem::take(&mut self.said);
+        let kill_ms = self.closing_ms.map(|since| since + CLOSE_KILL_MS);
         for unit in self.units.values_mut() {
-            deeds.extend(unit.signal(now));
+            deeds.extend(unit.signal(kill_ms, now));
         }
         let forgotten = |unit: &Unit| unit.gone && unit.live.is_none();
         for id in self.units.values().filter(|u| forgotten(u)).map(|u| u.spec.id.clone()) {
@@ -283,17 +297,23 @@ impl Plan {
     pub fn wake_ms(&self, now_ms: i64) -> Option<i64> {
         let of_unit = |unit: &Unit| {
             let live = unit.live.as_ref();
-            let kill = live
-                .filter(|live| !live.killed)
-                .and_then(|live| Some(live.asked_ms? + millis(unit.spec.grace)));
+            let ends = live.and_then(|live| match live.killed_ms {
+                Some(killed_ms) => Some(killed_ms + GOES_MS),
+                None => Some(live.asked_ms? + millis(unit.spec.grace)),
+            });
             let loaded = live
                 .filter(|_| unit.state == RunState::Starting)
                 .map(|live| live.started_ms + LOADING_MS)
                 // It goes on loading after that, and nothing comes of it any more.
                 .filter(|loaded| *loaded > now_ms);
-            [unit.next.map(|next| next.monotonic_ms), kill, loaded].into_iter().flatten().min()
+            [unit.next.map(|next| next.monotonic_ms), ends, loaded].into_iter().flatten().min()
         };
-        self.units.values().filter_map(of_unit).min()
+        let of_close = |since: i64| {
+            let times = [CLOSE_IN_ORDER_MS, CLOSE_KILL_MS, CLOSE_MS].map(|after| since + after);
+            times.into_iter().find(|at| *at > now_ms)
+        };
+        let closes = self.closing_ms.filter(|_| !self.is_still()).and_then(of_close);
+        self.units.values().filter_map(of_unit).chain(closes).min()
     }
 
     /// All services.
@@ -307,9 +327,36 @@ impl Plan {
         self.units.values().filter(waits).map(|unit| &unit.spec.id)
     }
 
-    /// One at a time, the last one started first.
-    fn close_next(&mut self, now: Instant3) {
+    /// Waits no more for what was killed and does not go. It stays noted: should it run on,
+    /// the next Plimsoll finds it.
+    fn leave(&mut self, now: Instant3) {
+        let all = self.closing_ms.is_some_and(|since| now.monotonic_ms - since >= CLOSE_MS);
+        let hangs = |live: &mut Live| {
+            all || live.killed_ms.is_some_and(|killed| now.monotonic_ms - killed >= GOES_MS)
+        };
+        for unit in self.units.values_mut() {
+            let Some(live) = unit.live.take_if(hangs) else { continue };
+            let why = match live.process {
+                Some(process) => format!(
+                    "was killed and does not go: its process {} hangs in the kernel",
+                    process.pid
+                ),
+                None => "is left: its start hangs".into(),
+            };
+            unit.reason = format!("It {why}.");
+            unit.stopped(now);
+            let (id, name) = (unit.spec.id.clone(), &unit.spec.name);
+            self.said.push(Deed::Say { id, title: format!("{name} {why}") });
+        }
+    }
+
+    /// One at a time, the last one started first; all, when that takes too long.
+    fn close_next(&mut self, since_ms: i64, now: Instant3) {
         const WHY: &str = "Plimsoll stops.";
+        if now.monotonic_ms - since_ms >= CLOSE_IN_ORDER_MS {
+            self.units.values_mut().for_each(|unit| unit.end(WHY, now));
+            return;
+        }
         for unit in self.units.values_mut().filter(|unit| unit.live.is_none()) {
             unit.end(WHY, now);
         }
@@ -346,7 +393,7 @@ impl Plan {
                         started_ms: now.monotonic_ms,
                         answered_ms: None,
                         asked_ms: None,
-                        killed: false,
+                        killed_ms: None,
                     });
                     let spec = Box::new(unit.spec.clone());
                     self.said.push(Deed::Start { spec, number: self.numbers });

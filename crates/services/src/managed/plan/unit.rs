@@ -50,7 +50,7 @@ pub(super) struct Live {
     pub answered_ms: Option<i64>,
     /// When it was asked to end.
     pub asked_ms: Option<i64>,
-    pub killed: bool,
+    pub killed_ms: Option<i64>,
 }
 
 // === impl Unit ===
@@ -149,10 +149,10 @@ impl Unit {
         }
     }
 
-    /// The signal that is due, if one is.
-    pub fn signal(&mut self, now: Instant3) -> Option<Deed> {
+    /// The signal that is due, if one is. From `kill_ms` on it is killed whatever its grace.
+    pub fn signal(&mut self, kill_ms: Option<i64>, now: Instant3) -> Option<Deed> {
         let live = self.live.as_mut().filter(|live| live.process.is_some())?;
-        if self.state != RunState::Stopping || live.killed {
+        if self.state != RunState::Stopping || live.killed_ms.is_some() {
             return None;
         }
         let kill = match live.asked_ms {
@@ -160,8 +160,11 @@ impl Unit {
                 live.asked_ms = Some(now.monotonic_ms);
                 false
             }
-            Some(asked) if now.monotonic_ms - asked >= millis(self.spec.grace) => {
-                live.killed = true;
+            Some(asked)
+                if now.monotonic_ms - asked >= millis(self.spec.grace)
+                    || kill_ms.is_some_and(|at| now.monotonic_ms >= at) =>
+            {
+                live.killed_ms = Some(now.monotonic_ms);
                 true
             }
             Some(_) => return None,

@@ -71,7 +71,7 @@ fn at_the_end_all_are_stopped_one_by_one_the_last_one_first() {
     let mut bench = Bench::new(vec![spec("a"), spec("b"), gpu("c", 50)]);
     bench.sight.vram = Some(Vram { at_ms: 0, free_bytes: GIB });
     bench.go().serves("a").serves("b");
-    bench.plan.close();
+    bench.plan.close(bench.now);
     bench.go();
     assert_eq!(bench.signals, ["b end"]);
     assert_eq!((bench.state("c"), bench.plan.is_still()), (RunState::Stopped, false));
@@ -148,7 +148,7 @@ fn what_was_found_again_is_not_started_twice_and_stopped_in_its_order() {
     // What nobody wants any more does not stay.
     assert_eq!(bench.signals, ["old end"]);
     bench.ends("old", Ended::Unknown);
-    bench.plan.close();
+    bench.plan.close(bench.now);
     bench.go().ends("c", Ended::Code(0)).ends("a", Ended::Unknown);
     assert_eq!(bench.signals, ["old end", "c end", "a end", "b end"]);
 }
@@ -193,4 +193,54 @@ fn a_persons_word_holds_for_one_start() {
     bench.ends("a", Ended::Code(1)).pass(1000);
     assert_eq!((bench.state("a"), bench.started.len()), (RunState::Waiting, 1));
     assert_eq!(bench.run("a").reason, "Waits for the end of the hold: the GPU is kept free.");
+}
+
+#[test]
+fn what_was_killed_and_does_not_go_is_left() {
+    let mut bench = Bench::new(vec![spec("a")]);
+    bench.go().serves("a");
+    let number = bench.number("a");
+    bench.plan.stop("a", "Stopped by a person.", bench.now).unwrap();
+    bench.go().pass(20_000);
+    assert_eq!((bench.signals.len(), bench.wake_ms()), (2, Some(30_000)));
+    bench.pass(9_999);
+    assert_eq!(bench.state("a"), RunState::Stopping);
+    bench.pass(1);
+    let run = bench.run("a");
+    assert_eq!((run.state, run.pid), (RunState::Stopped, None));
+    assert_eq!(run.reason, "It was killed and does not go: its process 1001 hangs in the kernel.");
+    assert!(bench.said.last().unwrap().starts_with("A was killed and does not go"));
+    // It can be tried again, and the end of the old one is none of the new one.
+    bench.plan.start("a", bench.now).unwrap();
+    bench.go();
+    bench.plan.ended("a", number, Ended::Signal(9), None, bench.now);
+    assert_eq!((bench.go().state("a"), bench.started.len()), (RunState::Starting, 2));
+}
+
+#[test]
+fn the_end_of_plimsoll_has_an_end() {
+    let patient = |id| Spec { grace: Duration::from_secs(600), ..spec(id) };
+    let mut bench = Bench::new(vec![patient("a"), patient("b"), spec("c")]);
+    bench.go();
+    bench.plan.close(bench.now);
+    bench.go().pass(CLOSE_IN_ORDER_MS - 1);
+    assert_eq!(bench.signals[..2], ["c end", "c kill"]);
+    bench.pass(1);
+    assert_eq!(bench.signals[2..], ["a end", "b end"]);
+    assert_eq!(bench.wake_ms(), Some(CLOSE_IN_ORDER_MS - 1 + GOES_MS));
+    bench.pass(CLOSE_KILL_MS - CLOSE_IN_ORDER_MS);
+    assert_eq!(bench.signals[4..], ["a kill", "b kill"]);
+    assert!(!bench.plan.is_still());
+    bench.pass(GOES_MS);
+    assert!(bench.plan.is_still() && bench.wake_ms().is_none());
+
+    // Not even a start that hangs keeps it.
+    let mut bench = Bench::new(vec![spec("a")]);
+    assert_eq!(bench.plan.advance(&bench.sight, bench.now).len(), 1);
+    bench.plan.close(bench.now);
+    bench.pass(CLOSE_MS - 1);
+    assert!(!bench.plan.is_still());
+    bench.pass(1);
+    assert!(bench.plan.is_still());
+    assert_eq!(bench.run("a").reason, "It is left: its start hangs.");
 }
