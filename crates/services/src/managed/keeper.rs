@@ -25,7 +25,7 @@ use super::{
     process::Order,
     ready::Ready,
 };
-use crate::fleet::FleetView;
+use crate::{fleet::FleetView, service::Service};
 
 const BY_A_PERSON: &str = "Stopped by a person.";
 const HELD: &str = "Stopped while the GPU is held free.";
@@ -249,14 +249,9 @@ impl Keeper {
     }
 
     fn sight(&self) -> Sight {
-        let view = self.view.borrow();
-        let held = view
-            .services
-            .iter()
-            .filter_map(|service| Some((service.id.clone(), service.holder.as_ref()?.vram_bytes?)));
         Sight {
             vram: *self.vram.borrow(),
-            held: held.collect(),
+            held: held(&self.view.borrow()),
             // All of them: one whose pause is over comes to wait within the same round.
             kept_off: self.plan.ids().filter(|id| (self.kept_off)(id)).cloned().collect(),
         }
@@ -280,6 +275,17 @@ impl Keeper {
     }
 }
 
+/// What each holds in VRAM. One whose process is seen and that holds none as far as is
+/// known has yet to take it: a server that loads its model with the first request.
+fn held(view: &FleetView) -> BTreeMap<String, u64> {
+    let held = |service: &Service| {
+        let of_models = || service.models.iter().filter_map(|model| model.vram_bytes).sum();
+        Some(service.holder.as_ref()?.vram_bytes.unwrap_or_else(of_models))
+    };
+    let all = view.services.iter();
+    all.filter_map(|service| Some((service.id.clone(), held(service)?))).collect()
+}
+
 /// What is known of a service that runs and is in the configuration no more.
 fn stand_in(note: &Note) -> Spec {
     Spec {
@@ -299,5 +305,50 @@ fn stand_in(note: &Note) -> Spec {
         planned: None,
         on_gpu: false,
         watched: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        adapter::Actions,
+        service::{Figures, Holder, Origin, ServiceState},
+    };
+
+    fn service(id: &str, holder: Option<Holder>) -> Arc<Service> {
+        Arc::new(Service {
+            id: id.into(),
+            name: id.into(),
+            kind: None,
+            url: String::new(),
+            origin: Origin::Configured,
+            state: ServiceState::Healthy,
+            reason: String::new(),
+            since_ms: 0,
+            version: None,
+            models: Vec::new(),
+            slots: None,
+            figures: Figures::default(),
+            holder,
+            checked_ms: None,
+            scrape_ms: None,
+            hints: Vec::new(),
+            actions: Actions::default(),
+            vram: None,
+            run: None,
+        })
+    }
+
+    #[test]
+    fn one_that_runs_and_has_no_vram_yet_holds_none_and_one_unseen_is_not_known() {
+        let holder = |vram_bytes| Some(Holder { vram_bytes, ..Holder::default() });
+        let services = vec![
+            service("loaded", holder(Some(7))),
+            service("lazy", holder(None)),
+            service("unseen", None),
+        ];
+        let held = held(&FleetView { at_ms: 1, services });
+        assert_eq!(held, [("lazy".to_owned(), 0), ("loaded".to_owned(), 7)].into());
     }
 }
