@@ -1,7 +1,7 @@
 //! The one task that owns the plan: what happens comes in here, and what is to be
 //! done goes out to the processes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use plimsoll_core::{
     clock::{Clock, Instant3},
@@ -34,6 +34,8 @@ const HELD: &str = "Stopped while the GPU is held free.";
 const WAIT: Duration = Duration::from_secs(1);
 /// Between two rounds that nobody asked for, at least.
 const BREATH: Duration = Duration::from_millis(50);
+/// Outputs of services that are in the configuration no more stay for so long.
+const OLD: Duration = Duration::from_secs(30 * 86_400);
 /// Nothing to wait for by itself.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -127,7 +129,9 @@ impl Keeper {
     /// Finds what an earlier Plimsoll left running.
     async fn take_over(&mut self) {
         let ledger = self.ledger.clone();
+        let known: Vec<String> = self.specs.borrow().iter().map(|spec| spec.id.clone()).collect();
         let find = move || {
+            take_old_away(&ledger, &known);
             let mut found = Vec::new();
             for note in ledger.notes() {
                 match note.find() {
@@ -163,9 +167,9 @@ impl Keeper {
                 }
             }
             Deed::Forget { id } => {
-                if let Some(output) = self.outputs.remove(&id) {
-                    drop(spawn_blocking(move || output.remove()));
-                }
+                // What it wrote stays: it may be there again under this name, and whoever
+                // asks why it ended reads it there.
+                self.outputs.remove(&id);
             }
             Deed::Say { id, title } => {
                 tracing::info!(service = %id, "{title}");
@@ -275,6 +279,25 @@ impl Keeper {
     }
 }
 
+/// Takes away what services wrote that are in the configuration no more. Blocks.
+fn take_old_away(ledger: &Ledger, known: &[String]) {
+    let Some(folder) = ledger.output("x").parent().map(Path::to_path_buf) else { return };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let id = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if path.extension().is_none_or(|extension| extension != "log")
+            || known.iter().any(|known| known == id)
+        {
+            continue;
+        }
+        let written = entry.metadata().and_then(|metadata| metadata.modified());
+        // A time that lies ahead is no age.
+        if written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > OLD)) {
+            Output::open(path).remove();
+        }
+    }
+}
+
 /// What each holds in VRAM. One whose process is seen and that holds none as far as is
 /// known has yet to take it: a server that loads its model with the first request.
 fn held(view: &FleetView) -> BTreeMap<String, u64> {
@@ -350,5 +373,21 @@ mod tests {
         ];
         let held = held(&FleetView { at_ms: 1, services });
         assert_eq!(held, [("lazy".to_owned(), 0), ("loaded".to_owned(), 7)].into());
+    }
+
+    #[test]
+    fn only_old_outputs_of_services_that_are_no_more_are_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = std::time::SystemTime::now() - OLD - Duration::from_secs(60);
+        for name in ["gone.log", "kept.log", "fresh.log", "gone.json"] {
+            let file = fs::File::create(dir.path().join(name)).unwrap();
+            if name != "fresh.log" {
+                file.set_modified(old).unwrap();
+            }
+        }
+        take_old_away(&Ledger::new(dir.path().into()), &["kept".into()]);
+        let there = |name: &str| dir.path().join(name).exists();
+        assert!(!there("gone.log"));
+        assert!(there("kept.log") && there("fresh.log") && there("gone.json"));
     }
 }

@@ -26,6 +26,8 @@ use crate::service::RunState;
 /// A service that loads for longer keeps nobody waiting any more, and is one that does
 /// not answer.
 pub const LOADING_MS: i64 = 600_000;
+/// A configuration that is edited is not always whole: what is out of it is stopped after this.
+const GONE_MS: i64 = 5000;
 /// What was killed goes within this, or does not go at all.
 const GOES_MS: i64 = 10_000;
 /// At Plimsoll's end: for so long one after another, then all at once.
@@ -103,12 +105,16 @@ impl Plan {
     /// Plimsoll are wanted; a command that comes later waits for a person.
     pub fn configure(&mut self, specs: Vec<Spec>, first: bool, now: Instant3) {
         for unit in self.units.values_mut() {
-            unit.gone = true;
+            unit.gone_ms.get_or_insert(now.monotonic_ms);
         }
         for spec in specs {
             if let Some(unit) = self.units.get_mut(&spec.id) {
-                unit.gone = false;
+                unit.gone_ms = None;
                 unit.spec = spec;
+                if std::mem::take(&mut unit.cut) && unit.state == RunState::Stopping {
+                    unit.again = true;
+                    unit.reason = "It is in the configuration again, and starts again.".into();
+                }
                 continue;
             }
             let mut unit = Unit::new(spec, now);
@@ -267,10 +273,13 @@ impl Plan {
     pub fn advance(&mut self, sight: &Sight, now: Instant3) -> Vec<Deed> {
         self.leave(now);
         for unit in self.units.values_mut() {
-            if unit.gone {
+            if unit.is_gone(now) {
+                unit.cut |= unit.runs();
                 unit.end("It is not in the configuration any more.", now);
             }
-            if unit.next.is_some_and(|next| now.monotonic_ms >= next.monotonic_ms) {
+            if unit.gone_ms.is_none()
+                && unit.next.is_some_and(|next| now.monotonic_ms >= next.monotonic_ms)
+            {
                 unit.to(RunState::Waiting, "", now);
                 unit.restarts = unit.restarts.saturating_add(1);
             }
@@ -285,7 +294,7 @@ impl Plan {
         for unit in self.units.values_mut() {
             deeds.extend(unit.signal(kill_ms, now));
         }
-        let forgotten = |unit: &Unit| unit.gone && unit.live.is_none();
+        let forgotten = |unit: &Unit| unit.is_gone(now) && unit.live.is_none();
         for id in self.units.values().filter(|u| forgotten(u)).map(|u| u.spec.id.clone()) {
             deeds.push(Deed::Forget { id });
         }
@@ -306,7 +315,9 @@ impl Plan {
                 .map(|live| live.started_ms + LOADING_MS)
                 // It goes on loading after that, and nothing comes of it any more.
                 .filter(|loaded| *loaded > now_ms);
-            [unit.next.map(|next| next.monotonic_ms), ends, loaded].into_iter().flatten().min()
+            let next = unit.next.filter(|_| unit.gone_ms.is_none());
+            let gone = unit.gone_ms.map(|since| since + GONE_MS).filter(|at| *at > now_ms);
+            [next.map(|next| next.monotonic_ms), ends, loaded, gone].into_iter().flatten().min()
         };
         let of_close = |since: i64| {
             let times = [CLOSE_IN_ORDER_MS, CLOSE_KILL_MS, CLOSE_MS].map(|after| since + after);
@@ -375,7 +386,7 @@ impl Plan {
         let mut waiting: Vec<(u32, String)> = self
             .units
             .values()
-            .filter(|unit| unit.state == RunState::Waiting)
+            .filter(|unit| unit.state == RunState::Waiting && unit.gone_ms.is_none())
             .map(|unit| (unit.spec.order, unit.spec.id.clone()))
             .collect();
         waiting.sort();
@@ -403,7 +414,7 @@ impl Plan {
     }
 
     fn known(&mut self, id: &str) -> Result<&mut Unit, Refused> {
-        self.units.get_mut(id).filter(|unit| !unit.gone).ok_or(Refused::NoSuchService)
+        self.units.get_mut(id).filter(|unit| unit.gone_ms.is_none()).ok_or(Refused::NoSuchService)
     }
 
     fn say(&mut self, spec: &Spec, title: String) {

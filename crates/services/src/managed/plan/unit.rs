@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plimsoll_core::{clock::Instant3, config::Restart};
 
-use super::{Deed, Running};
+use super::{Deed, GONE_MS, Running};
 use crate::{
     managed::{
         backoff::{Backoff, ENDS, Next, WINDOW_MS},
@@ -25,8 +25,10 @@ pub enum Ended {
 #[derive(Debug)]
 pub(super) struct Unit {
     pub spec: Spec,
-    /// Not in the configuration any more.
-    pub gone: bool,
+    /// Since when it is not in the configuration any more.
+    pub gone_ms: Option<i64>,
+    /// It ran until it was out of the configuration: is it there again, it runs again.
+    pub cut: bool,
     pub state: RunState,
     pub reason: String,
     pub since_ms: i64,
@@ -59,7 +61,8 @@ impl Unit {
     pub fn new(spec: Spec, now: Instant3) -> Self {
         Self {
             spec,
-            gone: false,
+            gone_ms: None,
+            cut: false,
             state: RunState::Stopped,
             reason: String::new(),
             since_ms: now.wall_ms,
@@ -79,6 +82,16 @@ impl Unit {
         self.state = state;
         self.reason = reason.into();
         self.next = None;
+    }
+
+    /// Out of the configuration for longer than an edit takes.
+    pub fn is_gone(&self, now: Instant3) -> bool {
+        self.gone_ms.is_some_and(|since| now.monotonic_ms - since >= GONE_MS)
+    }
+
+    /// It runs, or is about to, and nobody wants it to end.
+    pub fn runs(&self) -> bool {
+        self.live.is_some() && (self.state != RunState::Stopping || self.again)
     }
 
     /// Earlier ends count no more.

@@ -114,6 +114,8 @@ fn one_that_leaves_the_configuration_is_stopped_and_then_forgotten() {
     assert_eq!(bench.state("b"), RunState::Stopped);
     bench.plan.configure(Vec::new(), false, bench.now);
     bench.go();
+    assert_eq!(bench.wake_ms(), Some(GONE_MS));
+    bench.pass(GONE_MS);
     assert_eq!(
         (bench.signals.as_slice(), bench.forgotten.as_slice()),
         (&["a end".into()][..], &["b".into()][..])
@@ -145,6 +147,7 @@ fn what_was_found_again_is_not_started_twice_and_stopped_in_its_order() {
     bench.go();
     assert_eq!(bench.started, ["c"]);
     assert_eq!(bench.run("a").pid, Some(2));
+    bench.pass(GONE_MS);
     // What nobody wants any more does not stay.
     assert_eq!(bench.signals, ["old end"]);
     bench.ends("old", Ended::Unknown);
@@ -243,4 +246,35 @@ fn the_end_of_plimsoll_has_an_end() {
     bench.pass(1);
     assert!(bench.plan.is_still());
     assert_eq!(bench.run("a").reason, "It is left: its start hangs.");
+}
+
+#[test]
+fn a_passing_edit_stops_nothing() {
+    let mut bench = Bench::new(vec![spec("a"), spec("b")]);
+    bench.go().serves("a").ends("b", Ended::Code(1));
+    let specs = bench.specs.clone();
+    bench.plan.configure(Vec::new(), false, bench.now);
+    bench.go().pass(GONE_MS - 1);
+    // Neither stopped nor started meanwhile.
+    assert_eq!((bench.signals.len(), bench.started.len()), (0, 2));
+    bench.plan.configure(specs, false, bench.now);
+    bench.go().pass(GONE_MS);
+    assert_eq!((bench.state("a"), bench.signals.len()), (RunState::Running, 0));
+    assert_eq!(bench.started, ["a", "b", "b"]);
+    assert!(bench.forgotten.is_empty());
+}
+
+#[test]
+fn one_that_is_in_the_configuration_again_while_it_stops_runs_again() {
+    let mut bench = Bench::new(vec![spec("a"), spec("b")]);
+    bench.go().serves("a").serves("b");
+    bench.plan.stop("b", "Stopped by a person.", bench.now).unwrap();
+    let specs = bench.specs.clone();
+    bench.plan.configure(Vec::new(), false, bench.now);
+    bench.go().pass(GONE_MS);
+    assert_eq!(bench.signals, ["b end", "a end"]);
+    bench.plan.configure(specs, false, bench.now);
+    bench.go().ends("a", Ended::Code(0)).ends("b", Ended::Code(0));
+    // Not the one that a person had stopped before.
+    assert_eq!((bench.state("a"), bench.state("b")), (RunState::Starting, RunState::Stopped));
 }
