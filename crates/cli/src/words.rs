@@ -1,6 +1,7 @@
 //! Values as people read and write them: bytes, times, spans, series.
 
 use jiff::{Timestamp, civil, tz::TimeZone};
+pub use plimsoll_core::unit::lasting;
 use plimsoll_core::{metric::Metric, series::SeriesKey, unit::Unit};
 
 /// `3.2 GiB`; binary units, rounded to three digits and never up into the next unit's name.
@@ -64,16 +65,6 @@ pub fn span(text: &str) -> Result<i64, String> {
         _ => return Err(wrong()),
     };
     number.checked_mul(unit).filter(|&ms| ms > 0).ok_or_else(wrong)
-}
-
-/// How long something lasts, in its largest whole unit: `40 s`, `3 min`, `5 h`, `2 d`.
-pub fn lasting(ms: i64) -> String {
-    match ms.max(0) / 1000 {
-        s if s < 60 => format!("{s} s"),
-        s if s < 3600 => format!("{} min", s / 60),
-        s if s < 86_400 => format!("{} h", s / 3600),
-        s => format!("{} d", s / 86_400),
-    }
 }
 
 /// Milliseconds since 1970, a time with its zone, or a local time or day.
@@ -178,12 +169,6 @@ mod tests {
         for wrong in ["", "7", "d", "7x", "-1h", "0s", "99999999999999999d", "1h30m"] {
             assert!(span(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn what_lasts_is_told_in_its_largest_whole_unit() {
-        let said = [-5, 59_999, 60_000, 3_599_999, 7_200_000, 172_800_000].map(lasting);
-        assert_eq!(said, ["0 s", "59 s", "1 min", "59 min", "2 h", "2 d"]);
     }
 
     #[test]

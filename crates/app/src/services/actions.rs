@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use plimsoll_core::mark::{Mark, MarkKind};
+use plimsoll_core::mark::Mark;
 use plimsoll_services::{
     adapter::ActionError,
     client::CallError,
@@ -200,14 +200,12 @@ impl ModelJob {
     fn mark(&self, took: &str, change: Option<&str>) {
         let (model, service) = (&self.model.name, &self.service);
         let title = format!("{}: {} {model}", service.name, self.action.done());
-        let mut mark = Mark::new(self.app.now_ms(), MarkKind::Service, title);
-        mark.subject = Some(service.id.clone());
-        mark.reference = Some(format!("service:{}", service.id));
-        mark.detail = match change {
+        let detail = match change {
             Some(change) => format!("within {took}; {change}"),
             None => format!("within {took}"),
         };
-        self.app.record.mark(mark);
+        let mark = Mark::of_service(self.app.now_ms(), &service.id, title);
+        self.app.record.mark(Mark { detail, ..mark });
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 use plimsoll_core::{
     clock::Clock,
     config::{Accept, Config},
-    mark::{Mark, MarkKind},
+    mark::Mark,
     record::Record,
 };
 use plimsoll_history::State;
@@ -242,10 +242,7 @@ impl Found {
 
     fn mark(&self, id: &str, title: String) {
         tracing::info!(service = %id, "{title}");
-        let mut mark = Mark::new(self.clock.now().wall_ms, MarkKind::Service, title);
-        mark.subject = Some(id.to_owned());
-        mark.reference = Some(format!("service:{id}"));
-        self.record.mark(mark);
+        self.record.mark(Mark::of_service(self.clock.now().wall_ms, id, title));
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

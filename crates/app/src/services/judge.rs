@@ -57,8 +57,7 @@ pub fn judge<'a>(service: &'a Service, action: Action, model: &str) -> Result<&'
 
 /// It answers.
 pub fn is_up(service: &Service) -> bool {
-    service.checked_ms.is_some()
-        && matches!(service.state, ServiceState::Healthy | ServiceState::Degraded)
+    service.checked_ms.is_some() && service.state.serves()
 }
 
 /// By its name; for Ollama, one without a tag is the latest.

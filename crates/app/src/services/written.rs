@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use plimsoll_core::config::{
     Config,
-    ids::{LONGEST, mend},
+    ids::{free, mend},
     keys::judge_key,
     wire::{Change, Origin, Revision, SettingValue},
 };
@@ -190,20 +190,6 @@ fn address_name(add: &ServiceAdd) -> String {
 /// `discover` and its like are settings of all services.
 fn is_reserved(id: &str) -> bool {
     judge_key(&format!("services.{id}.url")).is_some()
-}
-
-/// The first of `base`, `base-2`, `base-3`, … that nobody has.
-fn free(base: &str, has: impl Fn(&str) -> bool) -> String {
-    if !has(base) {
-        return base.to_owned();
-    }
-    let with = |n: usize| {
-        let end = format!("-{n}");
-        let start = base.get(..base.len().min(LONGEST - end.len())).unwrap_or_default();
-        format!("{}{end}", start.trim_end_matches('-'))
-    };
-    // Bounded, because so many services are known and configured at most.
-    (2..).map(with).find(|id| !has(id)).unwrap_or_else(|| base.to_owned())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use plimsoll_services::service::{Loaded, MAX_MODELS, Service, ServiceState};
+use plimsoll_services::service::{Loaded, MAX_MODELS, Service};
 
 /// Loads are counted within this span.
 pub const WINDOW_MS: i64 = 600_000;
@@ -32,7 +32,7 @@ impl Loads {
         while self.done.front().is_some_and(|(at, _)| now_ms - at > WINDOW_MS) {
             self.done.pop_front();
         }
-        if !matches!(service.state, ServiceState::Healthy | ServiceState::Degraded) {
+        if !service.state.serves() {
             return;
         }
         let started_ms = service.holder.as_ref().map(|holder| holder.started_ms);

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use plimsoll_core::{clock::Instant3, config::Config};
 use plimsoll_services::{
     fleet::{FleetView, MAX_SERVICES},
-    service::{Loaded, Origin, Service, ServiceState},
+    service::{Loaded, Origin, Service},
 };
 
 pub use self::{
@@ -157,7 +157,7 @@ impl Seen {
     }
 
     pub fn answers(&self) -> bool {
-        matches!(self.service.state, ServiceState::Healthy | ServiceState::Degraded)
+        self.service.state.serves()
     }
 
     pub fn has_hint(&self, ids: &[&str]) -> bool {

@@ -62,6 +62,8 @@ pub fn managed(id: &str) -> Service {
     Service { run: Some(run), actions, ..service(id, ServiceKind::Vllm, Vec::new()) }
 }
 
+type Change = fn(&mut Service);
+
 /// A world of services that obey, but for those that are told not to.
 pub struct World {
     pub clock: ManualClock,
@@ -76,7 +78,7 @@ struct Inside {
     /// Words of refusal by what would be done.
     refuses: BTreeMap<String, String>,
     /// How a service is once another one was looked at.
-    after_look: Option<(String, fn(&mut Service))>,
+    after_look: Option<(String, Change)>,
     /// Service and model that somebody loads once this was done.
     after: Option<(String, String, String)>,
     kept: Option<String>,
@@ -118,7 +120,7 @@ impl World {
         self.inside().refuses.insert(what.into(), why.into());
     }
 
-    pub fn set_after_look(&self, id: &str, change: fn(&mut Service)) {
+    pub fn set_after_look(&self, id: &str, change: Change) {
         self.inside().after_look = Some((id.into(), change));
     }
 
