@@ -110,7 +110,7 @@ fn reconcile(
     }
 }
 
-fn view_of(shared: &Shared, wanted: &Wanted) -> FleetView {
+pub(super) fn view_of(shared: &Shared, wanted: &Wanted) -> FleetView {
     let now_ms = shared.clock.now().wall_ms;
     let board = shared.board.lock().unwrap_or_else(PoisonError::into_inner);
     let mut seen = HashSet::new();

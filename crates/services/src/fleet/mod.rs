@@ -28,7 +28,7 @@ use tokio::{
 use self::{
     acts::Door,
     asking::{find_kind, scrape_once},
-    keeping::keep,
+    keeping::{keep, view_of},
     newest::Newest,
     watch::Ask,
 };
@@ -199,7 +199,9 @@ impl Fleet {
             finds: OnceLock::new(),
             doors: Mutex::default(),
         });
-        let (sender, view) = channel::channel(Arc::default());
+        // Who asks at once is told what is wanted, and not that there is nothing.
+        let first = view_of(&shared, &parts.wanted.borrow());
+        let (sender, view) = channel::channel(Arc::new(first));
         let keeper = tokio::spawn(keep(shared.clone(), parts.wanted, sender));
         Self { shared, view, pace: parts.pace, keeper }
     }

@@ -198,6 +198,12 @@ async fn pass(seconds: f64) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_before_the_first_look_is_told_what_is_wanted() {
+    let bench = Bench::new([], vec![watched("chat", ServiceKind::Vllm)]);
+    assert_eq!(bench.service("chat").state, ServiceState::Starting);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hung_service_delays_no_other() {
     let (hung, good) =
         (Fake::new(ServiceKind::Vllm, |_| Act::Hang), Fake::new(ServiceKind::LmStudio, well));
