@@ -93,11 +93,15 @@ group_ui() {
   npm --prefix ui run --silent test
 }
 
-group_window() {
-  rust_tools
+window_tools() {
   # shellcheck disable=SC2086  # a list of names
   need_packages "the window's tests" $WINDOW_PACKAGES
   need_cargo_tool tauri-driver tauri-driver --version ^2
+}
+
+group_window() {
+  rust_tools
+  window_tools
   programs
   say "End-to-end tests of the window${PLIMSOLL_SHOTS:+, with pictures in $PLIMSOLL_SHOTS}"
   nextest -E 'package(plimsoll-tests) and binary(window)'
@@ -127,6 +131,7 @@ group_bench_check() {
 group_real() {
   rust_tools
   peers
+  window_tools
   programs
   say "Against the real servers"
   # What they measure is worth reading where it went well, too.

@@ -6,6 +6,7 @@
 mod found;
 mod llama;
 mod managed;
+mod page;
 mod redis;
 mod router;
 mod servers;
