@@ -10,7 +10,7 @@ use super::{
     flags::Spec,
     ledger::Ledger,
     output::Output,
-    plan::{Ended, Running},
+    plan::{Ended, Running, Unmade},
     process::{Order, Process},
     ready::Ready,
 };
@@ -35,7 +35,7 @@ pub struct Report {
 
 #[derive(Debug)]
 pub enum News {
-    Made(Result<Running, String>),
+    Made(Result<Running, Unmade>),
     Serves,
     Ended { how: Ended, last_words: Option<String> },
 }
@@ -81,14 +81,14 @@ impl Minder {
                  or take the command away.",
                 self.spec.url
             );
-            return self.tell.tell(News::Made(Err(why))).await;
+            return self.tell.tell(News::Made(Err(Unmade { why, lasting: true }))).await;
         }
         let (spec, ledger, output) = (self.spec.clone(), self.ledger.clone(), self.output.clone());
         let at_ms = self.clock.now().wall_ms;
         let number = self.tell.number;
         // A start reads and writes files, and forks.
         let made = spawn_blocking(move || make(&spec, number, &ledger, &output, at_ms)).await;
-        match made.unwrap_or_else(|error| Err(format!("Its start broke off: {error}."))) {
+        match made.unwrap_or_else(|error| Err(format!("Its start broke off: {error}.").into())) {
             Err(why) => self.tell.tell(News::Made(Err(why))).await,
             Ok(process) => {
                 let running = Running {
@@ -173,7 +173,7 @@ fn make(
     ledger: &Ledger,
     output: &Output,
     at_ms: i64,
-) -> Result<Process, String> {
+) -> Result<Process, Unmade> {
     // Never used twice: not by this Plimsoll, and not by one of another time.
     let token = format!("{}-{}-{at_ms}-{number}", spec.id, std::process::id());
     let note = ledger.about_to_start(spec, token.clone(), at_ms).map_err(|error| {

@@ -24,7 +24,11 @@ use rustix::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{flags::Launch, output::Output, plan::Ended};
+use super::{
+    flags::Launch,
+    output::Output,
+    plan::{Ended, Unmade},
+};
 
 /// Names a start, in the environment of all that it starts: what runs of it is found
 /// by this where its number is not known.
@@ -89,9 +93,9 @@ pub enum Order {
 
 impl Process {
     /// Starts it, its output going into the file of `output`. Blocks; needs a runtime.
-    pub fn start(id: &str, launch: &Launch, token: &str, output: &Output) -> Result<Self, String> {
+    pub fn start(id: &str, launch: &Launch, token: &str, output: &Output) -> Result<Self, Unmade> {
         if !launch.cwd.is_dir() {
-            return Err(format!("services.{id}.cwd: {} is no folder.", launch.cwd.display()));
+            return Err(format!("services.{id}.cwd: {} is no folder.", launch.cwd.display()).into());
         }
         let title = format!("started: {}", launch.shown().join(" "));
         let cannot_write = |error: io::Error| {
@@ -113,7 +117,13 @@ impl Process {
             .stderr(error)
             .process_group(0)
             .spawn()
-            .map_err(|error| cannot_start(id, launch, &error))?;
+            .map_err(|error| Unmade {
+                why: cannot_start(id, launch, &error),
+                lasting: matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                ),
+            })?;
         let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
         // It cannot be gone from `/proc` before it was waited for.
         let started = Stat::of(pid).map_or(0, |stat| stat.started);

@@ -19,7 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use plimsoll_core::clock::Instant3;
 
 use self::unit::{Live, Unit, millis};
-pub use self::{told::State, unit::Ended};
+pub use self::{
+    told::State,
+    unit::{Ended, Unmade},
+};
 use super::flags::Spec;
 use crate::service::RunState;
 
@@ -197,7 +200,7 @@ impl Plan {
     }
 
     /// The start of that number was made, or could not be.
-    pub fn started(&mut self, id: &str, number: u64, made: Result<Running, String>, now: Instant3) {
+    pub fn started(&mut self, id: &str, number: u64, made: Result<Running, Unmade>, now: Instant3) {
         let Some(unit) = self.units.get_mut(id) else { return };
         let Some(live) = unit.live.as_mut().filter(|live| live.number == number) else { return };
         match made {
@@ -207,15 +210,15 @@ impl Plan {
                 let spec = unit.spec.clone();
                 self.say(&spec, said);
             }
-            Err(why) => {
+            Err(unmade) => {
                 unit.live = None;
                 // A word holds for one start.
                 unit.asked_for = unit.state == RunState::Stopping && unit.again;
                 if unit.state == RunState::Stopping {
                     unit.stopped(now);
                 } else {
-                    unit.to(RunState::Failed, why, now);
-                    let (spec, why) = (unit.spec.clone(), unit.reason.clone());
+                    let (spec, why) = (unit.spec.clone(), unmade.why.clone());
+                    unit.not_made(unmade, now);
                     self.say(&spec, format!("{} could not be started: {why}", spec.name));
                 }
             }

@@ -22,6 +22,14 @@ pub enum Ended {
     Unknown,
 }
 
+/// Why a start could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmade {
+    pub why: String,
+    /// Trying again helps nobody: there is no such program, say.
+    pub lasting: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Unit {
     pub spec: Spec,
@@ -142,7 +150,20 @@ impl Unit {
             let state = if how == Ended::Code(0) { RunState::Stopped } else { RunState::Failed };
             return self.to(state, why, now);
         }
-        match self.backoff.ended(now.monotonic_ms, live.answered_ms) {
+        self.again_or_failed(why, live.answered_ms, now);
+    }
+
+    /// A start could not be made.
+    pub fn not_made(&mut self, unmade: Unmade, now: Instant3) {
+        if unmade.lasting || self.spec.restart == Restart::Never {
+            self.to(RunState::Failed, unmade.why, now);
+        } else {
+            self.again_or_failed(unmade.why, None, now);
+        }
+    }
+
+    fn again_or_failed(&mut self, why: String, served_since_ms: Option<i64>, now: Instant3) {
+        match self.backoff.ended(now.monotonic_ms, served_since_ms) {
             Next::After(pause) => {
                 self.to(RunState::Restarting, why, now);
                 let pause = millis(pause);
@@ -183,6 +204,15 @@ impl Unit {
             Some(_) => return None,
         };
         Some(Deed::Signal { id: self.spec.id.clone(), number: live.number, kill })
+    }
+}
+
+// === impl Unmade ===
+
+/// Most of what keeps a start from being made passes.
+impl From<String> for Unmade {
+    fn from(why: String) -> Self {
+        Self { why, lasting: false }
     }
 }
 

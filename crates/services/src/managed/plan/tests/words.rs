@@ -59,7 +59,12 @@ fn what_cannot_be_started_says_why_and_is_not_tried_again() {
     let mut bench = Bench::new(vec![spec("a")]);
     let deeds = bench.plan.advance(&bench.sight, bench.now);
     let [Deed::Start { number, .. }] = deeds[..] else { panic!("{deeds:?}") };
-    bench.plan.started("a", number, Err("there is no program x".into()), bench.now);
+    bench.plan.started(
+        "a",
+        number,
+        Err(Unmade { why: "there is no program x".into(), lasting: true }),
+        bench.now,
+    );
     bench.pass(600_000);
     let run = bench.run("a");
     assert_eq!((run.state, run.reason.as_str()), (RunState::Failed, "there is no program x"));
@@ -277,4 +282,24 @@ fn one_that_is_in_the_configuration_again_while_it_stops_runs_again() {
     bench.go().ends("a", Ended::Code(0)).ends("b", Ended::Code(0));
     // Not the one that a person had stopped before.
     assert_eq!((bench.state("a"), bench.state("b")), (RunState::Starting, RunState::Stopped));
+}
+
+#[test]
+fn a_start_that_could_not_be_made_for_now_is_tried_again() {
+    let after = |restart| {
+        let mut bench = Bench::new(vec![Spec { restart, ..spec("a") }]);
+        let deeds = bench.plan.advance(&bench.sight, bench.now);
+        let [Deed::Start { number, .. }] = deeds[..] else { panic!("{deeds:?}") };
+        let busy = "text file busy".to_owned();
+        bench.plan.started("a", number, Err(busy.into()), bench.now);
+        bench.go();
+        assert_eq!(bench.said, ["A could not be started: text file busy"]);
+        assert_eq!(bench.run("a").reason, "text file busy");
+        let state = bench.state("a");
+        bench.pass(1000);
+        (state, bench.started.len())
+    };
+    assert_eq!(after(Restart::OnFailure), (RunState::Restarting, 1));
+    assert_eq!(after(Restart::Always), (RunState::Restarting, 1));
+    assert_eq!(after(Restart::Never), (RunState::Failed, 0));
 }
