@@ -282,6 +282,35 @@ pub struct Service {
     pub run: Option<Run>,
 }
 
+// === impl Service ===
+
+impl Service {
+    /// A service of which no more than this is known.
+    pub fn new(id: &str, name: &str, kind: Option<ServiceKind>, url: &str, origin: Origin) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            kind,
+            url: url.into(),
+            origin,
+            state: ServiceState::Unknown,
+            reason: String::new(),
+            since_ms: 0,
+            version: None,
+            models: Vec::new(),
+            slots: None,
+            figures: Figures::default(),
+            holder: None,
+            checked_ms: None,
+            scrape_ms: None,
+            hints: Vec::new(),
+            actions: Actions::default(),
+            vram: None,
+            run: None,
+        }
+    }
+}
+
 // === impl Hint ===
 
 impl Hint {

@@ -312,15 +312,3 @@ fn a_speed_or_scenario_that_cannot_be_is_refused_in_words() {
     assert!(Simulation::new("day", 1, f64::NAN, start()).is_err());
     assert!(Simulation::new("week", 1, 1.0, start()).is_err());
 }
-
-/// How long a day of the past takes; run by hand, in release.
-#[test]
-#[ignore = "prints a figure, asserts nothing about time"]
-fn a_day_of_the_past() {
-    let simulation = simulation("day", 7, 1.0).since(NOW_MS - 24 * HOUR_MS);
-    let (ticks, readings) = simulation
-        .past(NOW_MS - 24 * HOUR_MS, NOW_MS, 1000)
-        .fold((0u64, 0usize), |(t, r), tick| (t + 1, r + tick.readings.len()));
-    assert_eq!(ticks, 86_400);
-    println!("{ticks} ticks, {readings} readings");
-}

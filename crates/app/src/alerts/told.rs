@@ -8,7 +8,6 @@ use plimsoll_core::{
     reading::{Reading, Tick, Value},
 };
 use plimsoll_services::{
-    adapter::Actions,
     fleet::{FleetView, MAX_SERVICES},
     service::{
         Basis, Figures, Loaded, MAX_MODELS, Model, Origin, RedisFigures, Service, ServiceState,
@@ -135,15 +134,8 @@ fn service_of(
         ..RedisFigures::default()
     });
     Service {
-        id: id.into(),
-        name: id.into(),
-        kind: None,
-        url: "http://127.0.0.1".into(),
-        origin: Origin::Configured,
         state,
-        reason: String::new(),
         since_ms,
-        version: None,
         models,
         slots: Some(Slots {
             total: count(Metric::SlotsTotal),
@@ -159,11 +151,7 @@ fn service_of(
             redis,
             ..Figures::default()
         },
-        holder: None,
         checked_ms: Some(now_ms),
-        scrape_ms: None,
-        hints: Vec::new(),
-        actions: Actions::default(),
         vram: get(Metric::ServiceVram).map(|total| VramSplit {
             total_bytes: whole(total),
             weights_bytes: None,
@@ -171,7 +159,7 @@ fn service_of(
             other_bytes: whole(total),
             basis: Basis::Told,
         }),
-        run: None,
+        ..Service::new(id, id, None, "http://127.0.0.1", Origin::Configured)
     }
 }
 

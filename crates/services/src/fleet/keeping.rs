@@ -15,10 +15,7 @@ use super::{
     CALM, FleetView, Knock, MAX_SERVICES, Proposed, Shared, Wanted, Watched, acts::Door,
     watch::Watcher,
 };
-use crate::{
-    adapter::Actions,
-    service::{Figures, Origin, Service, ServiceState},
-};
+use crate::service::{Origin, Service, ServiceState};
 
 /// Shortest time between two views: 20 services that are looked at every second
 /// are one view and not 20.
@@ -131,49 +128,25 @@ pub(super) fn view_of(shared: &Shared, wanted: &Wanted) -> FleetView {
 
 /// A service before its first look.
 pub fn unseen(watched: &Watched, now_ms: i64) -> Service {
+    let Watched { id, name, kind, url, origin, .. } = watched;
+    let (state, reason) = match watched.enabled {
+        true => (ServiceState::Starting, "not looked at yet"),
+        false => (ServiceState::Unknown, "not watched"),
+    };
     Service {
-        id: watched.id.clone(),
-        name: watched.name.clone(),
-        kind: watched.kind,
-        url: watched.url.clone(),
-        origin: watched.origin,
-        state: if watched.enabled { ServiceState::Starting } else { ServiceState::Unknown },
-        reason: if watched.enabled { "not looked at yet" } else { "not watched" }.into(),
+        state,
+        reason: reason.into(),
         since_ms: now_ms,
-        version: None,
-        models: Vec::new(),
-        slots: None,
-        figures: Figures::default(),
-        holder: None,
-        checked_ms: None,
-        scrape_ms: None,
-        hints: Vec::new(),
-        actions: Actions::default(),
-        vram: None,
-        run: None,
+        ..Service::new(id, name, *kind, url, *origin)
     }
 }
 
 fn proposal(proposed: &Proposed) -> Service {
+    let Proposed { id, name, kind, url, .. } = proposed;
     Service {
-        id: proposed.id.clone(),
-        name: proposed.name.clone(),
-        kind: Some(proposed.kind),
-        url: proposed.url.clone(),
-        origin: Origin::Proposed,
-        state: ServiceState::Unknown,
         reason: "found, and not accepted yet".into(),
         since_ms: proposed.found_ms,
         version: proposed.version.clone(),
-        models: Vec::new(),
-        slots: None,
-        figures: Figures::default(),
-        holder: None,
-        checked_ms: None,
-        scrape_ms: None,
-        hints: Vec::new(),
-        actions: Actions::default(),
-        vram: None,
-        run: None,
+        ..Service::new(id, name, Some(*kind), url, Origin::Proposed)
     }
 }

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use plimsoll_core::metric::Metric;
 use plimsoll_services::{
-    adapter::Actions,
     fleet::FleetView,
     kind::ServiceKind,
     service::{
-        Basis, Figures, Hint, Holder, Loaded, Model, Origin, RedisFigures, Service, ServiceState,
-        Slots,
+        Basis, Hint, Holder, Loaded, Model, Origin, RedisFigures, Service, ServiceState, Slots,
     },
 };
 
@@ -24,26 +22,11 @@ pub fn only(rule: &str) -> Bench {
 
 /// A healthy service on this machine, by its id.
 pub fn service(id: &str, kind: ServiceKind) -> Service {
+    let (name, url) = (format!("The {id}"), "http://127.0.0.1:8080");
     Service {
-        id: id.into(),
-        name: format!("The {id}"),
-        kind: Some(kind),
-        url: "http://127.0.0.1:8080".into(),
-        origin: Origin::Configured,
         state: ServiceState::Healthy,
-        reason: String::new(),
-        since_ms: 0,
-        version: None,
-        models: Vec::new(),
-        slots: None,
-        figures: Figures::default(),
         holder: Some(Holder { pids: vec![7], started_ms: 1, ..Holder::default() }),
-        checked_ms: None,
-        scrape_ms: None,
-        hints: Vec::new(),
-        actions: Actions::default(),
-        vram: None,
-        run: None,
+        ..Service::new(id, &name, Some(kind), url, Origin::Configured)
     }
 }
 

@@ -12,7 +12,7 @@ use plimsoll_core::{
 use plimsoll_services::{
     adapter::{Actions, Stay},
     kind::ServiceKind,
-    service::{Figures, Loaded, Model, Origin, Run, RunState, Service, ServiceState},
+    service::{Loaded, Model, Origin, Run, RunState, Service, ServiceState},
 };
 
 use super::hands::Hands;
@@ -24,25 +24,12 @@ pub fn model(name: &str, loaded: Loaded) -> Model {
 /// One that is well, on this machine, and loads and unloads.
 pub fn service(id: &str, kind: ServiceKind, models: Vec<Model>) -> Service {
     Service {
-        id: id.into(),
-        name: id.into(),
-        kind: Some(kind),
-        url: "http://127.0.0.1:1234".into(),
-        origin: Origin::Configured,
         state: ServiceState::Healthy,
-        reason: String::new(),
-        since_ms: 0,
-        version: None,
         models,
-        slots: None,
-        figures: Figures::default(),
-        holder: None,
         checked_ms: Some(1),
         scrape_ms: Some(1.0),
-        hints: Vec::new(),
         actions: Actions { load: true, unload: true },
-        vram: None,
-        run: None,
+        ..Service::new(id, id, Some(kind), "http://127.0.0.1:1234", Origin::Configured)
     }
 }
 

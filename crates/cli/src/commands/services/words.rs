@@ -268,19 +268,13 @@ fn state(state: ServiceState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_services::{adapter::Actions, service::RedisFigures};
+    use plimsoll_services::service::RedisFigures;
 
     use super::*;
 
     fn service() -> Service {
         Service {
-            id: "llama".into(),
-            name: "llama".into(),
-            kind: Some(ServiceKind::LlamaCpp),
-            url: "http://127.0.0.1:8080".into(),
-            origin: Origin::Configured,
             state: ServiceState::Healthy,
-            reason: String::new(),
             since_ms: 1000,
             version: Some("b4567".into()),
             models: vec![Model::named("tiny", Loaded::Loaded).sized(Some(200), Some(50))],
@@ -290,14 +284,15 @@ mod tests {
                 waiting: Some(1),
                 basis: Basis::Told,
             }),
-            figures: Figures::default(),
-            holder: None,
             checked_ms: Some(60_000),
             scrape_ms: Some(1.25),
-            hints: Vec::new(),
-            actions: Actions::default(),
-            vram: None,
-            run: None,
+            ..Service::new(
+                "llama",
+                "llama",
+                Some(ServiceKind::LlamaCpp),
+                "http://127.0.0.1:8080",
+                Origin::Configured,
+            )
         }
     }
 
