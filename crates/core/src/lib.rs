@@ -13,6 +13,7 @@ pub mod metric;
 pub mod process;
 pub mod reading;
 pub mod record;
+pub mod request;
 pub mod series;
 pub mod source;
 pub mod unit;

@@ -1,0 +1,111 @@
+//! Who may go on, who waits, and who is refused at once.
+//!
+//! One pure machine behind one lock. It takes room in all, of the client, of the
+//! model and of a backend in one step or none, and chooses the backend when the
+//! permit is granted, not before the wait. A limit lowered below what is in flight
+//! admits nobody until enough have ended.
+
+use std::sync::Arc;
+
+use plimsoll_core::request::Priority;
+
+/// Milliseconds on a monotonic clock. Given by the caller, never read here.
+pub type Ms = u64;
+/// Id of a request; unique while it is known here.
+pub type Id = u64;
+/// Id of a service.
+pub type BackendId = Arc<str>;
+
+/// What a request asks for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub id: Id,
+    /// By the name that its limits are kept under.
+    pub client: Arc<str>,
+    pub model: Arc<str>,
+    pub priority: Priority,
+    /// Prompt tokens as estimated, and the most it may generate: weighed against KV room.
+    pub tokens: u32,
+    /// When it must have been admitted.
+    pub deadline: Ms,
+    /// Backends that could answer, the most wanted first; one group of equals, then its
+    /// fallbacks.
+    pub candidates: Arc<[Candidate]>,
+    /// How one of the equals is chosen.
+    pub policy: Policy,
+    /// Of the conversation's beginning (prefix affinity) or of the client (consistent hash).
+    pub hash: u64,
+}
+
+/// A backend that could answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    pub backend: BackendId,
+    /// 0: the first choice; 1, 2 …: fallbacks, taken only where no lower one can serve at all.
+    pub rank: u8,
+    /// At least 1.
+    pub weight: u16,
+}
+
+/// How one of several equal backends is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    #[default]
+    LeastInFlight,
+    RoundRobin,
+    Random,
+    Weighted,
+    ConsistentHash,
+    /// The backend that has the conversation's KV cache, unless it is full and another free.
+    PrefixAffinity,
+}
+
+/// What a request that was admitted holds until it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub id: Id,
+    pub backend: BackendId,
+    /// It asks whether a backend that failed is well again; the rest waits for its answer.
+    pub probe: bool,
+    pub waited: Ms,
+}
+
+/// Why a request is refused: which limit, and when it may come again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    pub limit: Limit,
+    /// One sentence for a person.
+    pub reason: String,
+    pub retry_after: Option<Ms>,
+}
+
+/// What refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// The queue is full.
+    Queue,
+    /// Its deadline would pass, or passed, before there is room.
+    Deadline,
+    /// Requests or tokens per minute of the client.
+    Rate,
+    /// Every backend that could answer is down, or its breaker rejects.
+    Backends,
+    /// More tokens than any of its backends has room for.
+    Tokens,
+    /// Memory, CPU or heat.
+    Pressure,
+    /// Plimsoll stops.
+    Stopping,
+}
+
+/// How what was granted ended, for breakers and adaptive limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The backend answered, with an error of the client's own perhaps (4xx).
+    Served,
+    /// It failed: 5xx, no connection, broken off, no first byte in time.
+    Failed,
+    /// Nothing is known of the backend from it: the client left, a person cancelled.
+    Unknown,
+}

@@ -1,0 +1,18 @@
+//! The gateway: any OpenAI client is pointed at it, and the GPU is never overrun.
+//!
+//! A request goes down one readable column ([`serve`]): host and origin, key and
+//! client, size, what it asks for ([`request`]), which backends could answer
+//! ([`route`]), cache and coalescing, [`admission`], the [`upstream`], the stream
+//! back ([`sse`]). What it took is told to [`record`] when its body ends.
+//!
+//! Admission is a pure machine: no I/O and no clock of its own, so that recorded
+//! traffic can be replayed through it.
+
+pub mod admission;
+pub mod record;
+pub mod request;
+pub mod route;
+pub mod serve;
+pub mod settings;
+pub mod sse;
+pub mod upstream;

@@ -1,0 +1,1 @@
+//! The gateway's options, as the configuration says them.

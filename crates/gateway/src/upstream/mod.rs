@@ -1,0 +1,1 @@
+//! Connections to backends: kept, reused, and never trusted to be alive.
