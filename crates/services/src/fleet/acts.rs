@@ -14,7 +14,7 @@ use crate::{
 
 /// What others need to act on a service: where it is and who speaks to it.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct Endpoint {
     pub target: Option<Target>,
     pub adapter: Option<Arc<dyn Adapter>>,
 }
@@ -68,10 +68,10 @@ impl Fleet {
         id: &str,
         patience: Option<Duration>,
     ) -> Result<(Arc<dyn Adapter>, Target), FleetError> {
-        let knock =
-            self.shared.knock(id).ok_or_else(|| FleetError::NoSuchService(id.to_string()))?;
-        let door = knock.door.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (Some(adapter), Some(target)) = (door.adapter, door.target) else {
+        let handle =
+            self.shared.handle(id).ok_or_else(|| FleetError::NoSuchService(id.to_string()))?;
+        let endpoint = handle.endpoint.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (Some(adapter), Some(target)) = (endpoint.adapter, endpoint.target) else {
             return Err(FleetError::NotKnownYet(id.to_string()));
         };
         let Some(budget) = patience else { return Ok((adapter, target)) };

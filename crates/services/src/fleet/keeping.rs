@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    CALM, FleetView, Knock, MAX_SERVICES, Proposed, Shared, Wanted, Watched, acts::Door,
+    CALM, FleetView, Handle, MAX_SERVICES, Proposed, Shared, Wanted, Watched, acts::Endpoint,
     watch::Watcher,
 };
 use crate::service::{Origin, Service, ServiceState};
@@ -89,13 +89,13 @@ fn reconcile(
         }
         let (sender, receiver) = channel::channel(Arc::new(watched.clone()));
         let (asks, asked) = mpsc::channel(8);
-        let door = Arc::new(Mutex::new(Door { target: None, adapter: None }));
-        let watcher = Watcher::new(shared.clone(), receiver, asked, door.clone());
+        let endpoint = Arc::new(Mutex::new(Endpoint { target: None, adapter: None }));
+        let watcher = Watcher::new(shared.clone(), receiver, asked, endpoint.clone());
         shared
-            .doors
+            .handles
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(watched.id.clone(), Knock { asks, door });
+            .insert(watched.id.clone(), Handle { asks, endpoint });
         let task = tasks.spawn(watcher.run());
         running.insert(watched.id.clone(), Running { watched: sender, task });
     }

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use self::{
-    acts::Door,
+    acts::Endpoint,
     asking::{find_kind, scrape_once},
     keeping::{keep, view_of},
     newest::Newest,
@@ -156,14 +156,14 @@ pub(crate) struct Shared {
     changed: Notify,
     /// What the search for services sees, where there is one.
     finds: OnceLock<channel::Receiver<Arc<Finds>>>,
-    doors: Mutex<BTreeMap<String, Knock>>,
+    handles: Mutex<BTreeMap<String, Handle>>,
 }
 
 /// The way to one service's watch.
 #[derive(Clone)]
-struct Knock {
+struct Handle {
     asks: mpsc::Sender<Ask>,
-    door: Arc<Mutex<Door>>,
+    endpoint: Arc<Mutex<Endpoint>>,
 }
 
 // === impl Watched ===
@@ -197,7 +197,7 @@ impl Fleet {
             board: Mutex::default(),
             changed: Notify::new(),
             finds: OnceLock::new(),
-            doors: Mutex::default(),
+            handles: Mutex::default(),
         });
         // Who asks at once is told what is wanted, and not that there is nothing.
         let first = view_of(&shared, &parts.wanted.borrow());
@@ -280,9 +280,9 @@ impl Fleet {
 impl Looker {
     /// [`Fleet::look_now`].
     pub async fn look_now(&self, id: &str) -> Option<Arc<Service>> {
-        let knock = self.0.knock(id)?;
+        let handle = self.0.handle(id)?;
         let (ask, answer) = oneshot::channel();
-        knock.asks.send(ask).await.ok()?;
+        handle.asks.send(ask).await.ok()?;
         answer.await.ok()
     }
 }
@@ -312,14 +312,14 @@ impl Shared {
         self.board.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
-    fn knock(&self, id: &str) -> Option<Knock> {
-        self.doors.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    fn handle(&self, id: &str) -> Option<Handle> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     fn forget(&self, id: &str) {
         self.newest.remove(id);
         self.board.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        self.doors.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 }
 

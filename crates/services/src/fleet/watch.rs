@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     Shared, Watched,
-    acts::Door,
+    acts::Endpoint,
     asking::{find_kind, likely_kind, scrape_once},
     holder::holder_of,
     vram::split,
@@ -44,7 +44,7 @@ pub(super) struct Watcher {
     watched: watch::Receiver<Arc<Watched>>,
     processes: watch::Receiver<Arc<ProcessTable>>,
     asks: mpsc::Receiver<Ask>,
-    door: Arc<Mutex<Door>>,
+    endpoint: Arc<Mutex<Endpoint>>,
     /// Where it is; why not, where its address is none.
     target: Result<Target, CallError>,
     /// What it speaks, told or found out.
@@ -71,7 +71,7 @@ impl Watcher {
         shared: Arc<Shared>,
         mut watched: watch::Receiver<Arc<Watched>>,
         asks: mpsc::Receiver<Ask>,
-        door: Arc<Mutex<Door>>,
+        endpoint: Arc<Mutex<Endpoint>>,
     ) -> Self {
         let first = watched.borrow_and_update().clone();
         let now = shared.clock.now();
@@ -79,7 +79,7 @@ impl Watcher {
             processes: shared.processes.clone(),
             watched,
             asks,
-            door,
+            endpoint,
             target: Err(CallError::BadUrl("no address".into())),
             kind: None,
             memory: Memory::default(),
@@ -138,13 +138,13 @@ impl Watcher {
         self.holder = None;
         (self.held, self.actions) = (None, None);
         self.table_ms = -1;
-        self.open_door();
+        self.publish_endpoint();
     }
 
-    fn open_door(&self) {
-        let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
-        door.target = self.target.as_ref().ok().cloned();
-        door.adapter = self.kind.and_then(|kind| self.shared.adapter(kind));
+    fn publish_endpoint(&self) {
+        let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoint.target = self.target.as_ref().ok().cloned();
+        endpoint.adapter = self.kind.and_then(|kind| self.shared.adapter(kind));
     }
 
     fn cadence(&self, watched: &Watched) -> Duration {
@@ -208,7 +208,7 @@ impl Watcher {
                 // What comes back on this port may be another program.
                 self.kind = None;
                 self.memory.clear();
-                self.open_door();
+                self.publish_endpoint();
             }
         }
         let mut readings = normal.readings;
@@ -237,7 +237,7 @@ impl Watcher {
                 Some(find_kind(&self.shared, &target, likely, patience, watched.origin).await?);
             // Which processes are parts of it depends on what it is.
             self.table_ms = -1;
-            self.open_door();
+            self.publish_endpoint();
         }
         let adapter = self.kind.and_then(|kind| self.shared.adapter(kind)).ok_or_else(|| {
             let kind = self.kind.map_or("it", ServiceKind::label);

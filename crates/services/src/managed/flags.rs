@@ -109,7 +109,7 @@ impl Launch {
     }
 
     /// The same for the same launch, over restarts of Plimsoll: FNV-1a over all of it.
-    pub fn print(&self) -> u64 {
+    pub fn fingerprint(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut take = |text: &str| {
             for byte in text.bytes().chain([0xff]) {
@@ -232,12 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn a_print_changes_with_every_part_of_the_launch() {
-        let print = |text: &str| spec(&format!("command = [\"x\", \"yz\"]\n{text}")).launch.print();
-        let plain = print("");
-        assert_eq!(plain, print("stop_s = 3\n"));
+    fn a_fingerprint_changes_with_every_part_of_the_launch() {
+        let fingerprint =
+            |text: &str| spec(&format!("command = [\"x\", \"yz\"]\n{text}")).launch.fingerprint();
+        let plain = fingerprint("");
+        assert_eq!(plain, fingerprint("stop_s = 3\n"));
         for text in ["cwd = \"/tmp\"\n", "env = [\"A=1\"]\n", "kind = \"vllm\"\nparallel = 2\n"] {
-            assert_ne!(plain, print(text), "{text}");
+            assert_ne!(plain, fingerprint(text), "{text}");
         }
         assert_ne!(
             plain,
@@ -245,7 +246,7 @@ mod tests {
                 arguments: vec!["y".into(), "z".into()],
                 ..spec("command = [\"x\", \"yz\"]\n").launch
             }
-            .print()
+            .fingerprint()
         );
     }
 }

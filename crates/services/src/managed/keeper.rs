@@ -146,8 +146,11 @@ impl Keeper {
         for (note, process) in found {
             let known = specs.iter().find(|spec| spec.id == note.service);
             let spec = known.cloned().unwrap_or_else(|| stand_in(&note));
-            let running =
-                Running { pid: process.pid, print: note.print, command: note.command.clone() };
+            let running = Running {
+                pid: process.pid,
+                fingerprint: note.fingerprint,
+                command: note.command.clone(),
+            };
             let number = self.plan.adopt(spec.clone(), running, self.clock.now());
             self.mind(spec, number, |minder| minder.stay(process));
         }

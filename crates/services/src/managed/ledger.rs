@@ -35,9 +35,9 @@ pub struct Note {
     /// As it may be shown.
     #[serde(default)]
     pub command: Vec<String>,
-    /// [`super::flags::Launch::print`].
-    #[serde(default)]
-    pub print: u64,
+    /// [`super::flags::Launch::fingerprint`]. Notes on disk call it `print`.
+    #[serde(default, rename = "print")]
+    pub fingerprint: u64,
     #[serde(default = "stop_s")]
     pub stop_s: u64,
     /// On the wall, for the order of the starts.
@@ -81,7 +81,7 @@ impl Ledger {
             boot: boot(),
             process: None,
             command: spec.launch.shown(),
-            print: spec.launch.print(),
+            fingerprint: spec.launch.fingerprint(),
             stop_s: spec.grace.as_secs(),
             at_ms,
         };

@@ -93,7 +93,7 @@ impl Minder {
             Ok(process) => {
                 let running = Running {
                     pid: process.pid,
-                    print: self.spec.launch.print(),
+                    fingerprint: self.spec.launch.fingerprint(),
                     command: self.spec.launch.shown(),
                 };
                 self.tell.tell(News::Made(Ok(running))).await;

@@ -64,8 +64,8 @@ pub struct Vram {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Running {
     pub pid: i32,
-    /// [`super::flags::Launch::print`] of what was started.
-    pub print: u64,
+    /// [`super::flags::Launch::fingerprint`] of what was started.
+    pub fingerprint: u64,
     pub command: Vec<String>,
 }
 

@@ -41,7 +41,8 @@ impl Unit {
                 },
             },
             changed: stays
-                && process.is_some_and(|process| process.print != self.spec.launch.print()),
+                && process
+                    .is_some_and(|process| process.fingerprint != self.spec.launch.fingerprint()),
         }
     }
 }

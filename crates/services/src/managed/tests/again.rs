@@ -91,7 +91,7 @@ fn note(token: &str, process: Option<Noted>) -> Note {
         boot: boot(),
         process,
         command: vec!["sleep".into()],
-        print: 1,
+        fingerprint: 1,
         stop_s: 1,
         at_ms: 0,
     }

@@ -77,7 +77,7 @@ impl Bench {
                         self.started.push(spec.id.clone());
                         let running = Running {
                             pid: i32::try_from(number).unwrap() + 1000,
-                            print: spec.launch.print(),
+                            fingerprint: spec.launch.fingerprint(),
                             command: spec.launch.shown(),
                         };
                         self.plan.started(&spec.id, number, Ok(running), self.now);

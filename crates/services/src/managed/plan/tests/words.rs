@@ -44,7 +44,7 @@ fn a_stop_during_the_start_and_a_start_during_the_stop_both_hold() {
     let [Deed::Start { number, .. }] = deeds[..] else { panic!("{deeds:?}") };
     bench.plan.stop("a", "Stopped by a person.", bench.now).unwrap();
     assert_eq!(bench.plan.advance(&bench.sight, bench.now), []);
-    let running = Running { pid: 7, print: 0, command: Vec::new() };
+    let running = Running { pid: 7, fingerprint: 0, command: Vec::new() };
     bench.plan.started("a", number, Ok(running), bench.now);
     bench.go();
     assert_eq!(bench.signals, ["a end"]);
@@ -144,7 +144,11 @@ fn a_new_command_waits_for_a_person() {
 #[test]
 fn what_was_found_again_is_not_started_twice_and_stopped_in_its_order() {
     let mut bench = Bench::new(Vec::new());
-    let running = |pid| Running { pid, print: spec("a").launch.print(), command: vec!["x".into()] };
+    let running = |pid| Running {
+        pid,
+        fingerprint: spec("a").launch.fingerprint(),
+        command: vec!["x".into()],
+    };
     bench.plan.adopt(spec("b"), running(1), bench.now);
     bench.plan.adopt(spec("a"), running(2), bench.now);
     bench.plan.adopt(spec("old"), running(3), bench.now);
