@@ -49,6 +49,8 @@ pub enum SubjectKind {
     /// A model of a service, e.g. `ollama/qwen3:8b`: the id of the service, a slash,
     /// and the model by the name that its server uses.
     Model,
+    /// A client of the gateway, named by its key or its program.
+    Client,
 }
 
 /// How often a metric is sampled; the interval of each class is configured.
@@ -245,6 +247,31 @@ catalogue! {
     StoreCollections = "store.collections", "Collections", Service, Gauge, Count, 1.0, Processes;
     StorePoints = "store.points", "Points stored", Service, Gauge, Count, 1.0, Processes;
     StoreRequests = "store.requests", "Store requests", Service, Counter, Count, 1.0, Processes;
+
+    // The gateway: what passes it, in all, by the service that answers and by client
+    GatewayInFlight = "gateway.in_flight", "Requests in flight", Plimsoll, Gauge, Count, 1.0, Tick;
+    GatewayQueued = "gateway.queued", "Requests queued", Plimsoll, Gauge, Count, 1.0, Tick;
+    GatewayRequests = "gateway.requests", "Requests", Plimsoll, Counter, Count, 1.0, Tick;
+    GatewayRefused = "gateway.refused", "Requests refused", Plimsoll, Counter, Count, 1.0, Tick;
+    /// The backend failed, broke off, or took too long.
+    GatewayFailed = "gateway.failed", "Requests failed", Plimsoll, Counter, Count, 1.0, Tick;
+    /// Plimsoll's own time per request, apart from waiting and from the backend's.
+    GatewayOverhead = "gateway.overhead", "Overhead", Plimsoll, Histogram, Milliseconds, 0.001, Tick;
+    GatewayWait = "gateway.wait", "Wait in the queue", Plimsoll, Histogram, Milliseconds, 0.001, Tick;
+    GatewayServiceInFlight = "gateway.service.in_flight", "Gateway in flight", Service, Gauge, Count, 1.0, Tick;
+    GatewayServiceRequests = "gateway.service.requests", "Gateway requests", Service, Counter, Count, 1.0, Tick;
+    GatewayServiceFailed = "gateway.service.failed", "Gateway failures", Service, Counter, Count, 1.0, Tick;
+    GatewayServiceTokensIn = "gateway.service.tokens.in", "Gateway tokens in", Service, Counter, Count, 1.0, Tick;
+    GatewayServiceTokensOut = "gateway.service.tokens.out", "Gateway tokens out", Service, Counter, Count, 1.0, Tick;
+    /// From a request's arrival at Plimsoll to its first token, waiting included.
+    GatewayServiceTtft = "gateway.service.ttft", "Gateway time to first token", Service, Histogram, Milliseconds, 0.001, Tick;
+    GatewayClientInFlight = "gateway.client.in_flight", "In flight", Client, Gauge, Count, 1.0, Tick;
+    GatewayClientRequests = "gateway.client.requests", "Requests", Client, Counter, Count, 1.0, Tick;
+    GatewayClientRefused = "gateway.client.refused", "Refused", Client, Counter, Count, 1.0, Tick;
+    GatewayClientTokensIn = "gateway.client.tokens.in", "Tokens in", Client, Counter, Count, 1.0, Tick;
+    GatewayClientTokensOut = "gateway.client.tokens.out", "Tokens out", Client, Counter, Count, 1.0, Tick;
+    /// Its share of the cards' energy.
+    GatewayClientEnergy = "gateway.client.energy", "Energy", Client, Counter, Joules, 0.001, Tick;
 }
 
 // === impl Metric ===

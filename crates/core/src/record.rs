@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::{alert::AlertRow, log::LogEntry, mark::Mark, reading::Tick};
+use crate::{alert::AlertRow, log::LogEntry, mark::Mark, reading::Tick, request::RequestRow};
 
 /// Takes what happened. Never blocks and never fails: what cannot be kept is
-/// counted. Ticks and marks are never displaced by log entries.
+/// counted. Ticks and marks are never displaced by log entries or requests.
 pub trait Record: Send + Sync + 'static {
     fn tick(&self, tick: Arc<Tick>);
     fn mark(&self, mark: Mark);
     /// Inserts or replaces the row with that id.
     fn alert(&self, alert: AlertRow);
     fn log(&self, entries: Vec<LogEntry>);
+    /// Requests that ended, for the request log.
+    fn requests(&self, rows: Vec<RequestRow>);
 
     /// Entries that wait to be written.
     fn queue_len(&self) -> usize;
-    /// Log entries dropped since the start because the queue was full.
+    /// Log entries and requests dropped since the start because the queue was full.
     fn dropped(&self) -> u64;
 }
 
@@ -39,6 +41,10 @@ pub trait Layer: Send + Sync + 'static {
 
     fn on_log(&self, entries: Vec<LogEntry>) {
         self.below().log(entries);
+    }
+
+    fn on_requests(&self, rows: Vec<RequestRow>) {
+        self.below().requests(rows);
     }
 }
 
@@ -65,6 +71,10 @@ impl<L: Layer> Record for L {
         self.on_log(entries);
     }
 
+    fn requests(&self, rows: Vec<RequestRow>) {
+        self.on_requests(rows);
+    }
+
     fn queue_len(&self) -> usize {
         self.below().queue_len()
     }
@@ -79,6 +89,7 @@ impl Record for Nowhere {
     fn mark(&self, _: Mark) {}
     fn alert(&self, _: AlertRow) {}
     fn log(&self, _: Vec<LogEntry>) {}
+    fn requests(&self, _: Vec<RequestRow>) {}
 
     fn queue_len(&self) -> usize {
         0

@@ -9,7 +9,9 @@ use std::{
     },
 };
 
-use plimsoll_core::{alert::AlertRow, log::LogEntry, mark::Mark, reading::Tick, record::Record};
+use plimsoll_core::{
+    alert::AlertRow, log::LogEntry, mark::Mark, reading::Tick, record::Record, request::RequestRow,
+};
 use tokio::sync::Notify;
 
 /// What is kept of the ticks while they cannot be written: ten minutes.
@@ -20,6 +22,8 @@ const MAX_TICKS: usize = 8192;
 const MAX_EVENTS: usize = 10_000;
 /// Log entries that wait; beyond it new ones are dropped and counted.
 const MAX_LOG: usize = 10_000;
+/// Requests that wait; beyond it new ones are dropped and counted.
+const MAX_REQUESTS: usize = 20_000;
 /// So many log entries are worth waking the writer for; fewer travel with the next tick.
 const LOG_BATCH: usize = 100;
 
@@ -44,6 +48,7 @@ pub(crate) struct Waiting {
     pub marks: VecDeque<Mark>,
     pub alerts: VecDeque<AlertRow>,
     pub log: VecDeque<LogEntry>,
+    pub requests: VecDeque<RequestRow>,
     /// Recording is switched off: nothing is taken.
     pub off: bool,
     /// The database takes nothing for now: only the newest ten minutes are kept.
@@ -60,7 +65,11 @@ impl Queue {
 
     pub(crate) fn len(&self) -> usize {
         let waiting = self.lock();
-        waiting.ticks.len() + waiting.marks.len() + waiting.alerts.len() + waiting.log.len()
+        waiting.ticks.len()
+            + waiting.marks.len()
+            + waiting.alerts.len()
+            + waiting.log.len()
+            + waiting.requests.len()
     }
 
     /// Ticks that were given up because the database took none for too long.
@@ -136,6 +145,20 @@ impl Record for Recorder {
         if wake {
             self.queue.wake.notify_one();
         }
+    }
+
+    fn requests(&self, rows: Vec<RequestRow>) {
+        let mut waiting = self.queue.lock();
+        if waiting.off {
+            return;
+        }
+        let room = MAX_REQUESTS.saturating_sub(waiting.requests.len());
+        let dropped = rows.len().saturating_sub(room);
+        waiting.requests.extend(rows.into_iter().take(room));
+        drop(waiting);
+        self.queue.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+        // They come in batches, a few a second.
+        self.queue.wake.notify_one();
     }
 
     fn queue_len(&self) -> usize {

@@ -102,7 +102,10 @@ fn every_metric_of_the_catalogue_is_simulated_except_our_own_containers_and_serv
         let ours = spec.name.starts_with("cgroup.")
             || matches!(
                 spec.subject,
-                SubjectKind::Plimsoll | SubjectKind::Service | SubjectKind::Model
+                SubjectKind::Plimsoll
+                    | SubjectKind::Service
+                    | SubjectKind::Model
+                    | SubjectKind::Client
             );
         let there = tick.readings.iter().any(|r| r.metric.name() == spec.name);
         assert_eq!(there, !ours, "{}", spec.name);

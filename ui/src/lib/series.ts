@@ -14,6 +14,7 @@ const PREFIX: Record<SubjectKind, string> = {
   plimsoll: 'Plimsoll',
   service: 'Service',
   model: 'Model',
+  client: 'Client',
 };
 
 /** Labels of services that say nothing without their subject's kind. */

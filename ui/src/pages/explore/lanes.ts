@@ -76,6 +76,7 @@ const SECTIONS: [SubjectKind, string][] = [
   ['process', 'Processes'],
   ['service', 'Services'],
   ['model', 'Models'],
+  ['client', 'Clients'],
   ['plimsoll', 'Plimsoll itself'],
 ];
 
@@ -100,7 +101,7 @@ export function sectionsOf(series: readonly SeriesInfo[], search: string): Secti
 }
 
 /** Sections whose rows stand under their subjects: what belongs to `chat` stands together. */
-const TREES: ReadonlySet<SubjectKind> = new Set(['service', 'model', 'process']);
+const TREES: ReadonlySet<SubjectKind> = new Set(['service', 'model', 'client', 'process']);
 
 export interface Branch {
   /** Its subject as a person says it; `null`: the rows stand by themselves. */

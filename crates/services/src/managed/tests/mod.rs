@@ -57,6 +57,7 @@ impl Record for Marks {
     }
     fn alert(&self, _: AlertRow) {}
     fn log(&self, _: Vec<LogEntry>) {}
+    fn requests(&self, _: Vec<plimsoll_core::request::RequestRow>) {}
     fn queue_len(&self) -> usize {
         0
     }
