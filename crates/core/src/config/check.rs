@@ -1,14 +1,12 @@
 //! One value against what its setting accepts.
 
 use super::{
+    items::check_item,
     setting::{Accepts, Items, Setting},
     typed::split_module,
     wire::SettingValue,
 };
 use crate::metric::Metric;
-
-/// Longest word of a command, and longest value of a variable for one, in bytes.
-const LONGEST_ITEM: usize = 32 << 10;
 
 /// A value that is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +29,10 @@ pub fn check(setting: &Setting, value: SettingValue) -> Result<SettingValue, Ref
         (Accepts::Number { min, max }, Integer(v)) if (min..=max).contains(&(v as f64)) => {
             Ok(Number(v as f64))
         }
+        (Accepts::WholeOr { min, max, .. }, Integer(v)) if (min..=max).contains(&v) => {
+            Ok(Integer(v))
+        }
+        (Accepts::WholeOr { words, .. }, Text(v)) if words.contains(&v.as_str()) => Ok(Text(v)),
         (Accepts::Number { min, max }, Number(v)) if (min..=max).contains(&v) => Ok(Number(v)),
         (Accepts::Choice(options), Text(v)) if options.contains(&v.as_str()) => Ok(Text(v)),
         (Accepts::Text { max_length }, Text(v))
@@ -47,44 +49,6 @@ pub fn check(setting: &Setting, value: SettingValue) -> Result<SettingValue, Ref
         }
         (_, value) => Err(refuse(setting, &value)),
     }
-}
-
-/// What is wrong with one text of a list.
-fn check_item(of: Items, text: &str) -> Option<Refusal> {
-    let (message, hint) = match of {
-        Items::Modules if split_module(text).is_none() => (
-            format!(
-                "is a list of module=level with the levels error, warn, info, debug, trace. \
-                 Found {} in it.",
-                shortened(text)
-            ),
-            "For example \"plimsoll_history=debug\".",
-        ),
-        Items::Arguments if text.len() > LONGEST_ITEM || text.contains('\0') => (
-            format!(
-                "is a list of words of at most {LONGEST_ITEM} bytes. Found {} in it.",
-                shortened(text)
-            ),
-            "A long text belongs into a file that the command reads.",
-        ),
-        // What stands there may be a secret, also where its form is wrong.
-        Items::Variables if !is_variable(text) => (
-            "is a list of NAME=value, the names of letters, digits and _. Found one that is not \
-             that."
-                .into(),
-            "For example \"CUDA_VISIBLE_DEVICES=0\".",
-        ),
-        _ => return None,
-    };
-    Some(Refusal { message, hint: Some(hint.into()), mend: None })
-}
-
-fn is_variable(text: &str) -> bool {
-    let Some((name, value)) = text.split_once('=') else { return false };
-    let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let named =
-        name.chars().all(letter) && name.starts_with(|c: char| letter(c) && !c.is_numeric());
-    named && value.len() <= LONGEST_ITEM && !value.contains('\0')
 }
 
 /// Whether a metric of that name is in the catalogue; the refusal names the nearest.
@@ -136,6 +100,10 @@ pub fn allowed(setting: &Setting) -> String {
     match setting.accepts {
         Accepts::Switch => "true or false".into(),
         Accepts::Whole { min, max } => format!("a whole number, {min} to {max}{unit}"),
+        Accepts::WholeOr { min, max, words } => {
+            let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+            format!("{} or a whole number, {min} to {max}{unit}", words.join(", "))
+        }
         Accepts::Number { min, max } if max > 1e12 && min < -1e12 => "a number".into(),
         Accepts::Number { min, max } => format!("a number, {min} to {max}{unit}"),
         Accepts::Text { max_length } => format!("a text of at most {max_length} characters"),
@@ -186,6 +154,15 @@ fn mend(setting: &Setting, value: &SettingValue) -> Option<String> {
             let v: i64 = v.trim().replace('_', "").parse().ok()?;
             Some(v.clamp(min, max).to_string())
         }
+        (Accepts::WholeOr { min, max, .. }, SettingValue::Integer(v)) => {
+            Some((*v).clamp(min, max).to_string())
+        }
+        (Accepts::WholeOr { min, max, words }, SettingValue::Text(v)) => {
+            match v.trim().replace('_', "").parse::<i64>() {
+                Ok(number) => Some(number.clamp(min, max).to_string()),
+                Err(_) => near_word(v, words),
+            }
+        }
         (Accepts::Number { min, max }, SettingValue::Number(v)) if v.is_finite() => {
             Some(format!("{:?}", v.clamp(min, max)))
         }
@@ -197,10 +174,7 @@ fn mend(setting: &Setting, value: &SettingValue) -> Option<String> {
             let v: f64 = v.trim().replace(',', ".").parse().ok()?;
             v.is_finite().then(|| format!("{:?}", v.clamp(min, max)))
         }
-        (Accepts::Choice(options), SettingValue::Text(v)) => {
-            super::nearest::nearest(&v.trim().to_lowercase(), options.iter().copied())
-                .map(|near| format!("{near:?}"))
-        }
+        (Accepts::Choice(options), SettingValue::Text(v)) => near_word(v, options),
         (Accepts::List { of: Items::Modules, .. }, SettingValue::Text(v))
             if split_module(v).is_some() =>
         {
@@ -208,6 +182,11 @@ fn mend(setting: &Setting, value: &SettingValue) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn near_word(text: &str, words: &[&str]) -> Option<String> {
+    super::nearest::nearest(&text.trim().to_lowercase(), words.iter().copied())
+        .map(|near| format!("{near:?}"))
 }
 
 #[cfg(test)]

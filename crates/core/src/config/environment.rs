@@ -3,6 +3,7 @@
 
 use super::{
     check::{allowed, check, shortened},
+    families,
     keys::{judge_key, nearest_setting},
     setting::{Accepts, Setting},
     table::setting_of,
@@ -50,16 +51,11 @@ fn key_of(variable: &str) -> Option<String> {
     }
     let mut parts: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
     // Ids hold no underscore and keys no hyphen, so the way back is certain.
-    if let [a, r, id, _] = parts.as_mut_slice()
-        && a == "alerts"
-        && r == "rules"
-    {
-        *id = id.replace('_', "-");
-    }
-    if let [services, id, _] = parts.as_mut_slice()
-        && services == "services"
-    {
-        *id = id.replace('_', "-");
+    for family in families::every() {
+        let named = family.id_in(&parts).is_some_and(|(_, rest)| rest.len() == 1);
+        if let (true, Some(id)) = (named, parts.iter_mut().rev().nth(1)) {
+            *id = id.replace('_', "-");
+        }
     }
     Some(parts.join("."))
 }
@@ -151,6 +147,10 @@ pub fn value_of(setting: &Setting, text: &str) -> Option<SettingValue> {
             _ => return None,
         },
         Accepts::Whole { .. } => SettingValue::Integer(text.replace('_', "").parse().ok()?),
+        Accepts::WholeOr { .. } => match text.replace('_', "").parse() {
+            Ok(number) => SettingValue::Integer(number),
+            Err(_) => SettingValue::Text(text.into()),
+        },
         Accepts::Number { .. } => SettingValue::Number(text.replace('_', "").parse().ok()?),
         Accepts::Text { .. } | Accepts::Path | Accepts::Choice(_) => {
             SettingValue::Text(text.into())

@@ -3,12 +3,13 @@
 
 use super::{
     check::shortened,
+    families::{Family, PLAIN, family_of},
     ids,
     nearest::nearest,
     renamed::new_name,
     rules::{BUILT_IN, built_in},
     table::{SETTINGS, setting_of},
-    values::{rule_key, service_key},
+    values::rule_key,
     wire::Problem,
 };
 
@@ -35,14 +36,17 @@ fn settings_beside(path: &[String]) -> Vec<String> {
         [a, r, id, ..] if a == "alerts" && r == "rules" && ids::is_id(id) => Some(id.as_str()),
         _ => None,
     };
-    let service = match path {
-        [s, id, _, ..] if s == "services" && is_service_id(id) => Some(id.as_str()),
-        _ => None,
-    };
+    let own = PLAIN.into_iter().find_map(|family| {
+        let (id, rest) = family.id_in(path)?;
+        (!rest.is_empty() && family.is_id(id)).then_some((family, id))
+    });
     let mut known = Vec::new();
     for setting in SETTINGS {
-        if setting.is_pattern() && service_key(setting.key).is_some() {
-            known.extend(service.map(|id| setting.key.replace('*', id)));
+        if let Some((family, ..)) = family_of(setting.key)
+            && PLAIN.contains(&family)
+        {
+            let id = own.filter(|(of, _)| *of == family).map(|(_, id)| id);
+            known.extend(id.map(|id| setting.key.replace('*', id)));
             continue;
         }
         let Some((_, field)) = rule_key(setting.key) else {
@@ -56,22 +60,17 @@ fn settings_beside(path: &[String]) -> Vec<String> {
     known
 }
 
-/// Whether a service may have this id. A general setting of the services keeps its
-/// name for itself: `services.accept` cannot be a table, too.
-pub(super) fn is_service_id(id: &str) -> bool {
-    ids::is_id(id) && setting_of(&format!("services.{id}")).is_none()
-}
-
-/// Words for an id that no service may have, and the nearest that one may.
-pub(super) fn bad_service_id(id: &str) -> (String, Option<String>) {
-    let good = ids::mend(id).filter(|good| is_service_id(good));
+/// Words for an id that none of a family may have, and the nearest that one may.
+pub(super) fn bad_id(family: &Family, id: &str) -> (String, Option<String>) {
+    let good = ids::mend(id).filter(|good| family.is_id(good));
     if ids::is_id(id) {
-        let message = format!("{id} is a setting of all services, and no id of one.");
+        let message = format!("{id} is a setting of all {}, and no id of one.", family.all);
         return (message, good);
     }
     (
         format!(
-            "The id of a service is 1 to {} of a-z, 0-9 and -. Found {}.",
+            "The id of a {} is 1 to {} of a-z, 0-9 and -. Found {}.",
+            family.one,
             ids::LONGEST,
             shortened(id)
         ),
@@ -91,23 +90,13 @@ pub fn judge_key(key: &str) -> Option<Problem> {
         })
     };
     if setting_of(key).is_some() {
-        if let Some((id, _)) = service_key(key) {
-            if is_service_id(id) {
-                return None;
-            }
-            let (message, good) = bad_service_id(id);
+        let (family, id, field) = family_of(key)?;
+        if !family.is_id(id) {
+            let (message, good) = bad_id(family, id);
             return problem(message, good.map(|good| format!("Write {good}.")));
         }
-        let (id, field) = rule_key(key)?;
-        if !ids::is_id(id) {
-            return problem(
-                format!(
-                    "The id of a rule is 1 to {} of a-z, 0-9 and -. Found {}.",
-                    ids::LONGEST,
-                    shortened(id)
-                ),
-                ids::mend(id).map(|good| format!("Write {good}.")),
-            );
+        if PLAIN.contains(&family) {
+            return None;
         }
         return match built_in(id) {
             Some(rule) if !rule.has(field) => {
@@ -126,11 +115,9 @@ pub fn judge_key(key: &str) -> Option<Problem> {
     if let Some(new) = new_name(key) {
         return problem(format!("{shown} is called {new} now."), Some(format!("Use {new}.")));
     }
-    // Any word may be a service; one that is nearly a setting was most likely meant as it.
-    let meant = match path.as_slice() {
-        [services, _] if services == "services" => nearest_setting(&path),
-        _ => None,
-    };
+    // Any word may be an id; one that is nearly a setting was most likely meant as it.
+    let named = |family: &&Family| family.id_in(&path).is_some_and(|(_, rest)| rest.is_empty());
+    let meant = PLAIN.iter().any(named).then(|| nearest_setting(&path)).flatten();
     let hint = if let Some(near) = meant {
         format!("Did you mean {near}?")
     } else if is_group(&path) {
@@ -184,6 +171,9 @@ mod tests {
             "history.x",
             "services.llama.x",
             "services.x",
+            "gateway.routes.fast.x",
+            "gateway.clients.ide.x",
+            "gateway.clients.x",
             "",
         ] {
             let path: Vec<String> = path.split('.').map(Into::into).collect();
@@ -203,6 +193,20 @@ mod tests {
         assert_eq!(hint("services.My_llama.url"), "Write my-llama.");
         let taken = judge_key("services.discover.url").unwrap();
         assert!(taken.message.contains("no id of one"), "{}", taken.message);
+    }
+
+    #[test]
+    fn a_key_of_a_route_or_a_client_is_judged_by_its_id_and_its_field() {
+        let hint = |key| judge_key(key).unwrap().hint.unwrap();
+        assert_eq!(judge_key("gateway.routes.fast.send_as"), None);
+        assert_eq!(judge_key("gateway.clients.ide.program"), None);
+        assert_eq!(hint("gateway.routes.fast.model"), "Did you mean gateway.routes.fast.models?");
+        assert_eq!(
+            hint("gateway.clients.max_in_fligt"),
+            "Did you mean gateway.clients.max_in_flight?"
+        );
+        assert_eq!(hint("gateway.routes.My fast.models"), "Write my-fast.");
+        assert!(hint("gateway.routes.fast").contains("group"));
     }
 
     #[test]

@@ -7,15 +7,17 @@ use super::{
     diff::diff,
     edit::edit,
     environment::{Environment, Override, variable_of},
+    families::family_of,
     file,
+    gateway_checks::judge_gateway,
     keys::judge_key,
     launch_checks::judge_launch,
-    parse::parse,
+    parse::{Entry, parse},
     rule_checks::judge_rules,
     service_checks::judge_services,
     table::setting_of,
     typed::Config,
-    values::{Values, rule_key, service_key},
+    values::Values,
     wire::{Change, Changed, Origin, Preview, Problem, SettingState, SettingValue},
 };
 
@@ -66,9 +68,7 @@ impl Loaded {
         for entry in &parsed.entries {
             values.set(entry.key.clone(), entry.value.clone());
         }
-        problems.extend(judge_rules(&values, &parsed.entries));
-        problems.extend(judge_services(&values, &parsed.entries));
-        problems.extend(judge_launch(&values, &parsed.entries));
+        problems.extend(judge(&values, &parsed.entries));
         problems.sort_by_key(|p| (p.line, p.column));
         let sound = problems.is_empty();
         if sound {
@@ -85,9 +85,7 @@ impl Loaded {
             for o in &group {
                 with.set(o.key.clone(), o.value.clone());
             }
-            let mut refused = judge_rules(&with, &[]);
-            refused.extend(judge_services(&with, &[]));
-            refused.extend(judge_launch(&with, &[]));
+            let refused = judge(&with, &[]);
             if refused.is_empty() {
                 values = with;
                 for o in group {
@@ -197,14 +195,22 @@ pub fn needs_restart(changed: &[Changed]) -> Vec<String> {
     changed.iter().filter(waits).map(|c| c.key.clone()).collect()
 }
 
-/// Variables of one rule or service belong together: each alone would be half of it.
+/// What no single value shows.
+fn judge(values: &Values, entries: &[Entry]) -> Vec<Problem> {
+    let mut problems = judge_rules(values, entries);
+    problems.extend(judge_services(values, entries));
+    problems.extend(judge_launch(values, entries));
+    problems.extend(judge_gateway(values, entries));
+    problems
+}
+
+/// Variables of one rule, service, route or client belong together: each alone would be half of it.
 fn by_table(overrides: Vec<Override>) -> Vec<Vec<Override>> {
     let mut groups: BTreeMap<String, Vec<Override>> = BTreeMap::new();
     for o in overrides {
-        let name = match (rule_key(&o.key), service_key(&o.key)) {
-            (Some((id, _)), _) => format!("rule {id}"),
-            (None, Some((id, _))) => format!("service {id}"),
-            (None, None) => o.key.clone(),
+        let name = match family_of(&o.key) {
+            Some((family, id, _)) => format!("{} {id}", family.one),
+            None => o.key.clone(),
         };
         groups.entry(name).or_default().push(o);
     }

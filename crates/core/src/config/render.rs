@@ -50,7 +50,24 @@ pub fn defaults_toml() -> String {
          #   command = [\"llama-server\", \"-m\", \"/models/a.gguf\", \"--port\", \"8080\"]\n\
          #   context_tokens = 16384\n\
          # and, where they help, cwd, env, autostart, order, restart, stop_s, vram_mib, parallel,\n\
-         # kv_type, gpu_layers and gpu_memory_utilization.\n",
+         # kv_type, gpu_layers and gpu_memory_utilization. Through the gateway at most\n\
+         # max_in_flight requests run on it at once.\n",
+    );
+    text.push_str(
+        "\n\n# === Routes and clients of the gateway ===\n\
+         # A model's own name leads to every service that has it. A route changes that, e.g.\n\
+         #   [gateway.routes.fast]\n\
+         #   models = [\"gpt-4o-mini\", \"fast\"]\n\
+         #   send_as = \"qwen3:4b\"\n\
+         #   fallback = [\"llama3.2:3b\"]\n\
+         # and, where they help, enabled, backends, policy, max_in_flight, priority, cache and\n\
+         # coalesce. A client that has limits of its own is told by its program, its user agent or\n\
+         # its key, e.g.\n\
+         #   [gateway.clients.nightly]\n\
+         #   program = \"python3\"\n\
+         #   priority = \"batch\"\n\
+         #   max_in_flight = 2\n\
+         # and, where they help, agent, key, requests_per_min and tokens_per_min.\n",
     );
     text.push_str("\n\n# === Alert rules ===\n");
     text.push_str(
@@ -240,6 +257,9 @@ fn property(s: &Setting) -> Value {
         Accepts::Whole { min, max } => {
             json!({ "type": "integer", "minimum": min, "maximum": max })
         }
+        Accepts::WholeOr { min, max, words } => json!({
+            "anyOf": [{ "type": "integer", "minimum": min, "maximum": max }, { "enum": words }]
+        }),
         Accepts::Number { min, max } => {
             json!({ "type": "number", "minimum": min, "maximum": max })
         }

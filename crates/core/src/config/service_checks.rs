@@ -1,8 +1,9 @@
 //! What no single value shows: services that are incomplete.
 
 use super::{
+    families::SERVICES,
     parse::Entry,
-    values::{Values, service_key},
+    values::Values,
     wire::{Problem, SettingValue},
 };
 
@@ -38,7 +39,7 @@ pub(super) fn judge_services(values: &Values, entries: &[Entry]) -> Vec<Problem>
         // Where a service as a whole is meant, its first line is shown.
         let first = entries
             .iter()
-            .filter(|e| service_key(&e.key).is_some_and(|(of, _)| of == id))
+            .filter(|e| SERVICES.split(&e.key).is_some_and(|(of, _)| of == id))
             .min_by_key(|e| e.line);
         match values.own(&key("url")) {
             Some(SettingValue::Text(url)) if !url.is_empty() => {

@@ -10,19 +10,36 @@ pub enum Constant {
     Whole(i64),
     Number(f64),
     Text(&'static str),
-    EmptyList,
+    List(&'static [&'static str]),
 }
 
 /// What a setting accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Accepts {
     Switch,
-    Whole { min: i64, max: i64 },
-    Number { min: f64, max: f64 },
-    Text { max_length: u32 },
+    Whole {
+        min: i64,
+        max: i64,
+    },
+    /// A whole number, or a word that stands for one.
+    WholeOr {
+        min: i64,
+        max: i64,
+        words: &'static [&'static str],
+    },
+    Number {
+        min: f64,
+        max: f64,
+    },
+    Text {
+        max_length: u32,
+    },
     Choice(&'static [&'static str]),
     Path,
-    List { max_items: u32, of: Items },
+    List {
+        max_items: u32,
+        of: Items,
+    },
 }
 
 /// What the texts of a list are.
@@ -34,6 +51,18 @@ pub enum Items {
     Arguments,
     /// `NAME=value` each; the values may be secrets.
     Variables,
+    /// `IP:port` each.
+    Addresses,
+    /// Names of hosts, without a port.
+    Hosts,
+    /// `scheme://host[:port]` each, as a browser says it.
+    Origins,
+    /// Kinds of questions: see [`super::table::QUESTIONS`].
+    Questions,
+    /// Names of models; in patterns a `*` stands for any characters.
+    Models,
+    /// Ids of services, each perhaps with `=weight`.
+    Backends,
 }
 
 /// One setting, declared once.
@@ -106,7 +135,12 @@ impl Named {
     }
 
     pub const fn list(self, max_items: u32, of: Items) -> Setting {
-        self.with(Accepts::List { max_items, of }, Constant::EmptyList)
+        self.with(Accepts::List { max_items, of }, Constant::List(&[]))
+    }
+
+    /// A whole number or one of the words, the first of which is the default.
+    pub const fn whole_or(self, words: &'static [&'static str], min: i64, max: i64) -> Setting {
+        self.with(Accepts::WholeOr { min, max, words }, Constant::Text(words[0]))
     }
 }
 
@@ -122,6 +156,12 @@ impl Setting {
     pub const fn between(mut self, conservative: i64, aggressive: i64) -> Self {
         self.conservative = Some(Constant::Whole(conservative));
         self.aggressive = Some(Constant::Whole(aggressive));
+        self
+    }
+
+    /// Not an empty list.
+    pub const fn filled(mut self, with: &'static [&'static str]) -> Self {
+        self.default = Constant::List(with);
         self
     }
 
@@ -168,7 +208,7 @@ impl Constant {
             Constant::Whole(v) => SettingValue::Integer(v),
             Constant::Number(v) => SettingValue::Number(v),
             Constant::Text(v) => SettingValue::Text(v.into()),
-            Constant::EmptyList => SettingValue::List(Vec::new()),
+            Constant::List(v) => SettingValue::List(v.iter().map(|&text| text.into()).collect()),
         }
     }
 }
@@ -180,6 +220,11 @@ impl Accepts {
         match self {
             Accepts::Switch => SettingType::Switch,
             Accepts::Whole { min, max } => SettingType::Integer { min, max },
+            Accepts::WholeOr { min, max, words } => SettingType::IntegerOr {
+                min,
+                max,
+                words: words.iter().map(|&word| word.into()).collect(),
+            },
             Accepts::Number { min, max } => SettingType::Number { min, max },
             Accepts::Text { max_length } => SettingType::Text { max_length },
             Accepts::Choice(options) => {

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{alert::Severity, log::LogLevel};
 
-use super::values::Values;
+use super::{
+    gateway::{Gateway, MaxInFlight},
+    values::Values,
+};
 
 /// The whole configuration in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +23,7 @@ pub struct Config {
     pub log: Log,
     pub alerts: Alerts,
     pub services: Services,
+    pub gateway: Gateway,
     pub window: Window,
 }
 
@@ -67,6 +71,8 @@ pub struct Keep {
     pub h1_days: u32,
     pub marks_days: u32,
     pub log_days: u32,
+    pub requests_days: u32,
+    pub requests_mib: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,6 +157,9 @@ pub struct ServiceEntry {
     pub scrape_ms: u32,
     /// 0: what fits this machine.
     pub max_connections: u32,
+    pub max_in_flight: MaxInFlight,
+    /// 0: any number.
+    pub max_tokens: MaxInFlight,
     /// Program and arguments; empty: somebody else starts it.
     pub command: Vec<String>,
     /// Empty: the home folder.
@@ -252,11 +261,12 @@ mod tests {
         match value {
             serde_json::Value::Object(map) => {
                 for (name, child) in map {
-                    if at == "services" && name == "entries" {
-                        leaves("services.*", &child["x"], found);
+                    if name == "entries" {
+                        leaves(&format!("{at}.*"), &child["x"], found);
                         continue;
                     }
-                    let name = if at == "alerts.rules" { "*" } else { name };
+                    let many = at == "alerts.rules" || at == "gateway.routes";
+                    let name = if many { "*" } else { name };
                     let key = if at.is_empty() { name.into() } else { format!("{at}.{name}") };
                     leaves(&key, child, found);
                 }
@@ -272,6 +282,9 @@ mod tests {
         let mut fields = BTreeSet::new();
         let mut values = Values::default();
         values.set("services.x.url", crate::config::wire::SettingValue::Text("http://x".into()));
+        let text = |text: &str| crate::config::wire::SettingValue::Text(text.into());
+        values.set("gateway.routes.x.send_as", text("y"));
+        values.set("gateway.clients.x.program", text("y"));
         leaves("", &serde_json::to_value(values.config()).unwrap(), &mut fields);
         let table: BTreeSet<String> = SETTINGS.iter().map(|s| s.key.to_string()).collect();
         assert_eq!(fields, table);

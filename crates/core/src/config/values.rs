@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::{
+    families::{CLIENTS, Family, PLAIN, ROUTES, RULES, SERVICES},
     rules::{BUILT_IN, built_in},
     setting::Setting,
     table::{SETTINGS, setting_of},
@@ -21,12 +22,7 @@ pub struct Values {
 
 /// `alerts.rules.<id>.<field>` taken apart.
 pub(super) fn rule_key(key: &str) -> Option<(&str, &str)> {
-    key.strip_prefix("alerts.rules.")?.split_once('.')
-}
-
-/// `services.<id>.<field>` taken apart.
-pub(super) fn service_key(key: &str) -> Option<(&str, &str)> {
-    key.strip_prefix("services.")?.split_once('.')
+    RULES.split(key)
 }
 
 // === impl Values ===
@@ -59,8 +55,23 @@ impl Values {
 
     /// Ids of the services that something is said of.
     pub fn service_ids(&self) -> Vec<String> {
+        self.ids_of(&SERVICES)
+    }
+
+    /// Ids of the gateway's routes.
+    pub fn route_ids(&self) -> Vec<String> {
+        self.ids_of(&ROUTES)
+    }
+
+    /// Ids of the gateway's clients.
+    pub fn client_ids(&self) -> Vec<String> {
+        self.ids_of(&CLIENTS)
+    }
+
+    /// Ids of a family's members that something is said of.
+    pub(super) fn ids_of(&self, family: &Family) -> Vec<String> {
         let ids: BTreeSet<&str> =
-            self.set.keys().filter_map(|key| service_key(key)).map(|(id, _)| id).collect();
+            self.set.keys().filter_map(|key| family.split(key)).map(|(id, _)| id).collect();
         ids.into_iter().map(Into::into).collect()
     }
 
@@ -78,8 +89,10 @@ impl Values {
                 }
             }
         }
-        for id in self.service_ids() {
-            keys.extend(service_settings().map(|s| (s.key.replace('*', &id), s)));
+        for family in PLAIN {
+            for id in self.ids_of(family) {
+                keys.extend(family.settings().map(|s| (s.key.replace('*', &id), s)));
+            }
         }
         keys
     }
@@ -146,15 +159,17 @@ impl Values {
             }
             insert(&mut root, &format!("alerts.rules.{id}"), Value::Object(rule));
         }
-        insert(&mut root, "services.entries", Value::Object(Map::new()));
-        for id in self.service_ids() {
-            let mut entry = Map::new();
-            for s in service_settings() {
-                let field = s.key.rsplit('.').next().unwrap_or_default();
-                let value = self.get(&s.key.replace('*', &id)).map_or(Value::Null, to_json);
-                entry.insert(field.into(), value);
+        for family in PLAIN {
+            insert(&mut root, family.at, Value::Object(Map::new()));
+            for id in self.ids_of(family) {
+                let mut entry = Map::new();
+                for s in family.settings() {
+                    let field = s.key.rsplit('.').next().unwrap_or_default();
+                    let value = self.get(&s.key.replace('*', &id)).map_or(Value::Null, to_json);
+                    entry.insert(field.into(), value);
+                }
+                insert(&mut root, &format!("{}.{id}", family.at), Value::Object(entry));
             }
-            insert(&mut root, &format!("services.entries.{id}"), Value::Object(entry));
         }
         #[expect(
             clippy::expect_used,
@@ -200,12 +215,7 @@ fn insert(root: &mut Map<String, Value>, key: &str, value: Value) {
 
 /// The settings of every rule.
 pub(super) fn rule_settings() -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().filter(|s| s.is_pattern() && rule_key(s.key).is_some())
-}
-
-/// The settings of every service.
-pub(super) fn service_settings() -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().filter(|s| s.is_pattern() && service_key(s.key).is_some())
+    RULES.settings()
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use toml_edit::{Item, Key, TableLike, Value};
 
 use super::{
     check::{Refusal, check, refuse_found, shortened},
-    ids,
-    keys::{bad_service_id, is_group, is_service_id, nearest_setting},
+    families,
+    keys::{bad_id, is_group, nearest_setting},
     parse::{Entry, MOST_PROBLEMS, Parsed},
     place::Places,
     renamed::new_name,
@@ -56,27 +56,18 @@ impl<'a> Walk<'a> {
         let plain = path.iter().all(|part| !part.contains('.') && !part.is_empty());
         let setting = setting_of(&full).filter(|_| plain);
         let group = plain && is_group(path);
-        if let [a, r, id, ..] = path.as_slice()
+        let member = families::every().find_map(|family| Some((family, family.id_in(path)?)));
+        if let Some((family, (id, rest))) = member
             && plain
-            && a == "alerts"
-            && r == "rules"
-            && (setting.is_some() || group)
-            && !ids::is_id(id)
-        {
-            return self.bad_id(&full, id, &span);
-        }
-        if let [s, id, rest @ ..] = path.as_slice()
-            && plain
-            && s == "services"
             && (!rest.is_empty() && setting.is_some() || setting.is_none() && group)
         {
-            // Any word may be a service, but only as a table: a value there is a setting
-            // that was spelt wrong.
-            if rest.is_empty() && !item.is_table_like() {
+            // Any word may be an id, but only as a table: a value there is a setting that was
+            // spelt wrong.
+            if rest.is_empty() && !item.is_table_like() && *family != families::RULES {
                 return self.unknown(path, &full, item, &span);
             }
-            if !is_service_id(id) {
-                let (message, good) = bad_service_id(id);
+            if !family.is_id(id) {
+                let (message, good) = bad_id(family, id);
                 let mend = good.as_ref().and_then(|good| self.mend_key(&span, id, good));
                 let hint = good.map(|good| format!("Write {good}."));
                 return self.problem(&full, &span, message, hint, mend);
@@ -136,22 +127,6 @@ impl<'a> Walk<'a> {
             _ => None,
         };
         self.problem(key, at, format!("{key} {}", refusal.message), refusal.hint, mend);
-    }
-
-    fn bad_id(&mut self, full: &str, id: &str, span: &Range<usize>) {
-        let good = ids::mend(id);
-        let mend = good.as_ref().and_then(|good| self.mend_key(span, id, good));
-        self.problem(
-            full,
-            span,
-            format!(
-                "The id of a rule is 1 to {} of a-z, 0-9 and -. Found {}.",
-                ids::LONGEST,
-                shortened(id)
-            ),
-            good.map(|good| format!("Write {good}.")),
-            mend,
-        );
     }
 
     fn unknown(&mut self, path: &[String], full: &str, item: &Item, span: &Range<usize>) {

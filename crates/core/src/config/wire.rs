@@ -23,6 +23,12 @@ pub enum SettingType {
         min: i64,
         max: i64,
     },
+    /// A whole number, or one of the words, e.g. `auto`.
+    IntegerOr {
+        min: i64,
+        max: i64,
+        words: Vec<String>,
+    },
     Number {
         min: f64,
         max: f64,

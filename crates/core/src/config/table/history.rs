@@ -99,6 +99,26 @@ pub(super) const ENTRIES: &[Setting] = &[
     .whole(30, 1, 365)
     .unit("d")
     .between(7, 90),
+    named(
+        HISTORY,
+        "history.keep.requests_days",
+        "Keep requests",
+        "How long the log of requests through the gateway is kept: times, tokens, who and where. \
+         Never what was asked or answered.",
+    )
+    .whole(30, 1, 3650)
+    .unit("d")
+    .between(7, 365),
+    named(
+        HISTORY,
+        "history.keep.requests_mib",
+        "Space of requests",
+        "Most space that the log of requests takes, of the history's whole; over it the oldest go \
+         first.",
+    )
+    .whole(512, 16, 65_536)
+    .unit("MiB")
+    .between(128, 4096),
     named(LOG, "log.level", "Level", "The least severe lines that are written.")
         .choice("info", &["error", "warn", "info", "debug", "trace"])
         .choices("warn", "debug"),

@@ -1,7 +1,9 @@
 //! Every setting, declared once. The defaults file, the schema, the forms, the
 //! names of environment variables and `docs/settings.md` are made from here.
 
+mod admission;
 mod alerts;
+mod gateway;
 mod history;
 mod launch;
 mod sampling;
@@ -11,14 +13,21 @@ mod window;
 use super::setting::{Named, Setting};
 use super::wire::SettingSpec;
 
-pub use self::{launch::KV_TYPES, services::SERVICE_KINDS};
+pub use self::{
+    gateway::{POLICIES, QUESTIONS},
+    launch::KV_TYPES,
+    services::SERVICE_KINDS,
+};
 
-const SECTIONS: [&[Setting]; 6] = [
+const SECTIONS: [&[Setting]; 9] = [
     sampling::ENTRIES,
     history::ENTRIES,
     alerts::ENTRIES,
     services::ENTRIES,
     launch::ENTRIES,
+    gateway::SURFACE,
+    admission::ENTRIES,
+    gateway::MEMBERS,
     window::ENTRIES,
 ];
 
@@ -115,6 +124,8 @@ mod tests {
         assert_eq!(found("history.keep.raw_hours"), Some("history.keep.raw_hours"));
         assert_eq!(found("services.llama.scrape_ms"), Some("services.*.scrape_ms"));
         assert_eq!(found("services.scrape_ms"), Some("services.scrape_ms"));
+        assert_eq!(found("gateway.routes.fast.models"), Some("gateway.routes.*.models"));
+        assert_eq!(found("gateway.clients.max_in_flight"), Some("gateway.clients.max_in_flight"));
         assert_eq!(found("services.llama"), None);
         assert_eq!(found("alerts.rules..for_s"), None);
         assert_eq!(found("alerts.rules.gpu-hot"), None);

@@ -125,4 +125,22 @@ pub(super) const ENTRIES: &[Setting] = &[
     )
     .whole(0, 0, 200)
     .unit("connections"),
+    named(
+        SERVICES,
+        "services.*.max_in_flight",
+        "Requests at once",
+        "Most requests that the gateway has running on it at once. auto: as many as the server says \
+         it works on; where it does not say, the number is felt out, and one at a time for Ollama.",
+    )
+    .whole_or(&["auto"], 1, 65_536)
+    .unit("requests"),
+    named(
+        SERVICES,
+        "services.*.max_tokens",
+        "Tokens at once",
+        "Most tokens of running requests, read and to be written, that its KV cache takes at once. \
+         auto: as the server says it, else any number; 0: any number.",
+    )
+    .whole_or(&["auto"], 0, 1_000_000_000)
+    .unit("tokens"),
 ];
