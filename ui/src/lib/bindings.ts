@@ -89,6 +89,14 @@ export type Answer = { from_ms: number, to_ms: number, series: Array<SeriesAnswe
 
 export type Basis = "told" | "assumed";
 
+export type BodiesAsk = { client: string, 
+/**
+ * At most [`MAX_BODIES_MINUTES`]; 0: no longer, and what was kept is forgotten.
+ */
+minutes: number, };
+
+export type BreakerState = "passing" | "rejecting" | "probing";
+
 export type Cadence = "tick" | "processes" | "space";
 
 export type Change = { key: string, value: SettingValue | null, };
@@ -112,6 +120,8 @@ advice: string,
  * A command that checks the same by hand.
  */
 by_hand: string, };
+
+export type ClientBasis = "key" | "program" | "user_agent" | "unknown";
 
 export type ConfigEdit = { 
 /**
@@ -141,6 +151,44 @@ digest: string, settings: Array<SettingState>,
  */
 problems: Array<Problem>, };
 
+export type Connect = { 
+/**
+ * E.g. `http://127.0.0.1:1876/v1`.
+ */
+local_url: string, 
+/**
+ * For programs in containers; `None` where this machine has no bridge.
+ */
+container: ConnectContainer | null, 
+/**
+ * It listens beyond this machine.
+ */
+beyond: boolean, models: Array<ConnectModel>, };
+
+export type ConnectContainer = { 
+/**
+ * E.g. `http://host.docker.internal:1876/v1`.
+ */
+url: string, 
+/**
+ * The bridge's own, e.g. `172.17.0.1:1876`.
+ */
+address: string, 
+/**
+ * It listens there; a key is always wanted there.
+ */
+listening: boolean, };
+
+export type ConnectModel = { name: string, 
+/**
+ * Ids of the services that serve it.
+ */
+services: Array<string>, 
+/**
+ * An alias or a pattern of `gateway.routes`.
+ */
+route: string | null, endpoint: Endpoint, };
+
 export type DeleteRequest = { 
 /**
  * Everything before it goes; `None` deletes the whole history.
@@ -160,6 +208,8 @@ export type EndProcess = { pid: number, started_ms: number,
  * `false` asks (SIGTERM), `true` kills (SIGKILL).
  */
 kill: boolean, };
+
+export type Endpoint = "chat" | "completions" | "responses" | "embeddings" | "rerank" | "transcriptions" | "translations" | "speech" | "messages" | "ollama_chat" | "ollama_generate" | "ollama_embed" | "other";
 
 export type EnergyReport = { 
 /**
@@ -227,11 +277,31 @@ export type FilePath = {
  */
 path: string, };
 
+export type Finish = "answered" | "refused" | "failed" | "left" | "cancelled" | "timed_out";
+
 export type Folder = { 
 /**
  * Absolute path.
  */
 path: string, };
+
+export type GatewayState = "off" | "listening" | "failed" | "draining";
+
+export type GatewayTest = { model: string, 
+/**
+ * Empty: without one.
+ */
+key: string, };
+
+export type GatewayTested = { 
+/**
+ * In the order in which they happened.
+ */
+steps: Array<TestStep>, 
+/**
+ * The beginning of what the model said.
+ */
+text: string, row: RequestRow | null, };
 
 export type GpuInfo = { uuid: string, name: string, driver_version: string | null, 
 /**
@@ -342,7 +412,20 @@ pids: Array<number>,
 /**
  * Name of the listening process, e.g. `llama-server`.
  */
-name: string, container: string | null, 
+name: string, 
+/**
+ * Name of the container it runs in, or its short id where Docker does not tell it.
+ */
+container: string | null, 
+/**
+ * What that container was made from, e.g. `vllm/vllm-openai:v0.11.0`.
+ */
+image?: string, 
+/**
+ * What that container holds, as its control group counts it: without the cache that
+ * the kernel would give back first, and with what runs in it beside the service.
+ */
+container_bytes?: number, 
 /**
  * When the listening process started.
  */
@@ -374,6 +457,28 @@ export type JobStarted = { job: number, };
 
 export type JobState = "running" | "done" | "cancelled" | "failed";
 
+export type KeyChange = { id: string, spec: KeySpec, };
+
+export type KeyId = { id: string, };
+
+export type KeyInfo = { id: string, 
+/**
+ * Its first characters, by which a person tells it: `plm-Vk3r`.
+ */
+begins: string, spec: KeySpec, made_ms: number, used_ms: number | null, };
+
+export type KeyMade = { key: string, info: KeyInfo, };
+
+export type KeySpec = { 
+/**
+ * Unique among the keys that are in force.
+ */
+name: string, priority: Priority, 
+/**
+ * Models or services by name or pattern, e.g. `qwen*`; empty: all.
+ */
+models: Array<string>, scopes: Array<Scope>, max_in_flight: number, requests_per_min: number, tokens_per_min: number, };
+
 export type Kind = "gauge" | "counter" | "histogram";
 
 export type Latency = { p50_ms: number, p95_ms: number, 
@@ -392,7 +497,7 @@ window_ms: number, };
 
 export type Level = "raw" | "s10" | "m1" | "m15" | "h1";
 
-export type Live = { "event": "tick", at_ms: number, values: Array<LiveValue>, } | { "event": "sources", sources: Array<SourceStatus>, } | { "event": "processes", at_ms: number, } | { "event": "services", at_ms: number, } | { "event": "hold" } | { "event": "alerts" } | { "event": "notice", rule: string, subject: string, severity: Severity, 
+export type Live = { "event": "tick", at_ms: number, values: Array<LiveValue>, } | { "event": "sources", sources: Array<SourceStatus>, } | { "event": "processes", at_ms: number, } | { "event": "services", at_ms: number, } | { "event": "traffic", at_ms: number, } | { "event": "hold" } | { "event": "alerts" } | { "event": "notice", rule: string, subject: string, severity: Severity, 
 /**
  * One sentence.
  */
@@ -401,6 +506,32 @@ title: string,
  * What to do.
  */
 advice: string, } | { "event": "config", revision: number, } | { "event": "mark", mark: Mark, } | { "event": "job", job: JobProgress, } | { "event": "missed", messages: number, } | { "event": "stopping" };
+
+export type LiveRequest = { id: number, at_ms: number, client: string, endpoint: Endpoint, model: string, backend: string | null, priority: Priority, stream: boolean, phase: Phase, 
+/**
+ * Place in the queue, from 1.
+ */
+position: number | null, 
+/**
+ * How long it will probably wait yet.
+ */
+expected_wait_ms: number | null, 
+/**
+ * In the queue so far.
+ */
+wait_us: number, overhead_us: number, 
+/**
+ * From its arrival to its first token.
+ */
+ttft_us: number | null, 
+/**
+ * Estimated until the backend tells it.
+ */
+tokens_in: number | null, 
+/**
+ * Counted as they pass.
+ */
+tokens_out: number, max_tokens: number | null, retries: number, };
 
 export type LiveValue = { value: number, 
 /**
@@ -552,6 +683,8 @@ text: string, };
 
 export type PageLink = { url: string, };
 
+export type Phase = "queued" | "prefill" | "decode";
+
 export type Pid = { pid: number, };
 
 export type Points = { at_ms: Array<number>, 
@@ -565,6 +698,8 @@ export type Preview = { text: string, diff: Array<DiffLine>, problems: Array<Pro
  * Keys that need a restart of Plimsoll.
  */
 restart: Array<string>, };
+
+export type Priority = "batch" | "interactive";
 
 export type Problem = { 
 /**
@@ -691,6 +826,101 @@ key: string,
  */
 value: string, };
 
+export type RequestBody = { request: string, answer: string, 
+/**
+ * One of them was longer.
+ */
+cut: boolean, };
+
+export type RequestId = { id: number, };
+
+export type RequestPage = { rows: Array<RequestRow>, 
+/**
+ * There are older ones.
+ */
+more: boolean, };
+
+export type RequestRow = { 
+/**
+ * Grows with time, unique over restarts: when it came, in ms since 1970, times 4096,
+ * and a running number.
+ */
+id: number, at_ms: number, 
+/**
+ * Name of the key, else of the program or its user agent.
+ */
+client: string, endpoint: Endpoint, 
+/**
+ * As it was asked for.
+ */
+model: string, 
+/**
+ * What was asked of the backend, where that is another.
+ */
+sent_model: string | null, 
+/**
+ * Id of the rule in `gateway.routes`.
+ */
+route: string | null, 
+/**
+ * Id of the service that answered, or was asked last.
+ */
+backend: string | null, priority: Priority, stream: boolean, finish: Finish, 
+/**
+ * As the client saw it; 0 where it left before one was sent.
+ */
+status: number, 
+/**
+ * Why it was refused or failed, one sentence; empty else.
+ */
+reason: string, 
+/**
+ * In Plimsoll's queue.
+ */
+wait_us: number, 
+/**
+ * Plimsoll's own time, apart from waiting and from the backend's.
+ */
+overhead_us: number, 
+/**
+ * From its arrival to the first token, or to the answer's first byte where none streams.
+ */
+ttft_us: number | null, itl_p50_us: number | null, itl_p95_us: number | null, total_us: number, 
+/**
+ * As the backend counted them.
+ */
+tokens_in: number | null, tokens_out: number | null, 
+/**
+ * Executions upstream beyond the first.
+ */
+retries: number, shared: Shared | null, 
+/**
+ * Its share of the card's energy while it ran.
+ */
+joules: number | null, };
+
+export type RequestsAsk = { 
+/**
+ * Only older ones than this: the last id of the page before.
+ */
+before: number | null, 
+/**
+ * Only newer ones than this.
+ */
+after: number | null, 
+/**
+ * At most [`MAX_PAGE`]; 0: 100.
+ */
+limit: number, client: string | null, model: string | null, backend: string | null, 
+/**
+ * Empty: however they ended.
+ */
+finish: Array<Finish>, 
+/**
+ * Only those that took this long.
+ */
+min_total_ms: number | null, };
+
 export type Revision = { number: number, at_ms: number, 
 /**
  * Who applied it: `window`, `terminal`, `browser`, `file` or `start`.
@@ -706,6 +936,8 @@ export type RollbackRequest = {
  * For `config.rollback` the revision to go back to, for `config.undo` the one to take back.
  */
 revision: number, by: string, };
+
+export type RoomBasis = "configured" | "told" | "assumed" | "adaptive";
 
 export type Run = { state: RunState, 
 /**
@@ -730,6 +962,8 @@ planned_vram_bytes: number | null,
 command: Array<string>, };
 
 export type RunState = "stopped" | "waiting" | "starting" | "running" | "stopping" | "restarting" | "failed";
+
+export type Scope = "admin" | "metrics";
 
 export type SeriesAnswer = { key: SeriesKey, unit: Unit, kind: Kind, level: Level, 
 /**
@@ -956,11 +1190,13 @@ spec: string, value: SettingValue,
  */
 default: SettingValue, origin: Origin, };
 
-export type SettingType = { "type": "switch" } | { "type": "integer", min: number, max: number, } | { "type": "number", min: number, max: number, } | { "type": "text", max_length: number, } | { "type": "choice", options: Array<string>, } | { "type": "path" } | { "type": "list", max_items: number, };
+export type SettingType = { "type": "switch" } | { "type": "integer", min: number, max: number, } | { "type": "integer_or", min: number, max: number, words: Array<string>, } | { "type": "number", min: number, max: number, } | { "type": "text", max_length: number, } | { "type": "choice", options: Array<string>, } | { "type": "path" } | { "type": "list", max_items: number, };
 
 export type SettingValue = boolean | number | number | string | Array<string>;
 
 export type Severity = "info" | "warning" | "critical";
+
+export type Shared = "hit" | "joined";
 
 export type Slots = { 
 /**
@@ -1024,13 +1260,115 @@ set_aside: Array<string>, };
 
 export type StoreFigures = { collections: number | null, points: number | null, requests_per_s: number | null, };
 
-export type SubjectKind = "machine" | "core" | "disk" | "mount" | "interface" | "sensor" | "gpu" | "process" | "plimsoll" | "service" | "model";
+export type StoryMinute = { answered: number, failed: number, refused: number, };
+
+export type SubjectKind = "machine" | "core" | "disk" | "mount" | "interface" | "sensor" | "gpu" | "process" | "plimsoll" | "service" | "model" | "client";
 
 export type Subscription = { 
 /**
  * Beginnings of metric names, e.g. `gpu.`; at most 64. Nothing is sent for other metrics.
  */
 metrics: Array<string>, };
+
+export type TestStep = { ok: boolean, 
+/**
+ * E.g. `Waited: 4 of 4 slots were busy`.
+ */
+text: string, 
+/**
+ * Since it was sent.
+ */
+at_ms: number, };
+
+export type Traffic = { at_ms: number, state: GatewayState, 
+/**
+ * Why it does not listen, one sentence; empty while it does.
+ */
+reason: string, 
+/**
+ * E.g. `127.0.0.1:1876`.
+ */
+addresses: Array<string>, totals: TrafficTotals, 
+/**
+ * In the order of the services.
+ */
+backends: Array<TrafficBackend>, 
+/**
+ * Of the last hour, the most GPU time first; at most 200.
+ */
+clients: Array<TrafficClient>, 
+/**
+ * In flight and queued, the oldest first; at most 256.
+ */
+live: Array<LiveRequest>, };
+
+export type TrafficBackend = { 
+/**
+ * Id of the service.
+ */
+id: string, name: string, kind: ServiceKind | null, up: boolean, 
+/**
+ * Requests it takes at once; `None`: nothing bounds it.
+ */
+room: number | null, room_basis: RoomBasis, in_flight: number, 
+/**
+ * Requests it runs that did not come through Plimsoll; `None` where it does not say.
+ */
+outside: number | null, queued: number, longest_wait_ms: number | null, breaker: TrafficBreaker, 
+/**
+ * The last 30 minutes, the oldest first.
+ */
+story: Array<StoryMinute>, };
+
+export type TrafficBreaker = { state: BreakerState, since_ms: number, 
+/**
+ * E.g. `5 failures in a row: connection refused`; empty while passing.
+ */
+reason: string, 
+/**
+ * When the next request may probe.
+ */
+probe_ms: number | null, };
+
+export type TrafficClient = { name: string, basis: ClientBasis, 
+/**
+ * Of its last request.
+ */
+priority: Priority, in_flight: number, queued: number, 
+/**
+ * In the last hour, as all that follow.
+ */
+requests: number, refused: number, failed: number, tokens_in: number, tokens_out: number, 
+/**
+ * Seconds in which a backend worked for it; two requests at once count twice.
+ */
+backend_s: number, 
+/**
+ * Its share of the card's energy; `None` where the card does not tell it.
+ */
+joules: number | null, 
+/**
+ * `None` below 59 requests: the maximum is no bound for it there.
+ */
+ttft_p95_ms: number | null, last_ms: number, };
+
+export type TrafficTotals = { in_flight: number, queued: number, 
+/**
+ * `gateway.queue.max`
+ */
+queue_max: number, 
+/**
+ * In the last minute.
+ */
+requests_per_min: number, refused_per_min: number, 
+/**
+ * Plimsoll's own time of the last 5 minutes' requests; `None` where there were none.
+ */
+overhead_p50_us: number | null, overhead_p99_us: number | null, 
+/**
+ * Requests that ended since the start.
+ */
+ended: number, };
 
 export type Unit = "bytes" | "bytes_per_second" | "percent" | "celsius" | "watts" | "joules" | "megahertz" | "milliseconds" | "count" | "flag";
 
@@ -1051,6 +1389,9 @@ other_bytes: number,
 basis: Basis, };
 
 export type Written = { path: string, bytes: number, };
+
+/** Longest hold. */
+export const MAX_HOLD_MINUTES = 1440;
 
 export interface Commands {
   "about": { args: Nothing; answer: About };
@@ -1084,6 +1425,17 @@ export interface Commands {
   "hold.plan": { args: HoldPlanRequest; answer: Array<HoldFate> };
   "hold.show": { args: Nothing; answer: Hold | null };
   "hold.end": { args: Nothing; answer: Hold };
+  "traffic": { args: Nothing; answer: Traffic };
+  "requests": { args: RequestsAsk; answer: RequestPage };
+  "requests.cancel": { args: RequestId; answer: Done };
+  "requests.body": { args: RequestId; answer: RequestBody };
+  "gateway.bodies": { args: BodiesAsk; answer: Done };
+  "gateway.connect": { args: Nothing; answer: Connect };
+  "gateway.test": { args: GatewayTest; answer: GatewayTested };
+  "keys": { args: Nothing; answer: Array<KeyInfo> };
+  "keys.add": { args: KeySpec; answer: KeyMade };
+  "keys.change": { args: KeyChange; answer: KeyInfo };
+  "keys.revoke": { args: KeyId; answer: Done };
   "alerts": { args: Nothing; answer: Array<Alert> };
   "alerts.history": { args: Range; answer: Array<AlertRow> };
   "alerts.acknowledge": { args: AlertId; answer: Done };

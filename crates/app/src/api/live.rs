@@ -48,6 +48,10 @@ pub enum Live {
     Services {
         at_ms: i64,
     },
+    /// Requests came, went on or ended: ask for `traffic` if it is shown. At most once a second.
+    Traffic {
+        at_ms: i64,
+    },
     /// A hold of the GPU began, went on or ended: ask for `hold.show`.
     Hold,
     /// Alerts began, ended, were acknowledged or snoozed: ask again.

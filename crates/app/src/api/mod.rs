@@ -5,12 +5,14 @@
 //! The window's TypeScript types are generated from the same table.
 
 mod fault;
+mod gateway;
 mod live;
 mod services;
 mod types;
 mod typescript;
 
 pub use fault::{Fault, FaultCode};
+pub use gateway::*;
 pub use live::{Live, LiveValue, Subscription};
 pub use services::*;
 pub use types::*;
@@ -125,6 +127,23 @@ commands! {
     "hold.show" HoldShow(Nothing) -> Option<Hold>;
     /// Ends it before its time: everything is brought back.
     "hold.end" HoldEnd(Nothing) -> Hold;
+
+    /// All that passes the gateway now.
+    "traffic" Traffic(Nothing) -> Traffic;
+    /// The request log, the newest first.
+    "requests" Requests(RequestsAsk) -> RequestPage;
+    /// Ends a request that is queued or in flight.
+    "requests.cancel" RequestCancel(RequestId) -> Done;
+    /// What a client sent and got, where bodies are kept of it.
+    "requests.body" RequestBody(RequestId) -> RequestBody;
+    "gateway.bodies" GatewayBodies(BodiesAsk) -> Done;
+    "gateway.connect" GatewayConnect(Nothing) -> Connect;
+    "gateway.test" GatewayTest(GatewayTest) -> GatewayTested;
+    /// Keys in force; never the keys themselves.
+    "keys" Keys(Nothing) -> Vec<KeyInfo>;
+    "keys.add" KeyAdd(KeySpec) -> KeyMade;
+    "keys.change" KeyChange(KeyChange) -> KeyInfo;
+    "keys.revoke" KeyRevoke(KeyId) -> Done;
 
     /// Active alerts, and those that ended within the last day.
     "alerts" Alerts(Nothing) -> Vec<Alert>;

@@ -4,7 +4,7 @@ use std::{any::TypeId, collections::BTreeMap, collections::HashSet};
 
 use ts_rs::{TS, TypeVisitor};
 
-use super::{commands_typescript, visit_types};
+use super::{MAX_HOLD_MINUTES, commands_typescript, visit_types};
 
 const HEAD: &str = "\
 // Made from the Rust types of the commands; do not edit.
@@ -22,9 +22,15 @@ pub fn bindings() -> String {
         text.push_str(declaration);
         text.push('\n');
     }
+    text.push_str(&constants());
     text.push('\n');
     text.push_str(&commands_typescript(&config));
     text
+}
+
+/// Bounds that the window tells before it asks.
+fn constants() -> String {
+    format!("\n/** Longest hold. */\nexport const MAX_HOLD_MINUTES = {MAX_HOLD_MINUTES};\n")
 }
 
 struct Collector<'a> {

@@ -60,6 +60,20 @@ impl Host for App {
             C::ServiceStop(service) => answer(self.services.stop_run(&service.id).await?),
             C::ServiceOutput(ask) => answer(self.services.output(&ask, self.now_ms()).await?),
 
+            C::Traffic(_)
+            | C::Requests(_)
+            | C::RequestCancel(_)
+            | C::RequestBody(_)
+            | C::GatewayBodies(_)
+            | C::GatewayConnect(_)
+            | C::GatewayTest(_)
+            | C::Keys(_)
+            | C::KeyAdd(_)
+            | C::KeyChange(_)
+            | C::KeyRevoke(_) => {
+                Err(Fault::new(FaultCode::Unavailable, "The gateway is not there yet."))
+            }
+
             C::Alerts(_) => answer(self.alerts.list()),
             C::AlertsHistory(range) => answer(self.alerts_history(range).await?),
             C::AlertAcknowledge(alert) => answer(self.alerts.acknowledge(&alert.id)?),
