@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
 
 /// Longer than anything here takes on a busy machine with two cores.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(45);
 const STEP: Duration = Duration::from_millis(50);
 
 /// Asks again until `probe` answers something, and gives up after [`PATIENCE`] with its last error.

@@ -12,7 +12,10 @@ use plimsoll_app::{
 };
 use tokio::time::sleep;
 
-use crate::out::{self, Outcome};
+use crate::{
+    commands::interrupt::Interrupt,
+    out::{self, Outcome},
+};
 
 /// Between two questions how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -51,7 +54,12 @@ impl Line {
 }
 
 /// Waits for the job, says how it ended, and fails where it did not do it.
-pub async fn job(session: &Session, started: JobStarted, json: bool) -> Outcome {
+pub async fn job(
+    session: &Session,
+    started: JobStarted,
+    mut interrupt: Interrupt,
+    json: bool,
+) -> Outcome {
     let mut line = Line::new();
     let mut cancelled = false;
     let ended = loop {
@@ -62,7 +70,7 @@ pub async fn job(session: &Session, started: JobStarted, json: bool) -> Outcome 
         line.show(&words(&progress));
         tokio::select! {
             () = sleep(LOOK_EVERY) => {}
-            _ = tokio::signal::ctrl_c(), if !cancelled => {
+            () = interrupt.pressed(), if !cancelled => {
                 cancelled = true;
                 session.call::<Done>(Command::JobCancel(JobId { job: started.job })).await?;
             }

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::{
     args::{self, Global},
-    commands::{attach, follow::Line, options, running},
+    commands::{attach, follow::Line, interrupt::Interrupt, options, running},
     out::{self, Failure, Outcome},
     words,
 };
@@ -35,16 +35,19 @@ pub async fn run(global: &Global, args: args::Hold) -> Outcome {
 async fn begin(global: &Global, span: &str, services: Vec<String>) -> Outcome {
     let minutes = minutes(span).map_err(Failure::Usage)?;
     let session = needed(global).await?;
+    let interrupt = Interrupt::take()?;
     let begun: Hold = session.call(Command::Hold(HoldRequest { minutes, services })).await?;
     let freed = |hold: &Hold| hold.state != HoldState::Freeing;
-    let held = until(&session, begun, freed, true).await?;
+    let held = until(&session, begun, freed, interrupt, true).await?;
     tell(global, &held)
 }
 
 async fn end(global: &Global) -> Outcome {
     let session = needed(global).await?;
+    let interrupt = Interrupt::take()?;
     let ending: Hold = session.call(Command::HoldEnd(Nothing {})).await?;
-    let ended = until(&session, ending, |hold| hold.state == HoldState::Ended, false).await?;
+    let is_over = |hold: &Hold| hold.state == HoldState::Ended;
+    let ended = until(&session, ending, is_over, interrupt, false).await?;
     tell(global, &ended)?;
     let lost = ended.steps.iter().filter(|step| step.freed && !step.restored).count();
     if lost == 0 {
@@ -87,6 +90,7 @@ async fn until(
     session: &Session,
     mut hold: Hold,
     is: impl Fn(&Hold) -> bool,
+    mut interrupt: Interrupt,
     begins: bool,
 ) -> Result<Hold, Failure> {
     let mut line = Line::new();
@@ -94,7 +98,7 @@ async fn until(
         line.show(&progress(&hold));
         tokio::select! {
             () = sleep(LOOK_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => {
+            () = interrupt.pressed() => {
                 line.clear();
                 if begins {
                     session.call::<Hold>(Command::HoldEnd(Nothing {})).await?;

@@ -6,6 +6,7 @@ mod doctor;
 mod follow;
 mod history;
 mod hold;
+mod interrupt;
 mod link;
 mod sample;
 mod services;

@@ -12,6 +12,7 @@ use crate::{
     commands::{
         attach,
         follow::{self, Line},
+        interrupt::Interrupt,
         options,
     },
     out::{self, Outcome},
@@ -24,15 +25,17 @@ pub async fn act(global: &Global, action: Action, of: OfService) -> Outcome {
             Action::Load => Command::ServiceLoad(request),
             Action::Unload => Command::ServiceUnload(request),
         };
+        let interrupt = Interrupt::take()?;
         let started = session.call(command).await?;
-        return follow::job(&session, started, global.json).await;
+        return follow::job(&session, started, interrupt, global.json).await;
     }
     let mut line = Line::new();
     line.show(&format!("No Plimsoll runs; {} is asked from here …", request.id));
     let options = options(global);
+    let mut interrupt = Interrupt::take()?;
     let done = tokio::select! {
         done = offline::act(&options, action, &request) => done,
-        _ = tokio::signal::ctrl_c() => {
+        () = interrupt.pressed() => {
             let (id, model, verb) = (&request.id, &request.model, action.verb());
             let words = format!("Nobody waits any more. {id} may {verb} {model} all the same.");
             Err(Fault::new(FaultCode::Unavailable, words))

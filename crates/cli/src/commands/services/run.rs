@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::{
     args::{Global, OutputOf, RunOf},
-    commands::{attach, follow::Line, options, running},
+    commands::{attach, follow::Line, interrupt::Interrupt, options, running},
     out::{self, Outcome},
 };
 
@@ -27,11 +27,12 @@ const ALL: u32 = 1000;
 
 pub async fn start(global: &Global, of: RunOf) -> Outcome {
     let session = running(global).await?;
+    let interrupt = Interrupt::take()?;
     let done: Done = session.call(Command::ServiceStart(ServiceId { id: of.id.clone() })).await?;
     if of.no_wait {
         return tell(global, &done.message, &of.id, None);
     }
-    let run = wait(&session, &of.id, |run| match run.state {
+    let run = wait(&session, &of.id, interrupt, |run| match run.state {
         RunState::Running | RunState::Failed | RunState::Stopped => None,
         RunState::Waiting => Some(run.reason.clone()),
         RunState::Restarting => Some(format!("It is tried again. {}", run.reason)),
@@ -51,11 +52,12 @@ pub async fn start(global: &Global, of: RunOf) -> Outcome {
 
 pub async fn stop(global: &Global, of: RunOf) -> Outcome {
     let session = running(global).await?;
+    let interrupt = Interrupt::take()?;
     let done: Done = session.call(Command::ServiceStop(ServiceId { id: of.id.clone() })).await?;
     if of.no_wait {
         return tell(global, &done.message, &of.id, None);
     }
-    let run = wait(&session, &of.id, |run| match run.state {
+    let run = wait(&session, &of.id, interrupt, |run| match run.state {
         RunState::Stopping => Some(format!("{} ends …", of.id)),
         _ => None,
     })
@@ -75,6 +77,7 @@ pub async fn stop(global: &Global, of: RunOf) -> Outcome {
 async fn wait(
     session: &Session,
     id: &str,
+    mut interrupt: Interrupt,
     still: impl Fn(&Run) -> Option<String>,
 ) -> Result<Run, Fault> {
     let mut line = Line::new();
@@ -89,7 +92,7 @@ async fn wait(
         line.show(&words);
         tokio::select! {
             () = sleep(LOOK_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => {
+            () = interrupt.pressed() => {
                 line.clear();
                 let words = format!("Nobody waits any more; it goes on. {words}");
                 return Err(Fault::new(FaultCode::Unavailable, words));
