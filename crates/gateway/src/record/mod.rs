@@ -1,2 +1,174 @@
 //! What every request took: the live list, figures by client and backend, and the
 //! rows for the request log. Recording never delays a request.
+//!
+//! A request carries a [`Trace`]. When that is dropped, its row goes into a bounded queue, and
+//! everything else is done by one task, a few times a second: the energy of the cards is
+//! shared out, figures are counted, and rows go on into the log in batches.
+
+mod ended;
+mod energy;
+mod figures;
+mod live;
+mod pump;
+mod recent;
+mod ring;
+mod trace;
+
+use std::sync::{Arc, Mutex};
+
+use plimsoll_core::{
+    clock::Clock,
+    record::Record,
+    request::{Endpoint, RequestRow},
+};
+use tokio::time::Instant;
+
+use self::{
+    ended::EndedQueue,
+    energy::Energy,
+    figures::Figures,
+    live::{LiveList, lock},
+    recent::Recent,
+};
+pub use self::{
+    figures::{
+        ClientHour, MAX_BACKENDS, MAX_CLIENT_SERIES, MAX_CLIENTS, OTHER, StoryMinute, Totals,
+    },
+    live::{ClientBasis, Counted, MAX_LIVE, Phase, Under},
+    pump::Pump,
+    recent::{MAX_RECENT, RECENT_FOR},
+    trace::Trace,
+};
+
+/// The gateway's records: cheap to clone.
+#[derive(Clone)]
+pub struct Records {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    clock: Arc<dyn Clock>,
+    started: Instant,
+    live: LiveList,
+    ended: EndedQueue,
+    energy: Energy,
+    figures: Mutex<Figures>,
+    recent: Mutex<Recent>,
+}
+
+// === impl Records ===
+
+impl Records {
+    /// Within a runtime. What ends is written to `record` until the pump is closed.
+    pub fn start(clock: Arc<dyn Clock>, record: Arc<dyn Record>) -> (Self, Pump) {
+        let records = Self::new(clock);
+        let pump = Pump::start(records.inner.clone(), record);
+        (records, pump)
+    }
+
+    /// For those who record nothing: what ends is dropped beyond a bound.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let inner = Inner {
+            clock,
+            started: Instant::now(),
+            live: LiveList::default(),
+            ended: EndedQueue::default(),
+            energy: Energy::default(),
+            figures: Mutex::default(),
+            recent: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A request came.
+    pub fn begin(&self, endpoint: Endpoint) -> Trace {
+        let entry = self.inner.live.begin(self.inner.clock.now().wall_ms, endpoint);
+        Trace::begin(self.inner.clone(), entry)
+    }
+
+    /// Ends a request that is under way. `false`: there is none of that number.
+    pub fn cancel(&self, id: i64) -> bool {
+        self.inner.live.cancel(id)
+    }
+
+    /// The oldest first, at most `most`.
+    pub fn live(&self, most: usize) -> Vec<Under> {
+        self.inner.live.oldest(most)
+    }
+
+    /// How many are under way in all, by client and by backend.
+    pub fn counted(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.inner.live.each(|entry| {
+            let words = entry.words();
+            let client = counts.clients.entry(words.client.clone()).or_default();
+            let backend =
+                words.backend.as_ref().map(|id| counts.backends.entry(id.clone()).or_default());
+            drop(words);
+            for counted in [Some(&mut counts.all), Some(client), backend].into_iter().flatten() {
+                match entry.phase() {
+                    Phase::Own => {}
+                    Phase::Queued => counted.queued += 1,
+                    Phase::Prefill | Phase::Answer => counted.in_flight += 1,
+                }
+            }
+        });
+        counts
+    }
+
+    pub fn totals(&self) -> Totals {
+        lock(&self.inner.figures).totals(self.inner.second(Instant::now()))
+    }
+
+    /// Those of the last hour, the most time of backends first; at most [`MAX_CLIENTS`].
+    pub fn clients(&self) -> Vec<ClientHour> {
+        lock(&self.inner.figures).clients(self.inner.second(Instant::now()))
+    }
+
+    /// The last 30 minutes of a backend, the oldest first.
+    pub fn story(&self, backend: &str) -> Vec<StoryMinute> {
+        lock(&self.inner.figures).story(backend, self.inner.second(Instant::now()))
+    }
+
+    /// The newest that ended, the newest last.
+    pub fn recent(&self) -> Vec<Arc<RequestRow>> {
+        lock(&self.inner.recent).rows(Instant::now())
+    }
+
+    /// Which cards (by UUID) the backends hold memory on.
+    pub fn place(&self, places: &[(Arc<str>, Vec<Arc<str>>)]) {
+        self.inner.energy.place(places);
+    }
+
+    /// What a card took since this was last told; `None`: it does not tell for now.
+    pub fn energy(&self, card: &str, joules: Option<f64>) {
+        match joules {
+            Some(joules) => self.inner.energy.read(card, joules, Instant::now()),
+            None => self.inner.energy.lose(card),
+        }
+    }
+
+    /// Requests that could not be recorded because a bound was reached.
+    pub fn dropped(&self) -> u64 {
+        self.inner.ended.dropped()
+    }
+}
+
+/// How many are under way.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    pub all: Counted,
+    pub clients: std::collections::BTreeMap<Arc<str>, Counted>,
+    pub backends: std::collections::BTreeMap<Arc<str>, Counted>,
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.started).as_secs()
+    }
+}
+
+#[cfg(test)]
+mod tests;
