@@ -21,6 +21,8 @@ pub struct Gateway {
     pub default_model: String,
     pub policy: Balance,
     pub max_body_mib: u32,
+    /// At least `max_body_mib`.
+    pub held_mib: u32,
     pub max_connections: u32,
     pub max_in_flight: u32,
     pub drain_s: u32,

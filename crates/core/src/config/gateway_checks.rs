@@ -17,7 +17,7 @@ const MOST: usize = 200;
 pub(super) fn judge_gateway(values: &Values, entries: &[Entry]) -> Vec<Problem> {
     let mut judge = Judge { values, entries, problems: Vec::new() };
     judge.address();
-    judge.retry();
+    judge.bodies();
     for family in [&ROUTES, &CLIENTS] {
         let many = values.ids_of(family).len();
         if many > MOST {
@@ -54,22 +54,26 @@ impl<'a> Judge<'a> {
         self.problem(self.at(key), key.into(), message, &hint);
     }
 
-    fn retry(&mut self) {
+    /// One body cannot take more than all of them together.
+    fn bodies(&mut self) {
         let whole = |key| match self.values.get(key) {
             Some(SettingValue::Integer(n)) => n,
             _ => 0,
         };
-        let (payload, held) = ("gateway.retry.payload_mib", "gateway.retry.held_mib");
-        let most = whole(held);
-        let found = whole(payload);
-        if found > most {
-            let key = if self.at(payload).is_some() { payload } else { held };
-            self.problem(
-                self.at(key),
-                key.into(),
-                format!("{payload} is at most {held}, {most} MiB. Found {found}."),
-                "One body cannot take more than all of them together.",
-            );
+        for (one, all) in [
+            ("gateway.retry.payload_mib", "gateway.retry.held_mib"),
+            ("gateway.max_body_mib", "gateway.held_mib"),
+        ] {
+            let (found, most) = (whole(one), whole(all));
+            if found > most {
+                let key = if self.at(one).is_some() { one } else { all };
+                self.problem(
+                    self.at(key),
+                    key.into(),
+                    format!("{one} is at most {all}, {most} MiB. Found {found}."),
+                    "One body cannot take more than all of them together.",
+                );
+            }
         }
     }
 
@@ -242,6 +246,7 @@ mod tests {
         let (line, message, _) = problem("[gateway.retry]\nheld_mib = 20\n");
         assert_eq!(line, 2);
         assert!(message.contains("at most gateway.retry.held_mib, 20 MiB. Found 50"), "{message}");
+        assert!(problem("gateway.max_body_mib = 1000").1.contains("gateway.held_mib, 512 MiB"));
         assert_eq!(read("gateway.retry = { held_mib = 20, payload_mib = 20 }").problems, []);
     }
 

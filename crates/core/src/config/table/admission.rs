@@ -81,9 +81,9 @@ pub(super) const ENTRIES: &[Setting] = &[
     named(
         ADMISSION,
         "gateway.breaker.rejecting_s",
-        "Time without requests",
-        "How long a service that failed gets none; then a single one asks whether it is well, and \
-         the rest waits for its answer.",
+        "Longest time without requests",
+        "A service that failed gets none for 5 s, then a single one that asks whether it is well; \
+         the rest waits for its answer. Each that fails doubles the time, up to this one.",
     )
     .whole(60, 1, 3600)
     .unit("s")

@@ -97,6 +97,16 @@ pub(super) const SURFACE: &[Setting] = &[
     .between(16, 256),
     named(
         GATEWAY,
+        "gateway.held_mib",
+        "Requests held in memory",
+        "Most memory that the bodies of all requests take, waiting ones included. One more is \
+         refused.",
+    )
+    .whole(512, 16, 65_536)
+    .unit("MiB")
+    .between(128, 4096),
+    named(
+        GATEWAY,
         "gateway.max_connections",
         "Connections of clients",
         "Most connections of clients at once, idle ones included. One more is closed at once.",
@@ -141,7 +151,8 @@ pub(super) const MEMBERS: &[Setting] = &[
         "gateway.routes.*.models",
         "Models",
         "Names that this route is for; * stands for any characters, e.g. gpt-4*. A whole name goes \
-         before a pattern, a longer pattern before a shorter one.",
+         before a pattern, a longer pattern before a shorter one. A pattern gives no other model \
+         to a name that some service has.",
     )
     .list(64, Items::Models),
     named(
