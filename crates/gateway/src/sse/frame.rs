@@ -1,0 +1,351 @@
+//! One JSON object of an answer, whatever its dialect: a chunk of a stream, a line, or the
+//! whole answer.
+//!
+//! One reader for all of them, because their names do not collide: a text under `content`,
+//! `text` or `delta` is a token, `usage` and `timings` count, whatever is not known is
+//! skipped. Nothing of it is kept but what [`Frame`] has.
+
+use std::fmt;
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::counts::{Counts, Timings, Usage};
+
+/// Longest reason or error that is kept.
+const WORDS_MOST: usize = 300;
+
+/// What one object says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// A piece of text, of thought or of a call came with it.
+    pub text: bool,
+    pub counts: Counts,
+    /// `usage` is there and is an object.
+    pub usage: bool,
+    /// Length of `choices`, where there are any.
+    pub choices: Option<u32>,
+    /// Why it ended: `stop`, `length`, `tool_calls` …
+    pub finish: Option<Box<str>>,
+    pub error: Option<Box<str>>,
+    pub kind: Kind,
+    /// Ollama's last line.
+    pub done: bool,
+}
+
+/// What `type` says of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    #[default]
+    None,
+    /// Text in it comes for the first time.
+    Delta,
+    /// Text in it was there before.
+    Other,
+    /// The last one of its stream.
+    Last,
+    /// The last one, and it says that it failed.
+    Failed,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    pub fn of(name: &str) -> Self {
+        match name {
+            "message_stop"
+            | "response.completed"
+            | "response.incomplete"
+            | "transcript.text.done"
+            | "speech.audio.done" => Self::Last,
+            "error" | "response.failed" => Self::Failed,
+            "content_block_delta" | "message_delta" => Self::Delta,
+            _ if name.ends_with(".delta") => Self::Delta,
+            _ => Self::Other,
+        }
+    }
+}
+
+// === impl Frame ===
+
+impl Frame {
+    /// `None` where it is no object, or broken.
+    pub fn read(json: &[u8]) -> Option<Self> {
+        let mut reading = Reading::default();
+        let mut from = serde_json::Deserializer::from_slice(json);
+        Object { to: &mut reading, top: true }.deserialize(&mut from).ok()?;
+        from.end().ok()?;
+        reading.object.then(|| reading.into_frame())
+    }
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading {
+    frame: Frame,
+    object: bool,
+    timings: Counts,
+    status: Option<Box<str>>,
+}
+
+// === impl Reading ===
+
+impl Reading {
+    fn into_frame(self) -> Frame {
+        let Self { mut frame, timings, status, .. } = self;
+        // `usage` is the better count where both are there.
+        let mut counts = timings;
+        counts.update(frame.counts);
+        frame.counts = counts;
+        if frame.finish.is_none() {
+            frame.finish = status.filter(|status| {
+                matches!(&**status, "completed" | "incomplete" | "failed" | "cancelled")
+            });
+        }
+        // What has another type than a piece repeats what was there.
+        if matches!(frame.kind, Kind::Other | Kind::Last | Kind::Failed) {
+            frame.text = false;
+        }
+        frame
+    }
+}
+
+/// An object that may say something, at any of the places where dialects put them.
+struct Object<'a> {
+    to: &'a mut Reading,
+    top: bool,
+}
+
+// === impl Object ===
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { to, top } = self;
+        to.object |= top;
+        while let Some(name) = map.next_key_seed(Name)? {
+            let inner = Object { to: &mut *to, top: false };
+            match name {
+                Member::Text | Member::Inner => map.next_value_seed(inner)?,
+                Member::Choices => {
+                    let count = map.next_value_seed(Choices(&mut *to))?;
+                    to.frame.choices = count;
+                }
+                Member::Usage => {
+                    let raw: &RawValue = map.next_value()?;
+                    if let Ok(Some(usage)) = serde_json::from_str::<Option<Usage>>(raw.get()) {
+                        to.frame.usage |= raw.get().starts_with('{');
+                        to.frame.counts.update(usage.into());
+                    }
+                }
+                Member::Timings => {
+                    let raw: &RawValue = map.next_value()?;
+                    if let Ok(Some(timings)) = serde_json::from_str::<Option<Timings>>(raw.get()) {
+                        to.timings.update(timings.into());
+                    }
+                }
+                Member::Finish => {
+                    if let Some(words) = words(map.next_value()?) {
+                        to.frame.finish = Some(words);
+                    }
+                }
+                Member::Status => to.status = words(map.next_value()?).or(to.status.take()),
+                Member::Error => to.frame.error = fault(map.next_value()?),
+                Member::Type if top => {
+                    let raw: &RawValue = map.next_value()?;
+                    to.frame.kind = Kind::of(raw.get().trim_matches('"'));
+                }
+                Member::Done if top => {
+                    to.frame.done = map.next_value::<&RawValue>()?.get() == "true";
+                }
+                Member::Read if top => {
+                    to.frame.counts.tokens_in = number(map.next_value()?);
+                }
+                Member::Wrote if top => {
+                    to.frame.counts.tokens_out = number(map.next_value()?);
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Object { to: &mut *self.to, top: false })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.to.frame.text |= !text.is_empty();
+        Ok(())
+    }
+
+    fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<(), E> {
+        self.to.frame.text |= !text.is_empty();
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// `choices`: how many; what they say goes where the rest goes.
+struct Choices<'a>(&'a mut Reading);
+
+// === impl Choices ===
+
+impl<'de> DeserializeSeed<'de> for Choices<'_> {
+    type Value = Option<u32>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Choices<'_> {
+    type Value = Option<u32>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("choices")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut count: u32 = 0;
+        while seq.next_element_seed(Object { to: &mut *self.0, top: false })?.is_some() {
+            count = count.saturating_add(1);
+        }
+        Ok(Some(count))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
+fn number(raw: &RawValue) -> Option<u32> {
+    raw.get().parse().ok()
+}
+
+/// A short text.
+fn words(raw: &RawValue) -> Option<Box<str>> {
+    let text: String = serde_json::from_str(raw.get()).ok()?;
+    Some(shortened(&text)).filter(|text| !text.is_empty())
+}
+
+/// What an error says: its message, or all of it. `null` is none.
+fn fault(raw: &RawValue) -> Option<Box<str>> {
+    #[derive(serde::Deserialize)]
+    struct Said<'a> {
+        #[serde(borrow)]
+        message: Option<&'a RawValue>,
+    }
+    if matches!(raw.get(), "null" | "false") {
+        return None;
+    }
+    let message = serde_json::from_str::<Said<'_>>(raw.get()).ok().and_then(|said| said.message);
+    words(message.unwrap_or(raw)).or_else(|| Some(shortened(raw.get())))
+}
+
+fn shortened(text: &str) -> Box<str> {
+    let mut end = text.len().min(WORDS_MOST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].into()
+}
+
+/// What a member is to us.
+enum Member {
+    Text,
+    Inner,
+    Choices,
+    Usage,
+    Timings,
+    Finish,
+    Status,
+    Error,
+    Type,
+    Done,
+    Read,
+    Wrote,
+    Other,
+}
+
+struct Name;
+
+// === impl Name ===
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Member;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Member, D::Error> {
+        from.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Member;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Member, E> {
+        Ok(match name {
+            b"content" | b"text" | b"reasoning_content" | b"reasoning" | b"thinking"
+            | b"partial_json" | b"refusal" | b"arguments" => Member::Text,
+            b"delta" | b"message" | b"response" | b"tool_calls" | b"function"
+            | b"function_call" => Member::Inner,
+            b"choices" => Member::Choices,
+            b"usage" => Member::Usage,
+            b"timings" => Member::Timings,
+            b"finish_reason" | b"stop_reason" | b"done_reason" => Member::Finish,
+            b"status" => Member::Status,
+            b"error" => Member::Error,
+            b"type" => Member::Type,
+            b"done" => Member::Done,
+            b"prompt_eval_count" => Member::Read,
+            b"eval_count" => Member::Wrote,
+            _ => Member::Other,
+        })
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Member, E> {
+        self.visit_bytes(name.as_bytes())
+    }
+}

@@ -1,0 +1,396 @@
+//! The watch over one answer.
+//!
+//! An answer is read as what its `Content-Type` says: events (SSE), lines of JSON, one JSON
+//! object, or something that is not ours to read. Events are told apart line by line; a line
+//! that came whole is read where it lies, one that came in pieces is gathered first. Of a
+//! line or an answer beyond [`LINE_MOST`] only both ends are seen.
+//!
+//! Where Plimsoll asked for `usage` itself, an event is held until its blank line tells
+//! that it is complete, and the one with `usage` and no choices is left out. Servers write an
+//! event at once, so holding delays nothing; what is held is bounded by [`LINE_MOST`], too.
+
+use bytes::Bytes;
+use memchr::memchr2;
+use plimsoll_core::request::Endpoint;
+
+use super::{
+    Passed,
+    counts::Counts,
+    frame::{Frame, Kind},
+    gaps::Gaps,
+    glance::{TAIL, glance},
+};
+
+/// Longest line that is read, and most of an event that is held back.
+pub const LINE_MOST: usize = 64 << 10;
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `text/event-stream`
+    Events,
+    /// `application/x-ndjson`
+    Lines,
+    /// One JSON object.
+    Whole,
+    /// A sound, a page, something compressed.
+    Unread,
+}
+
+/// What was seen of an answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    pub counts: Counts,
+    /// Chunks with text, thought or calls in them: no count of tokens, some servers put
+    /// several into one.
+    pub chunks: u64,
+    /// When the first of them came, by the clock that [`Watch::feed`] was given.
+    pub first_us: Option<u64>,
+    pub last_us: Option<u64>,
+    /// Why the model stopped, in the backend's word.
+    pub finish: Option<Box<str>>,
+    /// What the backend said went wrong, in the midst of its answer.
+    pub error: Option<Box<str>>,
+    /// The answer said itself that it is complete (`[DONE]`, `message_stop`, `done` …).
+    pub complete: bool,
+    /// All bytes that came.
+    pub bytes: u64,
+}
+
+/// Looks at an answer as it passes.
+#[derive(Debug)]
+pub struct Watch {
+    form: Form,
+    cuts: bool,
+    seen: Seen,
+    gaps: Option<Gaps>,
+    /// A line that came in part: its first bytes, up to [`LINE_MOST`].
+    line: Vec<u8>,
+    /// Of a line that is longer, its last bytes.
+    tail: Vec<u8>,
+    long: bool,
+    /// The last byte was a `\r`: a `\n` now belongs to it.
+    after_cr: bool,
+    event: Event,
+    /// Of the event under way, what came in chunks before this one.
+    held: Vec<Bytes>,
+    held_bytes: usize,
+}
+
+/// The event under way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Event {
+    /// It has a line.
+    begun: bool,
+    /// It is the one that the client did not ask for.
+    extra: bool,
+    /// It was too long to be held, and goes by.
+    loose: bool,
+    /// The one before was left out: so is a `\n` that is still to come of its end.
+    cut_before: bool,
+    kind: Option<Kind>,
+}
+
+// === impl Form ===
+
+impl Form {
+    /// By the head of an answer.
+    pub fn of(content_type: Option<&str>, content_encoding: Option<&str>) -> Self {
+        if content_encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+            return Self::Unread;
+        }
+        let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        let is = |name: &str| kind.eq_ignore_ascii_case(name);
+        if is("text/event-stream") {
+            Self::Events
+        } else if is("application/x-ndjson") || is("application/jsonl") {
+            Self::Lines
+        } else if is("application/json") || kind.is_empty() {
+            Self::Whole
+        } else {
+            Self::Unread
+        }
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    fn token(&mut self, now_us: u64, gaps: &mut Option<Gaps>) {
+        self.chunks += 1;
+        if let Some(last) = self.last_us {
+            gaps.get_or_insert_default().add(now_us.saturating_sub(last));
+        } else {
+            self.first_us = Some(now_us);
+        }
+        self.last_us = Some(now_us);
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// `usage_added`: [`Outgoing`](crate::request::Outgoing) asked for what the client did
+    /// not.
+    pub fn new(endpoint: Endpoint, form: Form, usage_added: bool) -> Self {
+        let openai = matches!(endpoint, Endpoint::Chat | Endpoint::Completions);
+        Self {
+            form,
+            cuts: usage_added && openai && form == Form::Events,
+            seen: Seen::default(),
+            gaps: None,
+            line: Vec::new(),
+            tail: Vec::new(),
+            long: false,
+            after_cr: false,
+            event: Event::default(),
+            held: Vec::new(),
+            held_bytes: 0,
+        }
+    }
+
+    /// The next bytes of the answer, and when they came. What is to be passed on now.
+    pub fn feed(&mut self, chunk: Bytes, now_us: u64) -> Passed {
+        self.seen.bytes += chunk.len() as u64;
+        match self.form {
+            Form::Unread => Passed::one(chunk),
+            Form::Whole => {
+                self.gather(&chunk);
+                Passed::one(chunk)
+            }
+            Form::Lines | Form::Events => self.lines(chunk, now_us),
+        }
+    }
+
+    /// The answer has ended: what was held back of it, to be passed on.
+    pub fn end(&mut self, now_us: u64) -> Passed {
+        if self.form != Form::Unread && (!self.line.is_empty() || self.long) {
+            let (line, tail) = (std::mem::take(&mut self.line), std::mem::take(&mut self.tail));
+            let tail = std::mem::take(&mut self.long).then_some(tail);
+            match self.form {
+                Form::Whole => self.whole(&line, tail.as_deref()),
+                _ => self.line(&line, tail.as_deref(), now_us),
+            }
+        }
+        let held = std::mem::take(&mut self.held);
+        self.held_bytes = 0;
+        if self.event.extra {
+            return Passed::default();
+        }
+        Passed::many(held)
+    }
+
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Microseconds between tokens that this share (0 to 1) of them did not exceed.
+    pub fn gap_us(&self, share: f64) -> Option<u64> {
+        self.gaps.as_ref()?.quantile(share)
+    }
+
+    /// Tells lines apart, and passes on what is complete.
+    fn lines(&mut self, chunk: Bytes, now_us: u64) -> Passed {
+        let mut out = Vec::new();
+        // From where on nothing was passed on yet, and where the event under way begins.
+        let (mut pending, mut at) = (0, 0);
+        let mut event_at = 0;
+        if self.after_cr && chunk.first() == Some(&b'\n') {
+            // The rest of the line's end before.
+            at = 1;
+            event_at = 1;
+            if self.cuts && !self.event.begun {
+                if self.event.cut_before {
+                    pending = 1;
+                }
+            } else if self.cuts {
+                event_at = 0;
+            }
+        }
+        if !chunk.is_empty() {
+            self.after_cr = false;
+        }
+        while let Some(length) = memchr2(b'\n', b'\r', &chunk[at..]) {
+            let end = at + length;
+            self.line_ends(&chunk[at..end], now_us);
+            at = end + 1;
+            if chunk[end] == b'\r' {
+                match chunk.get(at) {
+                    Some(b'\n') => at += 1,
+                    Some(_) => {}
+                    None => self.after_cr = true,
+                }
+            }
+            if self.event.begun {
+                continue;
+            }
+            // A blank line: the event is complete.
+            if self.event.extra {
+                // `pending` stands before this event, or within it if it began earlier.
+                if event_at > pending {
+                    out.append(&mut self.held);
+                    out.push(chunk.slice(pending..event_at));
+                }
+                self.held.clear();
+                pending = at;
+            }
+            if !self.held.is_empty() {
+                out.append(&mut self.held);
+            }
+            self.held_bytes = 0;
+            self.event = Event { cut_before: self.event.extra, ..Event::default() };
+            event_at = at;
+        }
+        self.gather(&chunk[at..]);
+        self.pass(chunk, out, pending, event_at)
+    }
+
+    fn pass(
+        &mut self,
+        chunk: Bytes,
+        mut out: Vec<Bytes>,
+        pending: usize,
+        event_at: usize,
+    ) -> Passed {
+        let all = chunk.len();
+        let open = self.event.begun || !self.line.is_empty() || self.long;
+        if !self.cuts || !open || self.event.loose {
+            if out.is_empty() && pending == 0 && self.held.is_empty() {
+                return Passed::one(chunk);
+            }
+            out.append(&mut self.held);
+            self.held_bytes = 0;
+            if pending < all {
+                out.push(chunk.slice(pending..));
+            }
+            return Passed::many(out);
+        }
+        // Complete events go on; of the one under way everything is held.
+        if event_at > pending {
+            out.push(chunk.slice(pending..event_at));
+        }
+        let from = event_at.max(pending);
+        if from < all {
+            self.held_bytes += all - from;
+            self.held.push(chunk.slice(from..));
+        }
+        if self.held_bytes > LINE_MOST {
+            // Too long for what it is waited for: it goes by, and with it the rest of it.
+            self.event.loose = true;
+            self.held_bytes = 0;
+            out.append(&mut self.held);
+        }
+        Passed::many(out)
+    }
+
+    /// Keeps what came of a line or an object, within its bounds.
+    fn gather(&mut self, piece: &[u8]) {
+        let room = LINE_MOST - self.line.len().min(LINE_MOST);
+        let (head, rest) = piece.split_at(piece.len().min(room));
+        self.line.extend_from_slice(head);
+        if rest.is_empty() {
+            return;
+        }
+        self.long = true;
+        if rest.len() >= TAIL {
+            self.tail.clear();
+            self.tail.extend_from_slice(&rest[rest.len() - TAIL..]);
+            return;
+        }
+        if self.tail.len() + rest.len() > 2 * TAIL {
+            self.tail.drain(..self.tail.len() - TAIL);
+        }
+        self.tail.extend_from_slice(rest);
+    }
+
+    fn line_ends(&mut self, piece: &[u8], now_us: u64) {
+        if self.line.is_empty() && !self.long && piece.len() <= LINE_MOST {
+            return self.line(piece, None, now_us);
+        }
+        self.gather(piece);
+        let (mut line, tail) = (std::mem::take(&mut self.line), std::mem::take(&mut self.tail));
+        let long = std::mem::take(&mut self.long);
+        self.line(&line, long.then_some(&tail), now_us);
+        // The room is used again.
+        line.clear();
+        self.line = line;
+    }
+
+    /// One line; `tail` where it is longer than what is read of it.
+    fn line(&mut self, line: &[u8], tail: Option<&[u8]>, now_us: u64) {
+        if self.form == Form::Lines {
+            if let Some(frame) = frame_of(line, tail) {
+                self.take(frame, now_us);
+            }
+            return;
+        }
+        if line.is_empty() {
+            self.event.begun = false;
+            return;
+        }
+        self.event.begun = true;
+        if let Some(name) = field(line, b"event") {
+            self.event.kind = std::str::from_utf8(name).ok().map(Kind::of);
+        } else if let Some(data) = field(line, b"data") {
+            self.data(data, tail, now_us);
+        } else if let Some(error) = field(line, b"error") {
+            // As older builds of llama.cpp told of errors.
+            let frame = frame_of(error, tail).unwrap_or_default();
+            self.seen.error = frame.error.or(Some("the backend told of an error".into()));
+        }
+    }
+
+    fn data(&mut self, data: &[u8], tail: Option<&[u8]>, now_us: u64) {
+        if data == b"[DONE]" {
+            self.seen.complete = true;
+            return;
+        }
+        let Some(mut frame) = frame_of(data, tail) else { return };
+        if frame.kind == Kind::None
+            && let Some(kind) = self.event.kind
+        {
+            frame.kind = kind;
+        }
+        self.event.extra = self.cuts && frame.usage && frame.choices == Some(0);
+        self.take(frame, now_us);
+    }
+
+    fn take(&mut self, frame: Frame, now_us: u64) {
+        if frame.text {
+            self.seen.token(now_us, &mut self.gaps);
+        }
+        self.keep(frame);
+    }
+
+    fn whole(&mut self, head: &[u8], tail: Option<&[u8]>) {
+        if let Some(frame) = frame_of(head, tail) {
+            self.keep(frame);
+        }
+    }
+
+    fn keep(&mut self, frame: Frame) {
+        self.seen.counts.update(frame.counts);
+        if frame.finish.is_some() {
+            self.seen.finish = frame.finish;
+        }
+        if frame.error.is_some() {
+            self.seen.error = frame.error;
+        } else if frame.kind == Kind::Failed && self.seen.error.is_none() {
+            self.seen.error = Some("the backend told of an error".into());
+        }
+        self.seen.complete |= frame.done || matches!(frame.kind, Kind::Last | Kind::Failed);
+    }
+}
+
+fn frame_of(line: &[u8], tail: Option<&[u8]>) -> Option<Frame> {
+    match tail {
+        Some(tail) => Some(glance(line, tail)),
+        None => Frame::read(line),
+    }
+}
+
+/// The value of an event's field, without the one blank before it.
+fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = line.strip_prefix(name)?.strip_prefix(b":")?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
+}
