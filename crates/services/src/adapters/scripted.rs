@@ -7,9 +7,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use plimsoll_core::metric::Metric;
+
 use super::peer::{Peer, Reply};
 use crate::{
-    adapter::{Adapter, Memory, Probe, Scrape},
+    adapter::{Adapter, Buckets, FigureValue, Memory, Probe, Scrape},
     client::{Bounds, CallError, Client, Limits, Target},
 };
 
@@ -40,6 +42,25 @@ pub(super) async fn nobody() -> Target {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let client = Client::new(Limits::of(2, false)).unwrap();
     Target::new(&client, &url, None, Bounds::default()).unwrap()
+}
+
+/// What it told of a metric, once.
+pub(super) fn value(scrape: &Scrape, metric: Metric) -> &FigureValue {
+    let mut told = scrape.figures.iter().filter(|figure| figure.metric == metric);
+    let one = told.next().unwrap_or_else(|| panic!("no {metric:?}"));
+    assert_eq!(told.next(), None, "{metric:?} is told once");
+    &one.value
+}
+
+pub(super) fn assert_totals(scrape: &Scrape, totals: &[(Metric, f64)]) {
+    for &(metric, expected) in totals {
+        assert_eq!(value(scrape, metric), &FigureValue::Total(expected), "{metric:?}");
+    }
+}
+
+/// Two buckets: upper bound in ms, and the count up to it.
+pub(super) fn buckets(bounds: [(f64, f64); 2]) -> FigureValue {
+    FigureValue::Buckets(Buckets { cumulative: bounds.to_vec() })
 }
 
 // === impl Scripted ===

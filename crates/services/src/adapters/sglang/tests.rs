@@ -1,5 +1,5 @@
 use super::{super::scripted::*, *};
-use crate::adapter::{Buckets, FigureValue};
+use crate::adapter::FigureValue;
 
 /// As 0.4 tells them.
 const OLD: &str = r#"# HELP sglang:prompt_tokens_total Number of prefill tokens processed.
@@ -75,17 +75,6 @@ async fn serve(metrics: &str) -> Scripted {
     server
 }
 
-fn value(scrape: &Scrape, metric: Metric) -> &FigureValue {
-    let mut told = scrape.figures.iter().filter(|figure| figure.metric == metric);
-    let one = told.next().unwrap_or_else(|| panic!("no {metric:?}"));
-    assert_eq!(told.next(), None, "{metric:?} is told once");
-    &one.value
-}
-
-fn buckets(bounds: [(f64, f64); 2]) -> FigureValue {
-    FigureValue::Buckets(Buckets { cumulative: bounds.to_vec() })
-}
-
 #[tokio::test]
 async fn figures_are_read_from_an_older_server() {
     let server = serve(OLD).await;
@@ -102,9 +91,7 @@ async fn figures_are_read_from_an_older_server() {
         (Metric::PrefixQueries, 8000.0),
         (Metric::PrefixHits, 2000.0),
     ];
-    for (metric, expected) in totals {
-        assert_eq!(value(&scrape, metric), &FigureValue::Total(expected), "{metric:?}");
-    }
+    assert_totals(&scrape, &totals);
     let inf = f64::INFINITY;
     assert_eq!(value(&scrape, Metric::LatencyTtft), &buckets([(100.0, 30.0), (inf, 40.0)]));
     assert_eq!(value(&scrape, Metric::LatencyItl), &buckets([(20.0, 7.0), (inf, 9.0)]));
@@ -126,9 +113,7 @@ async fn engines_add_up_and_what_cards_tell_alike_counts_once() {
         (Metric::PrefixQueries, 1000.0),
         (Metric::PrefixHits, 400.0),
     ];
-    for (metric, expected) in totals {
-        assert_eq!(value(&scrape, metric), &FigureValue::Total(expected), "{metric:?}");
-    }
+    assert_totals(&scrape, &totals);
     let inf = f64::INFINITY;
     assert_eq!(value(&scrape, Metric::LatencyQueue), &buckets([(100.0, 2.0), (inf, 3.0)]));
 }

@@ -3,7 +3,7 @@ use super::{
     *,
 };
 use crate::{
-    adapter::{Buckets, Condition, FigureValue},
+    adapter::{Condition, FigureValue},
     normalise::Normaliser,
     service::Loaded,
 };
@@ -80,13 +80,6 @@ async fn serve(metrics: &str) -> Scripted {
     server
 }
 
-fn value(scrape: &Scrape, metric: Metric) -> &FigureValue {
-    let mut told = scrape.figures.iter().filter(|figure| figure.metric == metric);
-    let one = told.next().unwrap_or_else(|| panic!("no {metric:?}"));
-    assert_eq!(told.next(), None, "{metric:?} is told once");
-    &one.value
-}
-
 #[tokio::test]
 async fn several_engines_are_one_service() {
     let server = serve(NEW).await;
@@ -110,9 +103,7 @@ async fn several_engines_are_one_service() {
         (Metric::PrefixQueries, 5000.0),
         (Metric::PrefixHits, 3250.0),
     ];
-    for (metric, expected) in totals {
-        assert_eq!(value(&scrape, metric), &FigureValue::Total(expected), "{metric:?}");
-    }
+    assert_totals(&scrape, &totals);
     let histograms = [
         (Metric::LatencyTtft, [(100.0, 31.0), (f64::INFINITY, 52.0)]),
         (Metric::LatencyItl, [(25.0, 9.0), (f64::INFINITY, 10.0)]),
@@ -120,8 +111,7 @@ async fn several_engines_are_one_service() {
         (Metric::LatencyE2e, [(300.0, 0.0), (f64::INFINITY, 50.0)]),
     ];
     for (metric, expected) in histograms {
-        let expected = Buckets { cumulative: expected.to_vec() };
-        assert_eq!(value(&scrape, metric), &FigureValue::Buckets(expected), "{metric:?}");
+        assert_eq!(value(&scrape, metric), &buckets(expected), "{metric:?}");
     }
     let slots = scrape.slots.unwrap();
     assert_eq!((slots.total, slots.busy, slots.waiting), (None, Some(8), Some(2)));
@@ -141,8 +131,8 @@ async fn old_names_new_names_and_both_at_once_come_to_the_same() {
         let queries = value(&scrape, Metric::PrefixQueries);
         assert_eq!(queries, &FigureValue::Total(100.0), "{metrics}");
         assert_eq!(value(&scrape, Metric::PrefixHits), &FigureValue::Total(60.0));
-        let itl = Buckets { cumulative: vec![(50.0, 4.0), (f64::INFINITY, 4.0)] };
-        assert_eq!(value(&scrape, Metric::LatencyItl), &FigureValue::Buckets(itl));
+        let itl = buckets([(50.0, 4.0), (f64::INFINITY, 4.0)]);
+        assert_eq!(value(&scrape, Metric::LatencyItl), &itl);
     }
 }
 
