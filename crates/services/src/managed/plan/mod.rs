@@ -7,9 +7,9 @@
 //!   **started again** after a pause, or has **failed** when that happens too often.
 //! - Who is not wanted any more is asked to end, and killed after its grace.
 //! - What was killed and does not go is **left**: it hangs in the kernel.
-//! - At Plimsoll's end all are stopped one after another, the last one started first,
-//!   and that has an end, too: whoever waits for Plimsoll has not for ever.
+//! - At Plimsoll's end all are stopped ([`closing`]).
 
+mod closing;
 mod gate;
 mod told;
 mod unit;
@@ -33,14 +33,6 @@ pub const LOADING_MS: i64 = 600_000;
 const GONE_MS: i64 = 5000;
 /// What was killed goes within this, or does not go at all.
 const GOES_MS: i64 = 10_000;
-/// At Plimsoll's end: for so long one after another, then all at once.
-const CLOSE_IN_ORDER_MS: i64 = 180_000;
-/// Then whoever is still there is killed, whatever its grace.
-const CLOSE_KILL_MS: i64 = 220_000;
-/// Then it is left. The unit of systemd gives Plimsoll 300 s, and the history is to be
-/// closed within them as well.
-const CLOSE_MS: i64 = 240_000;
-
 /// What is known of the GPU from outside.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sight {
@@ -189,11 +181,6 @@ impl Plan {
         Ok(())
     }
 
-    /// Plimsoll ends: nothing starts any more, and all are stopped in order.
-    pub fn close(&mut self, now: Instant3) {
-        self.closing_ms.get_or_insert(now.monotonic_ms);
-    }
-
     /// Nothing of ours runs.
     pub fn is_still(&self) -> bool {
         self.units.values().all(|unit| unit.live.is_none())
@@ -293,7 +280,7 @@ impl Plan {
             self.start_what_may(sight, now);
         }
         let mut deeds = std::mem::take(&mut self.said);
-        let kill_ms = self.closing_ms.map(|since| since + CLOSE_KILL_MS);
+        let kill_ms = self.all_killed_ms();
         for unit in self.units.values_mut() {
             deeds.extend(unit.signal(kill_ms, now));
         }
@@ -322,12 +309,7 @@ impl Plan {
             let gone = unit.gone_ms.map(|since| since + GONE_MS).filter(|at| *at > now_ms);
             [next.map(|next| next.monotonic_ms), ends, loaded, gone].into_iter().flatten().min()
         };
-        let of_close = |since: i64| {
-            let times = [CLOSE_IN_ORDER_MS, CLOSE_KILL_MS, CLOSE_MS].map(|after| since + after);
-            times.into_iter().find(|at| *at > now_ms)
-        };
-        let closes = self.closing_ms.filter(|_| !self.is_still()).and_then(of_close);
-        self.units.values().filter_map(of_unit).chain(closes).min()
+        self.units.values().filter_map(of_unit).chain(self.closes_ms(now_ms)).min()
     }
 
     /// All services.
@@ -339,50 +321,6 @@ impl Plan {
     pub fn waiting(&self) -> impl Iterator<Item = &String> {
         let waits = |unit: &&Unit| unit.state == RunState::Waiting;
         self.units.values().filter(waits).map(|unit| &unit.spec.id)
-    }
-
-    /// Waits no more for what was killed and does not go. It stays noted: should it run on,
-    /// the next Plimsoll finds it.
-    fn leave(&mut self, now: Instant3) {
-        let all = self.closing_ms.is_some_and(|since| now.monotonic_ms - since >= CLOSE_MS);
-        let hangs = |live: &mut Live| {
-            all || live.killed_ms.is_some_and(|killed| now.monotonic_ms - killed >= GOES_MS)
-        };
-        for unit in self.units.values_mut() {
-            let Some(live) = unit.live.take_if(hangs) else { continue };
-            let why = match live.process {
-                Some(process) => format!(
-                    "was killed and does not go: its process {} hangs in the kernel",
-                    process.pid
-                ),
-                None => "is left: its start hangs".into(),
-            };
-            unit.reason = format!("It {why}.");
-            unit.stopped(now);
-            let (id, name) = (unit.spec.id.clone(), &unit.spec.name);
-            self.said.push(Deed::Say { id, title: format!("{name} {why}") });
-        }
-    }
-
-    /// One at a time, the last one started first; all, when that takes too long.
-    fn close_next(&mut self, since_ms: i64, now: Instant3) {
-        const WHY: &str = "Plimsoll stops.";
-        if now.monotonic_ms - since_ms >= CLOSE_IN_ORDER_MS {
-            self.units.values_mut().for_each(|unit| unit.end(WHY, now));
-            return;
-        }
-        for unit in self.units.values_mut().filter(|unit| unit.live.is_none()) {
-            unit.end(WHY, now);
-        }
-        let stopping = |unit: &Unit| unit.live.is_some() && unit.state == RunState::Stopping;
-        if self.units.values().any(stopping) {
-            return;
-        }
-        let number = |unit: &&mut Unit| unit.live.as_ref().map(|live| live.number);
-        if let Some(unit) = self.units.values_mut().filter(|u| u.live.is_some()).max_by_key(number)
-        {
-            unit.end(WHY, now);
-        }
     }
 
     fn start_what_may(&mut self, sight: &Sight, now: Instant3) {

@@ -2,11 +2,12 @@
 //! the patience of the whole test ends. Whatever runs at a test's end is killed.
 
 mod again;
+mod processes;
 
 use std::{
     fs,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -20,6 +21,7 @@ use plimsoll_core::{
 };
 use tempfile::TempDir;
 
+use self::processes::{Bystander, Rest, group, lives};
 use super::{
     ledger::Ledger,
     process::{Order, Stat, TOKEN},
@@ -178,77 +180,6 @@ impl Drop for Bench {
             }
         }
     }
-}
-
-/// A process that is nobody's service; ended with the test.
-struct Bystander(Child);
-
-impl Bystander {
-    fn new(token: Option<&str>) -> Self {
-        let mut command = Command::new("sleep");
-        command.arg("600").stdin(Stdio::null()).stdout(Stdio::null());
-        if let Some(token) = token {
-            command.env(TOKEN, token);
-        }
-        Self(command.spawn().unwrap())
-    }
-
-    fn stat(&self) -> Stat {
-        Stat::of(i32::try_from(self.0.id()).unwrap()).unwrap()
-    }
-}
-
-impl Drop for Bystander {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A process that somebody else started; ended with the test.
-struct Rest(Stat);
-
-impl Rest {
-    fn new(pid: i32) -> Self {
-        Self(Stat::of(pid).unwrap())
-    }
-
-    fn lives(&self) -> bool {
-        self.0.again().is_some_and(Stat::lives)
-    }
-
-    async fn until_it_is_gone(&self) {
-        self.until(|| !self.lives()).await;
-    }
-
-    /// Until it is that program and no longer the one that called it.
-    async fn until_it_runs(&self, name: &str) {
-        let comm = format!("/proc/{}/comm", self.0.pid);
-        self.until(|| fs::read_to_string(&comm).is_ok_and(|comm| comm.trim() == name)).await;
-    }
-
-    async fn until(&self, is_so: impl Fn() -> bool) {
-        let found = async {
-            while !is_so() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, found).await.unwrap();
-    }
-}
-
-impl Drop for Rest {
-    fn drop(&mut self) {
-        self.0.tell(Order::Die);
-    }
-}
-
-fn lives(pid: i32) -> bool {
-    Stat::of(pid).is_some_and(Stat::lives)
-}
-
-fn group(pid: i32) -> usize {
-    Stat::all().filter(|stat| stat.group == pid && stat.lives()).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
 //! What a person or the configuration wants, and what was there before.
 
-use super::*;
+use super::{closing::*, *};
 
 #[test]
 fn a_persons_stop_stays_until_a_persons_start() {
