@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 
 import type { SettingSpec, SettingState, SettingType, SettingValue } from '../bindings';
 import {
-  serviceOf,
   asText,
   after,
   finds,
   itemsOf,
+  memberOf,
   parse,
   presets,
   rangeOf,
@@ -164,6 +164,15 @@ it('words for people', () => {
   expect(variableOf('alerts.rules.gpu-hot.threshold')).toBe('PLIMSOLL_ALERTS__RULES__GPU_HOT__THRESHOLD');
 });
 
+it('a number that may be a word is read as either', () => {
+  const { spec } = item({ type: 'integer_or', min: 1, max: 64, words: ['auto'] }, 'auto');
+  expect(rangeOf(spec)).toBe('auto or 1–64');
+  expect(parse(spec, ' auto ').value).toBe('auto');
+  expect(parse(spec, '8').value).toBe(8);
+  for (const wrong of ['0', '65', '1.5', 'many', ''])
+    expect(parse(spec, wrong).problem).toBe('It is auto or a whole number, 1–64.');
+});
+
 it('a list whose parts hold commas is written and read in quotes', () => {
   const list = item({ type: 'list', max_items: 4 }, []);
   const command = ['llama-server', '-m', 'a, b.gguf'];
@@ -204,5 +213,9 @@ it('the settings of a service stand together', () => {
     'services.b.url',
     'services.b.kind',
   ]);
-  expect(serviceOf('services.discover')).toBeNull();
+  expect(memberOf('services.discover')).toBeNull();
+  expect(memberOf('gateway.clients.max_in_flight')).toBeNull();
+  expect(memberOf('gateway.queue.max')).toBeNull();
+  expect(memberOf('gateway.routes.fast.models')).toEqual({ one: 'Route', id: 'fast' });
+  expect(memberOf('gateway.clients.ide.program')).toEqual({ one: 'Client', id: 'ide' });
 });

@@ -59,16 +59,19 @@ export function parse(spec: SettingSpec, text: string): Parsed {
           ? accept(false)
           : refuse('It is on or off.');
     case 'integer':
+    case 'integer_or':
     case 'number': {
-      const whole = accepts.type === 'integer';
+      if (accepts.type === 'integer_or' && accepts.words.includes(typed)) return accept(typed);
+      const whole = accepts.type !== 'number';
       // A comma is how half of Europe writes the point; a space how it writes thousands.
       const plain = typed
         .replace(/[\s\u2009]/g, '')
         .replace(',', '.')
         .replace('\u2212', '-');
       const form = whole ? /^[+-]?\d+$/ : /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+      const words = accepts.type === 'integer_or' ? `${accepts.words.join(', ')} or ` : '';
       const kind = whole ? 'a whole number' : 'a number';
-      const allowed = `${kind}, ${rangeOf(spec)}`;
+      const allowed = `${words}${kind}, ${accepts.type === 'integer_or' ? `${accepts.min}–${accepts.max}` : rangeOf(spec)}`;
       if (!form.test(plain)) return refuse(`It is ${allowed}.`);
       const value = Number(plain);
       if (value < accepts.min || value > accepts.max) return refuse(`It is ${allowed}.`);
@@ -120,6 +123,8 @@ export function rangeOf(spec: SettingSpec): string {
   switch (accepts.type) {
     case 'switch':
       return 'on or off';
+    case 'integer_or':
+      return `${accepts.words.join(', ')} or ${accepts.min}–${accepts.max}`;
     case 'integer':
     case 'number': {
       const low = accepts.min <= -FAR;
@@ -179,7 +184,7 @@ export function after({ key, state }: Item, staged: Staged): SettingValue {
 export const isChanged = (state: SettingState): boolean => !same(state.value, state.default);
 export const isLocked = (state: SettingState): boolean => state.origin.from === 'environment';
 
-/** Settings with what is said of them, in the schema's order; those of a service stand together. */
+/** Settings with what is said of them, in the schema's order; those of one service, route or client stand together. */
 export function itemsOf(specs: readonly SettingSpec[], states: readonly SettingState[]): Item[] {
   const byKey = new Map(specs.map((spec, at) => [spec.key, { spec, at }]));
   return states
@@ -188,9 +193,9 @@ export function itemsOf(specs: readonly SettingSpec[], states: readonly SettingS
       return found ? [{ item: { key: state.key, spec: found.spec, state }, at: found.at }] : [];
     })
     .sort((a, b) => {
-      const [one, other] = [serviceOf(a.item.key), serviceOf(b.item.key)];
+      const [one, other] = [memberOf(a.item.key), memberOf(b.item.key)];
       return (
-        (one !== null && other !== null && one.localeCompare(other)) ||
+        (one !== null && one.one === other?.one && one.id.localeCompare(other.id)) ||
         a.at - b.at ||
         a.item.key.localeCompare(b.item.key)
       );
@@ -213,14 +218,25 @@ export function ruleOf(key: string): { id: string; field: string } | null {
   return match?.[1] && match[2] ? { id: match[1], field: match[2] } : null;
 }
 
-/** The id of a service, where a key belongs to one: `services.discover` belongs to none. */
-export function serviceOf(key: string): string | null {
-  return /^services\.([a-z0-9-]{1,32})\.[a-z_]+$/.exec(key)?.[1] ?? null;
+/** Of what there may be several of, each with an id of its own; alert rules apart. */
+const FAMILIES = [
+  ['services', 'Service'],
+  ['gateway.routes', 'Route'],
+  ['gateway.clients', 'Client'],
+] as const;
+
+/** What a key belongs to: `services.discover` and `gateway.clients.max_in_flight` belong to none. */
+export function memberOf(key: string): { one: 'Service' | 'Route' | 'Client'; id: string } | null {
+  for (const [prefix, one] of FAMILIES) {
+    const [id, field, ...more] = key.startsWith(`${prefix}.`) ? key.slice(prefix.length + 1).split('.') : [];
+    if (id && field && more.length === 0 && /^[a-z0-9-]{1,32}$/.test(id)) return { one, id };
+  }
+  return null;
 }
 
 /** `disk-space: Threshold` for a rule's settings, `chat: Address` for a service's, else the label. */
 export function titleOf({ key, spec }: Item): string {
-  const id = ruleOf(key)?.id ?? serviceOf(key);
+  const id = ruleOf(key)?.id ?? memberOf(key)?.id;
   return id ? `${id}: ${spec.label}` : spec.label;
 }
 
