@@ -8,8 +8,9 @@ use plimsoll_core::{
 
 use crate::{
     answers::RawValue,
+    chart::{draw, step_for},
     codec::{Sample, points::Columns},
-    query::{Material, Wanted, draw, step_for},
+    query::{Material, Wanted},
     rollup::{Points, Values},
 };
 
