@@ -4,8 +4,36 @@
 //! model and of a backend in one step or none, and chooses the backend when the
 //! permit is granted, not before the wait. A limit lowered below what is in flight
 //! admits nobody until enough have ended.
+//!
+//! [`Admission`] is the machine: calls and times in, decisions out, nothing else; the
+//! same calls give the same decisions. [`Desk`] is the door that requests come through.
+
+mod balance;
+mod breaker;
+mod desk;
+mod gate;
+mod gradient;
+mod least;
+mod limits;
+mod machine;
+mod parties;
+mod queue;
+mod rate;
+mod refusal;
+mod snapshot;
 
 use std::sync::Arc;
+
+pub use self::{
+    breaker::{BreakerState, BreakerView, Tripped},
+    desk::{Admit, Desk, Permit},
+    gate::{GateKind, GateView, Pressure},
+    limits::{
+        AdaptiveLimits, BackendLimits, BreakerLimits, ClientLimits, Gate, GateMode, Gates, Limits,
+    },
+    machine::Admission,
+    snapshot::{BackendView, ClientView, ModelView, Move, Moved, Snapshot},
+};
 
 use plimsoll_core::request::Priority;
 
@@ -70,6 +98,24 @@ pub struct Grant {
     pub waited: Ms,
 }
 
+/// What is said to a request that comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offered {
+    Granted(Grant),
+    Queued(Place),
+    Refused(Refusal),
+}
+
+/// Where a request stands in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// 1 is next. Counted among those of its class and above that could go to the same
+    /// backends.
+    pub position: u32,
+    /// As long as requests took lately; `None` before enough of them ended.
+    pub expected_wait: Option<Ms>,
+}
+
 /// Why a request is refused: which limit, and when it may come again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -97,6 +143,8 @@ pub enum Limit {
     Pressure,
     /// Plimsoll stops.
     Stopping,
+    /// Its number is in use by another: a fault of the caller.
+    Twice,
 }
 
 /// How what was granted ended, for breakers and adaptive limits.

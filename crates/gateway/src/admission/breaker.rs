@@ -1,0 +1,431 @@
+//! A backend that fails is left alone for a while, and then asked by one request.
+//!
+//! Passing: everything may go to it. It rejects after so many failures in a row, or when
+//! too large a share of what ended lately failed: a backend that fails every second
+//! request never fails twice in a row. Rejecting: nothing is sent until a pause is over.
+//! Probing: exactly one request is sent, and the rest waits for its answer. If it is
+//! served, the backend passes again, with room for one more after each success, so that
+//! those who waited do not all fall upon it at once; if it fails, the next pause is twice
+//! as long. A probe that ends without a verdict (its client left) makes way for another.
+//!
+//! Only the probe counts while probing: what was sent before the failures tells of a
+//! backend that is no more.
+
+use super::{Id, Ms, Outcome, limits::BreakerLimits};
+
+const SLOTS: usize = 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BreakerState {
+    Passing,
+    Rejecting,
+    /// The pause is over: one request is asked with, or will be as soon as one comes.
+    Probing,
+}
+
+/// What made a breaker reject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tripped {
+    /// So many failures in a row.
+    Run(u32),
+    /// So many failures among so many that ended within the window.
+    Rate { failed: u32, ended: u32 },
+    /// It was asked, and failed again.
+    Probe,
+}
+
+/// A breaker as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerView {
+    pub state: BreakerState,
+    pub since: Ms,
+    /// Why it rejected last; `None` once it passed since.
+    pub tripped: Option<Tripped>,
+    /// When it is asked next.
+    pub next_probe: Option<Ms>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Breaker {
+    state: BreakerState,
+    since: Ms,
+    /// While rejecting.
+    until: Ms,
+    /// While probing: who asks.
+    probe: Option<Id>,
+    tripped: Option<Tripped>,
+    /// Failures in a row.
+    run: u32,
+    /// The last pause.
+    pause: Ms,
+    window: Window,
+    /// Room while it recovers: one more after each success.
+    ramp: Option<u32>,
+}
+
+/// What ended lately, in ten slots that together span the window.
+#[derive(Clone, Debug, Default)]
+struct Window {
+    slots: [(u32, u32); SLOTS],
+    /// Number of the slot that is written to, counted from the clock's start.
+    at: u64,
+    failed: u32,
+    ended: u32,
+}
+
+// === impl Tripped ===
+
+impl std::fmt::Display for Tripped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Run(1) => f.write_str("it failed"),
+            Self::Run(n) => write!(f, "{n} requests in a row failed"),
+            Self::Rate { failed, ended } => {
+                write!(f, "{failed} of the last {ended} requests failed")
+            }
+            Self::Probe => f.write_str("it was asked again and failed"),
+        }
+    }
+}
+
+// === impl Breaker ===
+
+impl Breaker {
+    pub(super) fn new(now: Ms) -> Self {
+        Self {
+            state: BreakerState::Passing,
+            since: now,
+            until: 0,
+            probe: None,
+            tripped: None,
+            run: 0,
+            pause: 0,
+            window: Window::default(),
+            ramp: None,
+        }
+    }
+
+    pub(super) fn passes(&self) -> bool {
+        self.state == BreakerState::Passing
+    }
+
+    /// The pause is over, and nobody asks yet.
+    pub(super) fn wants_probe(&self) -> bool {
+        self.state == BreakerState::Probing && self.probe.is_none()
+    }
+
+    pub(super) fn rejects(&self) -> bool {
+        self.state == BreakerState::Rejecting
+    }
+
+    /// When the pause ends; `None` where there is none.
+    pub(super) fn until(&self) -> Option<Ms> {
+        self.rejects().then_some(self.until)
+    }
+
+    /// Room that is left while it recovers.
+    pub(super) fn ramp(&self) -> u32 {
+        self.ramp.unwrap_or(u32::MAX)
+    }
+
+    /// `id` is sent to ask.
+    pub(super) fn ask_with(&mut self, id: Id) {
+        self.probe = Some(id);
+    }
+
+    /// Time passed. True when its state changed.
+    pub(super) fn tick(&mut self, now: Ms) -> bool {
+        let due = self.rejects() && now >= self.until;
+        if due {
+            self.enter(BreakerState::Probing, now);
+        }
+        due
+    }
+
+    /// It came back from elsewhere's view (its health checks): it need not wait to be asked.
+    pub(super) fn ask_now(&mut self, now: Ms) -> bool {
+        self.until = self.until.min(now);
+        self.tick(now)
+    }
+
+    /// A request to it ended. True when the state changed.
+    pub(super) fn ended(
+        &mut self,
+        id: Id,
+        outcome: Outcome,
+        now: Ms,
+        room: u32,
+        limits: &BreakerLimits,
+    ) -> bool {
+        match self.state {
+            BreakerState::Passing => self.ended_passing(outcome, now, room, limits),
+            BreakerState::Rejecting => false,
+            BreakerState::Probing => {
+                if self.probe != Some(id) {
+                    return false;
+                }
+                self.probe = None;
+                match outcome {
+                    Outcome::Served => {
+                        self.pass(now);
+                        self.ramp = (room > 2).then_some(2);
+                        true
+                    }
+                    Outcome::Failed => {
+                        self.reject(Tripped::Probe, now, limits);
+                        true
+                    }
+                    Outcome::Unknown => false,
+                }
+            }
+        }
+    }
+
+    /// Limits changed. True when the state changed.
+    pub(super) fn limits_changed(&mut self, now: Ms, limits: &BreakerLimits) -> bool {
+        if !limits.enabled && !self.passes() {
+            self.pass(now);
+            return true;
+        }
+        if self.rejects() {
+            self.until = self.until.min(self.since.saturating_add(limits.pause_max));
+        }
+        self.tick(now)
+    }
+
+    pub(super) fn view(&self) -> BreakerView {
+        BreakerView {
+            state: self.state,
+            since: self.since,
+            tripped: self.tripped,
+            next_probe: self.until(),
+        }
+    }
+
+    fn ended_passing(
+        &mut self,
+        outcome: Outcome,
+        now: Ms,
+        room: u32,
+        limits: &BreakerLimits,
+    ) -> bool {
+        let failed = match outcome {
+            Outcome::Served => false,
+            Outcome::Failed => true,
+            Outcome::Unknown => return false,
+        };
+        if failed {
+            self.run = self.run.saturating_add(1);
+        } else {
+            self.run = 0;
+            if let Some(ramp) = self.ramp {
+                self.ramp = Some(ramp.saturating_add(1)).filter(|ramp| *ramp < room);
+            }
+        }
+        if !limits.enabled {
+            return false;
+        }
+        self.window.add(failed, now, limits.window);
+        let Window { failed, ended, .. } = self.window;
+        let tripped = if self.run >= limits.failures.max(1) {
+            Some(Tripped::Run(self.run))
+        } else if ended >= limits.at_least.max(1)
+            && f64::from(failed) >= f64::from(ended) * limits.rate
+            && failed > 0
+        {
+            Some(Tripped::Rate { failed, ended })
+        } else {
+            None
+        };
+        let Some(tripped) = tripped else { return false };
+        self.reject(tripped, now, limits);
+        true
+    }
+
+    fn pass(&mut self, now: Ms) {
+        self.enter(BreakerState::Passing, now);
+        self.probe = None;
+        self.tripped = None;
+        self.run = 0;
+        self.pause = 0;
+        self.ramp = None;
+        self.window = Window::default();
+    }
+
+    fn reject(&mut self, tripped: Tripped, now: Ms, limits: &BreakerLimits) {
+        self.enter(BreakerState::Rejecting, now);
+        self.tripped = Some(tripped);
+        self.ramp = None;
+        let longest = limits.pause_max.max(1);
+        self.pause = match self.pause {
+            0 => limits.pause.clamp(1, longest),
+            pause => pause.saturating_mul(2).min(longest),
+        };
+        self.until = now.saturating_add(self.pause);
+    }
+
+    fn enter(&mut self, state: BreakerState, now: Ms) {
+        self.state = state;
+        self.since = now;
+    }
+}
+
+// === impl Window ===
+
+impl Window {
+    fn add(&mut self, failed: bool, now: Ms, span: Ms) {
+        let at = now / (span / SLOTS as Ms).max(1);
+        let passed = at.saturating_sub(self.at);
+        if passed >= SLOTS as u64 {
+            *self = Self { at, ..Self::default() };
+        } else {
+            for _ in 0..passed {
+                self.at += 1;
+                let (old_failed, old_ended) = std::mem::take(self.slot());
+                self.failed -= old_failed;
+                self.ended -= old_ended;
+            }
+        }
+        let slot = self.slot();
+        slot.0 += u32::from(failed);
+        slot.1 += 1;
+        self.failed += u32::from(failed);
+        self.ended += 1;
+    }
+
+    fn slot(&mut self) -> &mut (u32, u32) {
+        &mut self.slots[(self.at % SLOTS as u64) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Outcome::{Failed, Served, Unknown};
+
+    use super::*;
+
+    const LIMITS: BreakerLimits = BreakerLimits {
+        enabled: true,
+        failures: 3,
+        rate: 0.5,
+        at_least: 10,
+        window: 10_000,
+        pause: 1000,
+        pause_max: 5000,
+    };
+
+    fn feed(breaker: &mut Breaker, outcomes: &[Outcome], now: Ms) {
+        for outcome in outcomes {
+            breaker.ended(1, *outcome, now, 8, &LIMITS);
+        }
+    }
+
+    #[test]
+    fn a_run_of_failures_trips_and_a_success_between_breaks_the_run() {
+        let mut breaker = Breaker::new(0);
+        feed(&mut breaker, &[Failed, Failed, Served, Failed, Failed], 5);
+        assert!(breaker.passes());
+        feed(&mut breaker, &[Failed], 6);
+        assert_eq!(
+            breaker.view(),
+            BreakerView {
+                state: BreakerState::Rejecting,
+                since: 6,
+                tripped: Some(Tripped::Run(3)),
+                next_probe: Some(1006),
+            }
+        );
+    }
+
+    #[test]
+    fn every_second_one_failing_trips_by_its_rate() {
+        let mut breaker = Breaker::new(0);
+        for at in 0..9 {
+            feed(&mut breaker, &[if at % 2 == 0 { Failed } else { Served }], at * 100);
+            assert!(breaker.passes(), "at {at}");
+        }
+        feed(&mut breaker, &[Served], 900);
+        assert_eq!(breaker.view().tripped, Some(Tripped::Rate { failed: 5, ended: 10 }));
+    }
+
+    #[test]
+    fn failures_of_long_ago_do_not_count() {
+        let mut breaker = Breaker::new(0);
+        for at in 0..4 {
+            feed(&mut breaker, &[Failed, Served], at);
+        }
+        for at in 0..20 {
+            feed(&mut breaker, &[Served], 11_000 + at * 1000);
+        }
+        feed(&mut breaker, &[Failed, Failed], 31_000);
+        assert!(breaker.passes());
+        assert_eq!((breaker.window.failed, breaker.window.ended), (2, 11));
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_backend_changes_nothing() {
+        let mut breaker = Breaker::new(0);
+        feed(&mut breaker, &[Failed, Failed, Unknown, Unknown, Failed], 0);
+        assert!(breaker.rejects());
+    }
+
+    #[test]
+    fn pauses_double_up_to_their_longest_and_begin_anew_after_a_success() {
+        let mut breaker = Breaker::new(0);
+        feed(&mut breaker, &[Failed; 3], 0);
+        let mut now = 0;
+        for pause in [1000, 2000, 4000, 5000, 5000] {
+            assert_eq!(breaker.until(), Some(now + pause));
+            now += pause;
+            assert!(!breaker.tick(now - 1));
+            assert!(breaker.tick(now));
+            breaker.ask_with(7);
+            assert!(breaker.ended(7, Failed, now, 8, &LIMITS));
+        }
+        now += 5000;
+        breaker.tick(now);
+        breaker.ask_with(8);
+        assert!(breaker.ended(8, Served, now, 8, &LIMITS));
+        assert!(breaker.passes());
+        feed(&mut breaker, &[Failed; 3], now);
+        assert_eq!(breaker.until(), Some(now + 1000));
+    }
+
+    #[test]
+    fn only_the_probe_decides_while_it_is_out() {
+        let mut breaker = Breaker::new(0);
+        feed(&mut breaker, &[Failed; 3], 0);
+        breaker.tick(1000);
+        breaker.ask_with(7);
+        assert!(!breaker.wants_probe());
+        assert!(!breaker.ended(3, Served, 1001, 8, &LIMITS));
+        assert!(!breaker.ended(4, Failed, 1002, 8, &LIMITS));
+        assert_eq!(breaker.view().state, BreakerState::Probing);
+        // Without a verdict another may ask.
+        assert!(!breaker.ended(7, Unknown, 1003, 8, &LIMITS));
+        assert!(breaker.wants_probe());
+    }
+
+    #[test]
+    fn room_grows_by_one_with_each_success_after_a_recovery() {
+        let mut breaker = Breaker::new(0);
+        feed(&mut breaker, &[Failed; 3], 0);
+        breaker.tick(1000);
+        breaker.ask_with(7);
+        breaker.ended(7, Served, 1000, 5, &LIMITS);
+        let mut rooms = vec![breaker.ramp()];
+        for _ in 0..3 {
+            breaker.ended(1, Served, 1001, 5, &LIMITS);
+            rooms.push(breaker.ramp());
+        }
+        assert_eq!(rooms, [2, 3, 4, u32::MAX]);
+    }
+
+    #[test]
+    fn switched_off_it_passes_at_once() {
+        let mut breaker = Breaker::new(0);
+        feed(&mut breaker, &[Failed; 3], 0);
+        assert!(breaker.limits_changed(5, &BreakerLimits { enabled: false, ..LIMITS }));
+        assert!(breaker.passes());
+    }
+}
