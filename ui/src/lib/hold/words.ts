@@ -1,10 +1,8 @@
 // What is said of a hold. Pure.
 
-import type { Hold, HoldStep } from '../bindings';
+import { MAX_HOLD_MINUTES, type Hold, type HoldStep } from '../bindings';
 import { clockMinute, plural, span, text } from '../format';
 
-/** How long it may be, in minutes. */
-export const MOST_MINUTES = 1440;
 export const CHOICES: readonly [minutes: number, label: string][] = [
   [15, '15 min'],
   [60, '1 h'],
@@ -21,7 +19,7 @@ export function length(minutes: number): string {
 /** Whole minutes that a person typed; `null` where they are none that are allowed. */
 export function minutesOf(typed: string | number | null | undefined): number | null {
   const value = typeof typed === 'number' ? typed : Number(String(typed ?? '').trim() || NaN);
-  return Number.isInteger(value) && value >= 1 && value <= MOST_MINUTES ? value : null;
+  return Number.isInteger(value) && value >= 1 && value <= MAX_HOLD_MINUTES ? value : null;
 }
 
 /** What was taken away and did not come back. */

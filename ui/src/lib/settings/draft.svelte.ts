@@ -286,7 +286,13 @@ class Draft {
     this.undoTo = to;
     const drop = toasts.show(text, {
       seconds: UNDO_SECONDS,
-      action: { label: 'Undo', keys: 'Ctrl Z', run: () => void this.undo() },
+      action: {
+        label: 'Undo',
+        keys: 'Ctrl Z',
+        run: () => void this.undo(),
+        // It would take back the newer change as well.
+        over: () => forget(),
+      },
     });
     // On every page: the palette applies as well.
     const keys = (event: KeyboardEvent) => {
@@ -297,14 +303,18 @@ class Draft {
     };
     addEventListener('keydown', keys);
     const over = setTimeout(() => {
-      this.undoTo = null;
-      this.#dropUndo?.();
+      forget();
+      drop();
     }, UNDO_SECONDS * 1000);
-    this.#dropUndo = () => {
+    const forget = () => {
       clearTimeout(over);
       removeEventListener('keydown', keys);
-      drop();
+      this.undoTo = null;
       this.#dropUndo = null;
+    };
+    this.#dropUndo = () => {
+      forget();
+      drop();
     };
   }
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import type { Mark } from '../../lib/bindings';
-import { bandsOf, bandWords, degradedSpans, stateTold, stoppedSpan, withStopped, type Band } from './bands';
+import { bandsOf, bandWords, toldSpans, stateTold, stoppedSpan, withStopped, type Band } from './bands';
 import { run, some } from '../../lib/services/testing';
 
 const view = { from: 0, to: 100 };
@@ -21,6 +21,7 @@ const mark = (at_ms: number, title: string, subject = 'a'): Mark => ({
   detail: '',
   reference: `service:${subject}`,
 });
+const none = { degraded: [], starting: [] };
 const short = (bands: ReturnType<typeof bandsOf>) => bands.map((b) => `${b.state} ${b.from}-${b.to}`);
 
 it('neighbours of one state are one band, and any moment down is shown', () => {
@@ -30,7 +31,7 @@ it('neighbours of one state are one band, and any moment down is shown', () => {
     [20, 0.9],
     [30, 1],
   ]);
-  expect(short(bandsOf(points, 10, [], [], { from: 0, to: 40 }))).toEqual([
+  expect(short(bandsOf(points, 10, [], none, { from: 0, to: 40 }))).toEqual([
     'healthy 0-20',
     'down 20-30',
     'healthy 30-40',
@@ -48,13 +49,13 @@ it('a gap is neither up nor down, in the middle and at the end', () => {
     { from: 20, to: 60 },
     { from: 70, to: 100 },
   ];
-  expect(short(bandsOf(points, 10, gaps, [], view))).toEqual([
+  expect(short(bandsOf(points, 10, gaps, none, view))).toEqual([
     'healthy 0-20',
     'gap 20-60',
     'healthy 60-70',
     'gap 70-100',
   ]);
-  expect(bandsOf(columns([]), 10, [], [], view)).toEqual([]);
+  expect(bandsOf(columns([]), 10, [], none, view)).toEqual([]);
 });
 
 it('marks say when it served badly, and being down goes before', () => {
@@ -63,12 +64,9 @@ it('marks say when it served badly, and being down goes before', () => {
     [50, 0],
     [60, 1],
   ]);
-  expect(short(bandsOf(points, 10, [], [{ from: 30, to: 70 }], { from: 0, to: 70 }))).toEqual([
-    'healthy 0-30',
-    'degraded 30-50',
-    'down 50-60',
-    'degraded 60-70',
-  ]);
+  expect(
+    short(bandsOf(points, 10, [], { ...none, degraded: [{ from: 30, to: 70 }] }, { from: 0, to: 70 })),
+  ).toEqual(['healthy 0-30', 'degraded 30-50', 'down 50-60', 'degraded 60-70']);
 });
 
 it('reads the state from a mark as it is written', () => {
@@ -84,18 +82,38 @@ it('reads the state from a mark as it is written', () => {
 
 it('degraded lasts from its mark to the next, of this service only', () => {
   const marks = [mark(20, 'a is degraded: slow'), mark(40, 'a is healthy'), mark(30, 'b is healthy', 'b')];
-  expect(degradedSpans(marks, some('a'), view)).toEqual([{ from: 20, to: 40 }]);
+  expect(toldSpans(marks, some('a'), view).degraded).toEqual([{ from: 20, to: 40 }]);
 });
 
 it('degraded that began before the range is known by its end, or by how it is now', () => {
-  expect(degradedSpans([mark(40, 'a is healthy')], some('a'), view)).toEqual([{ from: 0, to: 40 }]);
+  expect(toldSpans([mark(40, 'a is healthy')], some('a'), view).degraded).toEqual([{ from: 0, to: 40 }]);
   // Up again after being down: it was not degraded before.
-  expect(degradedSpans([mark(40, 'a is up again after 3 s')], some('a'), view)).toEqual([]);
+  expect(toldSpans([mark(40, 'a is up again after 3 s')], some('a'), view).degraded).toEqual([]);
   const now = some('a', { state: 'degraded', since_ms: -50 });
-  expect(degradedSpans([], now, view)).toEqual([view]);
-  expect(degradedSpans([], some('a', { state: 'degraded', since_ms: 60 }), view)).toEqual([
+  expect(toldSpans([], now, view).degraded).toEqual([view]);
+  expect(toldSpans([], some('a', { state: 'degraded', since_ms: 60 }), view).degraded).toEqual([
     { from: 60, to: 100 },
   ]);
+});
+
+it('what does not serve yet is starting, and down only where it said no more', () => {
+  const points = columns([
+    [0, 0],
+    [10, 0],
+    [20, 1],
+    [50, 0],
+  ]);
+  const told = toldSpans(
+    [mark(0, 'a is starting: Loading model'), mark(20, 'a is healthy'), mark(50, 'a is down: refused')],
+    some('a', { state: 'down', since_ms: 50 }),
+    view,
+  );
+  const bands = bandsOf(points, 10, [], told, view);
+  expect(short(bands)).toEqual(['starting 0-20', 'healthy 20-50', 'down 50-60']);
+  expect(bandWords(bands)).toBe('starting once, down once');
+  // That it was healthy in the end says how it began.
+  const late = toldSpans([mark(20, 'a is healthy')], some('a'), view);
+  expect(short(bandsOf(points, 10, [], late, view))[0]).toBe('starting 0-20');
 });
 
 it('says in words what the bar shows', () => {
@@ -103,8 +121,8 @@ it('says in words what the bar shows', () => {
     [0, 1],
     [50, 0],
   ]);
-  expect(bandWords(bandsOf(points, 50, [], [], view))).toBe('down once');
-  expect(bandWords(bandsOf(columns([[0, 1]]), 100, [], [], view))).toBe('healthy throughout');
+  expect(bandWords(bandsOf(points, 50, [], none, view))).toBe('down once');
+  expect(bandWords(bandsOf(columns([[0, 1]]), 100, [], none, view))).toBe('healthy throughout');
   expect(bandWords([])).toBe('no data');
 });
 

@@ -7,7 +7,7 @@ import type { Columns } from '../../lib/chart/columns';
 import type { Span } from '../../lib/range';
 import { lookOf } from '../../lib/services/words';
 
-export type BandState = 'healthy' | 'degraded' | 'down' | 'stopped' | 'gap';
+export type BandState = 'healthy' | 'starting' | 'degraded' | 'down' | 'stopped' | 'gap';
 
 export interface Band extends Span {
   state: BandState;
@@ -24,30 +24,38 @@ export function stateTold(mark: Pick<Mark, 'kind' | 'title'>): ServiceState | nu
   return (word as ServiceState | undefined) ?? null;
 }
 
-/** The spans in which it said itself that it was not well. */
-export function degradedSpans(marks: readonly Mark[], service: Service, view: Span): Span[] {
+/** Spans that only its marks tell: it served badly, or it did not serve yet. */
+export interface Told {
+  degraded: readonly Span[];
+  starting: readonly Span[];
+}
+
+export function toldSpans(marks: readonly Mark[], service: Service, view: Span): Told {
   const told = marks
     .filter((m) => m.subject === service.id && m.at_ms < view.to)
     .map((m) => ({ at: m.at_ms, title: m.title, state: stateTold(m) }))
     .filter((m) => m.state !== null)
     .sort((a, b) => a.at - b.at);
-  const spans: Span[] = [];
-  // It served, and then it was healthy: only from being degraded comes such a mark.
-  let since: number | null =
-    told[0]?.state === 'healthy' && / is healthy\b/.test(told[0].title) ? view.from : null;
-  if (told.length === 0 && service.state === 'degraded' && service.since_ms <= view.from) since = view.from;
-  for (const { at, state } of told) {
-    if (state === 'degraded') since ??= at;
-    else if (since !== null) {
-      spans.push({ from: since, to: at });
-      since = null;
+  const spans = (of: ServiceState, before: boolean): Span[] => {
+    const spans: Span[] = [];
+    let since = before ? view.from : null;
+    for (const { at, state } of told) {
+      if (state === of) since ??= at;
+      else if (since !== null) {
+        spans.push({ from: since, to: at });
+        since = null;
+      }
     }
-  }
-  if (since === null && service.state === 'degraded' && service.since_ms < view.to) {
-    since = Math.max(view.from, service.since_ms);
-  }
-  if (since !== null) spans.push({ from: since, to: view.to });
-  return spans;
+    if (service.state === of && service.since_ms < view.to) {
+      since ??= Math.max(view.from, service.since_ms);
+    }
+    if (since !== null) spans.push({ from: since, to: view.to });
+    return spans;
+  };
+  // From being degraded or from starting comes such a mark, and from nothing else.
+  const first = told[0];
+  const wasIll = first?.state === 'healthy' && / is healthy\b/.test(first.title);
+  return { degraded: spans('degraded', wasIll), starting: spans('starting', wasIll) };
 }
 
 /** The span in which nobody was to run it: that it served nobody is no fault. */
@@ -73,7 +81,7 @@ export function bandsOf(
   /** Time that one point stands for. */
   step: number,
   gaps: readonly Span[],
-  degraded: readonly Span[],
+  told: Told,
   view: Span,
 ): Band[] {
   const bands: Band[] = [];
@@ -101,8 +109,8 @@ export function bandsOf(
     );
     if (to < view.from || from > view.to) continue;
     // Anything of it that was down is shown: a minute within a day must not vanish.
-    if ((min[i] ?? 1) < 1) push(from, to, 'down');
-    else split(from, to, degraded, push);
+    if ((min[i] ?? 1) < 1) split(from, to, 'down', told.starting, 'starting', push);
+    else split(from, to, 'healthy', told.degraded, 'degraded', push);
   }
   for (const gap of waiting) push(gap.from, gap.to, 'gap');
   return bands;
@@ -111,17 +119,19 @@ export function bandsOf(
 function split(
   from: number,
   to: number,
-  degraded: readonly Span[],
+  plain: BandState,
+  spans: readonly Span[],
+  within: BandState,
   push: (from: number, to: number, state: BandState) => void,
 ) {
   let at = from;
-  for (const span of degraded) {
+  for (const span of spans) {
     if (span.to <= at || span.from >= to) continue;
-    if (span.from > at) push(at, span.from, 'healthy');
-    push(Math.max(at, span.from), Math.min(to, span.to), 'degraded');
+    if (span.from > at) push(at, span.from, plain);
+    push(Math.max(at, span.from), Math.min(to, span.to), within);
     at = Math.min(to, span.to);
   }
-  push(at, to, 'healthy');
+  push(at, to, plain);
 }
 
 /** For a screen reader: what of the range it was, in words. */
@@ -129,7 +139,7 @@ export function bandWords(bands: readonly Band[]): string {
   const total = bands.reduce((sum, b) => sum + (b.to - b.from), 0);
   if (total === 0) return 'no data';
   const times = (state: BandState) => bands.filter((b) => b.state === state).length;
-  const parts = (['degraded', 'down'] as const)
+  const parts = (['starting', 'degraded', 'down'] as const)
     .map((state) => [state, times(state)] as const)
     .filter(([, n]) => n > 0)
     .map(([state, n]) => `${state} ${n === 1 ? 'once' : `${n} times`}`);
