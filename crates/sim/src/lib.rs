@@ -15,6 +15,7 @@ mod machine;
 mod marks;
 mod noise;
 mod past;
+mod plan;
 mod readings;
 mod scenario;
 pub mod server;

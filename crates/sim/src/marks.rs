@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plimsoll_core::{clock::Instant3, mark::Mark};
 
-use crate::{simulation::Timeline, world::Plan};
+use crate::{plan::Plan, simulation::Timeline};
 
 /// The marks of a scenario that runs, each given once.
 #[derive(Clone, Debug)]

@@ -1,6 +1,13 @@
 //! Noise that can be asked for at any moment: the same seed, stream and time
 //! give the same value, however one got there. A generator with a state could not.
 
+/// Streams: activities take the first ones, processes those from 1000 on.
+pub const NOISE_CORES: u64 = 100;
+pub const NOISE_MISC: u64 = 400;
+pub const NOISE_DISKS: u64 = 500;
+pub const NOISE_NET: u64 = 600;
+pub const NOISE_PROCESSES: u64 = 1000;
+
 /// Evenly spread over 64 bits (the finalizer of SplitMix64).
 fn mix(mut x: u64) -> u64 {
     x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -6,7 +6,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use plimsoll_core::{metric::Metric, reading::Reading};
 
-use crate::world::{Flow, GIB, MIB, NOISE_CORES, NOISE_MISC, PAGE, Plan, World};
+use crate::{
+    noise::{NOISE_CORES, NOISE_MISC},
+    plan::{GIB, MIB, PAGE, Plan},
+    world::{Flow, World},
+};
 
 /// Names of the subjects, made once: a tick shares them.
 #[derive(Clone, Debug)]

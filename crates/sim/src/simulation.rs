@@ -17,10 +17,11 @@ use crate::{
     marks::{self, LiveMarks},
     noise::Noise,
     past::Past,
+    plan::{GIB, Plan},
     readings::Subjects,
     scenario::{DAY_S, Scenario, ScenarioError},
     table::{Board, SimulatedProcesses},
-    world::{GIB, Plan, World},
+    world::World,
 };
 
 /// One simulated second a real one, up to one simulated hour.

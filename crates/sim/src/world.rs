@@ -2,63 +2,22 @@
 //! second, whatever the speed and however often it is read, so that the same
 //! second always looks the same.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, PoisonError};
 
+pub use crate::plan::{GIB, Plan};
 use crate::{
-    machine::{Machine, ProcessSpec},
-    noise::Noise,
-    scenario::{DAY_S, Levels, Scenario},
+    noise::{NOISE_DISKS, NOISE_MISC, NOISE_NET, NOISE_PROCESSES},
+    plan::{MIB, birth_after, pages},
+    scenario::Levels,
 };
-
-pub const GIB: f64 = 1_073_741_824.0;
-pub const MIB: f64 = 1_048_576.0;
-/// Sizes are whole multiples of this, as the catalogue's resolution is.
-pub const PAGE: f64 = 65_536.0;
-
-/// Streams of noise: activities take the first ones, processes those from 1000 on.
-pub const NOISE_CORES: u64 = 100;
-pub const NOISE_MISC: u64 = 400;
-const NOISE_DISKS: u64 = 500;
-const NOISE_NET: u64 = 600;
-const NOISE_PROCESSES: u64 = 1000;
 
 /// Filters run this long before the first reading, so that it looks settled.
 const WARM_UP_S: i64 = 900;
 /// Draw of a fully busy card without a limit; its limit lies below.
 const POWER_FREE_WATTS: f64 = 405.0;
 
-/// What does not change while it runs.
-#[derive(Debug)]
-pub struct Plan {
-    pub scenario: Scenario,
-    pub machine: Machine,
-    pub noise: Noise,
-    /// The second at which counters are zero.
-    pub anchor_s: i64,
-    /// The second at which live reading starts.
-    pub start_s: i64,
-    /// What to add to a second to get the machine's own time of day.
-    pub day_offset_s: i64,
-    /// Pids that a person ended or began, and the second in which they did.
-    pub willed: Mutex<HashMap<i32, Willed>>,
-    /// Pids whose model a person took out of memory, and the second of it.
-    pub emptied: Mutex<HashMap<i32, i64>>,
-}
-
-/// What a person did with a process.
-#[derive(Clone, Copy, Debug)]
-pub enum Willed {
-    Ended(i64),
-    Began(i64),
-}
-
 /// VRAM of a process without its model, in GiB.
 const CONTEXT_GIB: f64 = 0.25;
-/// How long what a person began runs where its time of day would not have it.
-const BEGUN_S: i64 = 4 * 3600;
 
 /// The machine at one second.
 #[derive(Clone, Debug)]
@@ -94,108 +53,6 @@ pub struct Flow {
     pub outward: u64,
     pub inward_rate: f64,
     pub outward_rate: f64,
-}
-
-// === impl Plan ===
-
-impl Plan {
-    /// The machine's own time of day.
-    pub fn time_of_day(&self, second: i64) -> i64 {
-        (second + self.day_offset_s).rem_euclid(DAY_S)
-    }
-
-    /// The second of the scenario.
-    pub fn scene(&self, second: i64) -> i64 {
-        if self.scenario.length.0 == DAY_S {
-            self.time_of_day(second)
-        } else {
-            (second - self.start_s).rem_euclid(self.scenario.length.0)
-        }
-    }
-
-    pub fn gpu_lost(&self, second: i64) -> Option<&str> {
-        self.scenario.gpu_lost(self.scene(second))
-    }
-
-    /// When the process that lives at `second` began, were it left alone.
-    fn birth(&self, spec: &ProcessSpec, second: i64) -> Option<i64> {
-        let (Some(from), Some(to)) = (spec.from, spec.to) else {
-            // Up for days; higher pids came later.
-            return Some(self.anchor_s - 6 * DAY_S + i64::from(spec.pid) * 19);
-        };
-        let now = self.time_of_day(second);
-        (from.0..to.0).contains(&now).then_some(second - (now - from.0))
-    }
-
-    pub fn end(&self, pid: i32, second: i64) {
-        self.will(pid, Willed::Ended(second));
-    }
-
-    /// Somebody starts it now.
-    pub fn begin(&self, pid: i32, second: i64) {
-        self.will(pid, Willed::Began(second));
-    }
-
-    fn will(&self, pid: i32, willed: Willed) {
-        self.willed.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, willed);
-    }
-
-    /// When a process began that lives at that second, after all that was done to it.
-    pub fn born(&self, spec: &ProcessSpec, second: i64) -> Option<i64> {
-        let willed = self.willed.lock().unwrap_or_else(PoisonError::into_inner);
-        born(self.birth(spec, second), willed.get(&spec.pid), second)
-    }
-
-    /// Somebody loads the model of a process that lives on, or takes it out of memory.
-    pub fn hold(&self, pid: i32, second: i64, loaded: bool) {
-        let mut emptied = self.emptied.lock().unwrap_or_else(PoisonError::into_inner);
-        if loaded {
-            emptied.remove(&pid);
-        } else {
-            emptied.insert(pid, second);
-        }
-    }
-
-    /// Whether the model of a process that began at `born` is out of memory.
-    fn is_emptied(&self, pid: i32, born: i64, second: i64) -> bool {
-        let emptied = self.emptied.lock().unwrap_or_else(PoisonError::into_inner);
-        emptied.get(&pid).is_some_and(|at| (born..=second).contains(at))
-    }
-
-    /// Resident memory in bytes of a process that lives; `loaded` of its loading is done.
-    pub fn rss(&self, index: usize, loaded: f64, calm: &Levels, second: i64) -> f64 {
-        let spec = &self.machine.processes[index];
-        let wander = 1.0 + 0.012 * self.noise.smooth(NOISE_PROCESSES + index as u64, second, 300);
-        pages((spec.rss_gib * (0.15 + 0.85 * loaded) + spec.rss_at.of(calm)) * wander)
-    }
-
-    /// The levels at a second, with the restlessness of real use.
-    pub fn levels(&self, second: i64) -> Levels {
-        let calm = self.scenario.levels(self.scene(second));
-        self.restless(&calm, second)
-    }
-
-    fn restless(&self, calm: &Levels, second: i64) -> Levels {
-        let mut levels = *calm;
-        for (level, stream) in levels.iter_mut().zip(0u64..) {
-            *level *= 1.0
-                + 0.30 * self.noise.smooth(stream, second, 47)
-                + 0.16 * self.noise.smooth(stream + 20, second, 7)
-                + 0.10 * self.noise.white(stream + 40, second);
-        }
-        levels
-    }
-}
-
-/// What a person did counts until the next start that was planned.
-fn born(planned: Option<i64>, willed: Option<&Willed>, second: i64) -> Option<i64> {
-    match willed {
-        Some(Willed::Ended(end)) => planned.filter(|born| end < born),
-        Some(Willed::Began(at)) if planned.is_none_or(|born| born < *at) => {
-            (planned.is_some() || second - at < BEGUN_S).then_some(*at)
-        }
-        _ => planned,
-    }
 }
 
 // === impl World ===
@@ -259,7 +116,7 @@ impl World {
         let willed = plan.willed.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut cpu, mut busy, mut loading) = (plan.machine.cpu_base, 0.0, 0.0);
         for (spec, born) in plan.machine.processes.iter().zip(&mut self.born) {
-            *born = self::born(plan.birth(spec, self.second), willed.get(&spec.pid), self.second);
+            *born = birth_after(plan.birth(spec, self.second), willed.get(&spec.pid), self.second);
             let Some(born) = *born else { continue };
             let loaded = self.second - born >= spec.load_s;
             if loaded {
@@ -402,8 +259,4 @@ fn share(passed: i64, span: i64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
     let share = passed as f64 / span as f64;
     share.clamp(0.0, 1.0)
-}
-
-fn pages(gib: f64) -> f64 {
-    (gib * GIB / PAGE).round() * PAGE
 }
