@@ -1,9 +1,9 @@
 //! What is remembered of the services between two looks: what was loaded when,
 //! what each held in VRAM, how fast it was. Everything here is bounded.
 
+mod baseline;
 mod loads;
 mod speed;
-mod usual;
 mod vram;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -15,9 +15,9 @@ use plimsoll_services::{
 };
 
 pub use self::{
+    baseline::Minute,
     loads::{Loads, WINDOW_MS},
     speed::{Speed, Wish},
-    usual::Minute,
     vram::Holds,
 };
 

@@ -13,8 +13,8 @@ use plimsoll_services::{
 };
 
 use super::{
+    baseline::{Baseline, MEASURES, Minute, Speeds, share_of},
     figure,
-    usual::{MEASURES, Minute, Speeds, Usual, share_of},
 };
 
 /// Busy seconds of the speed now.
@@ -50,7 +50,7 @@ pub struct Speed {
 #[derive(Clone, Debug, Default)]
 struct Set {
     models: Vec<String>,
-    usual: Usual,
+    baseline: Baseline,
     /// The longest time without a token while requests ran.
     quiet_s: f64,
     wished: bool,
@@ -145,8 +145,8 @@ impl Speed {
             self.busy_ms = Some(now.monotonic_ms);
         }
         let Some(set) = self.sets.back_mut() else { return };
-        set.usual.settle(now.wall_ms);
-        let usual = set.usual.medians();
+        set.baseline.settle(now.wall_ms);
+        let usual = set.baseline.medians();
         if let Some(speeds) = self.short.take(step, NOW_S) {
             self.last = Some(speeds);
         }
@@ -160,7 +160,7 @@ impl Speed {
         }
         if let Some(speeds) = self.long.stretch.take(step, MINUTE_S) {
             let slow = usual.is_some_and(|usual| share_of(speeds, usual) < slow_percent);
-            set.usual.take(now.wall_ms, speeds, slow);
+            set.baseline.take(now.wall_ms, speeds, slow);
         }
     }
 
@@ -177,12 +177,12 @@ impl Speed {
     /// `None` while nothing runs, and while nothing is known to compare with.
     pub fn verdict(&self) -> Option<Verdict> {
         let (last, set) = (self.last?, self.sets.back()?);
-        let usual = set.usual.medians()?;
+        let usual = set.baseline.medians()?;
         Some(Verdict {
             percent: share_of(last, usual),
             now: last[0],
             usual: usual[0],
-            minutes: set.usual.minutes(),
+            minutes: set.baseline.minutes(),
             runs: self.runs,
         })
     }
@@ -231,7 +231,7 @@ impl Speed {
             };
             set.quiet_s = set.quiet_s.max(long.quiet(step));
             if let Some(speeds) = long.stretch.take(step, MINUTE_S) {
-                set.usual.take(minute.at_ms, speeds, false);
+                set.baseline.take(minute.at_ms, speeds, false);
             }
         }
     }

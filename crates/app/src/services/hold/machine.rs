@@ -50,7 +50,7 @@ pub struct Step {
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Todo {
+pub enum Next {
     Free(usize),
     /// All is free that can be: VRAM is read.
     Measure,
@@ -269,21 +269,21 @@ impl Machine {
         true
     }
 
-    pub fn next(&self) -> Todo {
+    pub fn next(&self) -> Next {
         let is = |phases: &[Phase], step: &Step| phases.contains(&step.phase);
         match self.state {
             HoldState::Freeing => {
                 let wanted = [Phase::Planned, Phase::Asked];
                 let first = self.steps.iter().position(|step| is(&wanted, step));
-                first.map_or(Todo::Measure, Todo::Free)
+                first.map_or(Next::Measure, Next::Free)
             }
-            HoldState::Held => Todo::Wait,
+            HoldState::Held => Next::Wait,
             HoldState::Restoring => {
                 let taken = [Phase::Freed, Phase::Asked, Phase::Refused];
                 let last = self.steps.iter().rposition(|step| is(&taken, step));
-                last.map_or(Todo::Nothing, Todo::Restore)
+                last.map_or(Next::Nothing, Next::Restore)
             }
-            HoldState::Ended => Todo::Nothing,
+            HoldState::Ended => Next::Nothing,
         }
     }
 

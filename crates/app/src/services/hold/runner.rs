@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Ask,
     hands::Hands,
-    machine::{MAX_STEPS, Machine, Phase, Step, Todo},
+    machine::{MAX_STEPS, Machine, Next, Phase, Step},
     plan::{known, plan},
     work::{self, Back},
 };
@@ -62,26 +62,26 @@ impl<H: Hands> Runner<H> {
         }
         loop {
             self.pass().await;
-            match self.machine.as_ref().map_or(Todo::Nothing, Machine::next) {
-                Todo::Free(at) => self.free(at).await,
+            match self.machine.as_ref().map_or(Next::Nothing, Machine::next) {
+                Next::Free(at) => self.free(at).await,
                 // Somebody may have loaded a model or started a service meanwhile.
-                Todo::Measure if self.add_late().await => {}
-                Todo::Measure => {
+                Next::Measure if self.add_late().await => {}
+                Next::Measure => {
                     let hands = self.hands.clone();
                     let after = self.meanwhile(async move { hands.settled().await }).await;
                     self.change(|machine| machine.measured(after)).await;
                 }
-                Todo::Wait => {
+                Next::Wait => {
                     let left = self.machine.as_ref().map_or(0, |m| m.left_ms(self.hands.now()));
                     let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
                     self.listen(left.min(POLL)).await;
                     self.see_late_ones().await;
                 }
-                Todo::Restore(at) => self.restore(at).await,
-                Todo::Nothing if self.machine.as_ref().is_some_and(Machine::is_on) => {
+                Next::Restore(at) => self.restore(at).await,
+                Next::Nothing if self.machine.as_ref().is_some_and(Machine::is_on) => {
                     self.over().await;
                 }
-                Todo::Nothing => match self.asked.recv().await {
+                Next::Nothing => match self.asked.recv().await {
                     Some(ask) => self.answer(ask).await,
                     None => return,
                 },

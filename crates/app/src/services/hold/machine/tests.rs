@@ -9,11 +9,11 @@ fn held(clock: &ManualClock, minutes: u32) -> Machine {
     let steps = vec![Step::model("o", "Ollama", "a"), Step::model("o", "Ollama", "b")];
     let mut machine = Machine::begin(clock.now(), minutes, Vec::new(), steps, Some(9));
     for at in 0..2 {
-        assert_eq!(machine.next(), Todo::Free(at));
+        assert_eq!(machine.next(), Next::Free(at));
         machine.asked(at);
         machine.freed(at);
     }
-    assert_eq!(machine.next(), Todo::Measure);
+    assert_eq!(machine.next(), Next::Measure);
     machine.measured(Some(1));
     machine
 }
@@ -22,13 +22,13 @@ fn held(clock: &ManualClock, minutes: u32) -> Machine {
 fn what_was_taken_first_is_brought_back_last() {
     let clock = ManualClock::at(0);
     let mut machine = held(&clock, 60);
-    assert_eq!((machine.state, machine.next()), (HoldState::Held, Todo::Wait));
+    assert_eq!((machine.state, machine.next()), (HoldState::Held, Next::Wait));
     assert!(machine.end());
-    assert_eq!(machine.next(), Todo::Restore(1));
+    assert_eq!(machine.next(), Next::Restore(1));
     machine.restored(1);
-    assert_eq!(machine.next(), Todo::Restore(0));
+    assert_eq!(machine.next(), Next::Restore(0));
     machine.lost(0, "It is down.");
-    assert_eq!(machine.next(), Todo::Nothing);
+    assert_eq!(machine.next(), Next::Nothing);
     machine.over();
     let told = machine.told();
     assert_eq!(told.state, HoldState::Ended);
@@ -36,7 +36,7 @@ fn what_was_taken_first_is_brought_back_last() {
     assert_eq!(told.steps[0].trouble, "It is down.");
     // What was lost can be tried once more, and nothing else.
     assert!(machine.end());
-    assert_eq!(machine.next(), Todo::Restore(0));
+    assert_eq!(machine.next(), Next::Restore(0));
     machine.restored(0);
     machine.over();
     assert!(!machine.end());
@@ -85,12 +85,12 @@ fn what_was_asked_before_a_restart_is_asked_again() {
     let mut machine = Machine::begin(clock.now(), 5, Vec::new(), steps, None);
     machine.asked(0);
     let machine = machine.resume(clock.now());
-    assert_eq!(machine.next(), Todo::Free(0));
+    assert_eq!(machine.next(), Next::Free(0));
     // One that was to be over by then: what may have been taken is looked after.
     let mut machine = held(&clock, 5);
     machine.end();
     machine.asked(1);
-    assert_eq!(machine.resume(clock.now()).next(), Todo::Restore(1));
+    assert_eq!(machine.resume(clock.now()).next(), Next::Restore(1));
 }
 
 #[test]
@@ -101,9 +101,9 @@ fn an_end_in_the_middle_leaves_what_was_not_begun() {
     machine.asked(0);
     assert!(machine.end());
     machine.freed(0);
-    assert_eq!(machine.next(), Todo::Restore(0));
+    assert_eq!(machine.next(), Next::Restore(0));
     machine.restored(0);
-    assert_eq!(machine.next(), Todo::Nothing);
+    assert_eq!(machine.next(), Next::Nothing);
     let told = machine.told();
     assert!(!told.steps[1].freed && told.steps[1].trouble.contains("before its turn"));
 }
@@ -125,19 +125,19 @@ fn a_service_that_plimsoll_runs_is_stopped_where_its_model_cannot_go() {
         [model("l", "a"), model("l", "b"), ("l".into(), None, freed), model("o", "c")]
     };
     assert_eq!(told(&machine), list(false));
-    assert_eq!(machine.next(), Todo::Free(2), "models are not asked once more");
+    assert_eq!(machine.next(), Next::Free(2), "models are not asked once more");
     machine.asked(2);
     // Where it is not stopped either, nothing was taken away.
     let mut kept = machine.clone();
     kept.refused(2, "no");
-    assert_eq!((kept.steps.len(), kept.next()), (4, Todo::Free(3)));
+    assert_eq!((kept.steps.len(), kept.next()), (4, Next::Free(3)));
     machine.freed(2);
     machine.freed(3);
     assert_eq!(told(&machine), list(true));
     machine.measured(None);
     machine.end();
     for at in [3, 2, 1, 0] {
-        assert_eq!(machine.next(), Todo::Restore(at), "the server before its models");
+        assert_eq!(machine.next(), Next::Restore(at), "the server before its models");
         machine.restored(at);
     }
 }
@@ -150,9 +150,9 @@ fn what_came_while_it_began_is_taken_too_and_nothing_is_asked_twice() {
     machine.state = HoldState::Freeing;
     assert!(!machine.add_late(vec![model("o", "a"), Step::stop("o", "Ollama")]), "it let them go");
     assert!(!machine.add_late(vec![Step::spared("v", "v", "It cannot.")]));
-    assert_eq!(machine.next(), Todo::Measure);
+    assert_eq!(machine.next(), Next::Measure);
     assert!(machine.add_late(vec![model("o", "c"), Step::stop("l", "llama")]));
-    assert_eq!((machine.steps.len(), machine.next()), (4, Todo::Free(2)));
+    assert_eq!((machine.steps.len(), machine.next()), (4, Next::Free(2)));
     machine.refused(3, "no");
     assert!(!machine.add_late(vec![model("l", "m"), Step::stop("l", "llama")]));
     machine.state = HoldState::Held;
@@ -206,7 +206,7 @@ proptest! {
             clock.advance_ms(10_000);
             machine.pass(clock.now());
             match machine.next() {
-                Todo::Free(at) => {
+                Next::Free(at) => {
                     machine.asked(at);
                     if yes {
                         taken.insert((machine.steps[at].service.clone(), machine.steps[at].model.clone()));
@@ -215,13 +215,13 @@ proptest! {
                         machine.refused(at, "No.");
                     }
                 }
-                Todo::Measure => machine.measured(None),
-                Todo::Restore(at) if machine.steps[at].phase == Phase::Refused => machine.kept(at),
-                Todo::Restore(at) if yes => machine.restored(at),
-                Todo::Restore(at) => machine.lost(at, "It is down."),
-                Todo::Nothing if machine.is_on() => machine.over(),
-                Todo::Nothing if words.len() == 0 => break,
-                Todo::Nothing | Todo::Wait => {}
+                Next::Measure => machine.measured(None),
+                Next::Restore(at) if machine.steps[at].phase == Phase::Refused => machine.kept(at),
+                Next::Restore(at) if yes => machine.restored(at),
+                Next::Restore(at) => machine.lost(at, "It is down."),
+                Next::Nothing if machine.is_on() => machine.over(),
+                Next::Nothing if words.len() == 0 => break,
+                Next::Nothing | Next::Wait => {}
             }
             prop_assert!(machine.steps.len() <= MAX_STEPS);
         }

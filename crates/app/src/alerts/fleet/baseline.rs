@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 
 /// Days that are remembered, today included.
 const DAYS: i64 = 7;
-/// Busy minutes without which nothing is usual.
+/// Busy minutes without which nothing is baseline.
 pub const ENOUGH: u32 = 30;
-/// Slow busy minutes in a row after which slow is what is usual.
+/// Slow busy minutes in a row after which slow is what is baseline.
 const TURNED: usize = 600;
 
 /// Tokens per second from the lowest bucket on; each is this much above the one before.
@@ -41,7 +41,7 @@ struct Days(VecDeque<(i64, Box<[u16; BUCKETS]>)>);
 
 /// What is usual for one service with one set of models.
 #[derive(Clone, Debug, Default)]
-pub struct Usual {
+pub struct Baseline {
     days: [Days; MEASURES],
     /// Slow ones that are not believed yet.
     doubts: Vec<(i64, Speeds)>,
@@ -92,9 +92,9 @@ impl Days {
     }
 }
 
-// === impl Usual ===
+// === impl Baseline ===
 
-impl Usual {
+impl Baseline {
     /// Takes a busy minute. One that is slow counts only once slow is all there is.
     pub fn take(&mut self, at_ms: i64, speeds: Speeds, slow: bool) {
         if !slow {
@@ -182,62 +182,62 @@ mod tests {
         [value; MEASURES]
     }
 
-    fn medians(usual: &mut Usual) -> Option<Speeds> {
-        usual.settle(0);
-        usual.medians()
+    fn medians(baseline: &mut Baseline) -> Option<Speeds> {
+        baseline.settle(0);
+        baseline.medians()
     }
 
     #[test]
     fn a_median_is_right_to_a_tenth_over_the_whole_range() {
         for value in [0.2, 1.0, 7.3, 42.0, 950.0, 30_000.0] {
-            let mut usual = Usual::default();
-            (0..ENOUGH).for_each(|n| usual.take(i64::from(n) * 60_000, all(value), false));
-            let median = medians(&mut usual).unwrap()[0];
+            let mut baseline = Baseline::default();
+            (0..ENOUGH).for_each(|n| baseline.take(i64::from(n) * 60_000, all(value), false));
+            let median = medians(&mut baseline).unwrap()[0];
             assert!((median / value - 1.0).abs() < 0.06, "{value}: {median}");
         }
     }
 
     #[test]
     fn nothing_is_usual_before_half_an_hour_of_work() {
-        let mut usual = Usual::default();
-        (1..ENOUGH).for_each(|n| usual.take(i64::from(n), all(50.0), false));
-        assert_eq!(medians(&mut usual), None);
-        usual.take(0, all(50.0), false);
-        assert!(medians(&mut usual).is_some());
+        let mut baseline = Baseline::default();
+        (1..ENOUGH).for_each(|n| baseline.take(i64::from(n), all(50.0), false));
+        assert_eq!(medians(&mut baseline), None);
+        baseline.take(0, all(50.0), false);
+        assert!(medians(&mut baseline).is_some());
     }
 
     #[test]
     fn a_week_is_remembered_and_not_more_whatever_the_clock_does() {
-        let mut usual = Usual::default();
+        let mut baseline = Baseline::default();
         for day in 0..30 {
-            (0..100).for_each(|n| usual.take(day * DAY + n, all(50.0), false));
-            usual.settle(day * DAY);
+            (0..100).for_each(|n| baseline.take(day * DAY + n, all(50.0), false));
+            baseline.settle(day * DAY);
         }
-        assert_eq!(usual.minutes(), 700);
+        assert_eq!(baseline.minutes(), 700);
         // A clock that was years ahead is set right.
-        usual.take(5000 * DAY, all(1.0), false);
-        usual.settle(29 * DAY);
-        assert_eq!(usual.minutes(), 700);
-        usual.settle(100 * DAY);
-        assert_eq!(usual.minutes(), 0);
+        baseline.take(5000 * DAY, all(1.0), false);
+        baseline.settle(29 * DAY);
+        assert_eq!(baseline.minutes(), 700);
+        baseline.settle(100 * DAY);
+        assert_eq!(baseline.minutes(), 0);
     }
 
     #[test]
     fn a_slow_spell_is_not_usual_until_it_has_lasted_ten_busy_hours() {
-        let mut usual = Usual::default();
-        (0..60).for_each(|n| usual.take(n, all(50.0), false));
-        let before = medians(&mut usual);
-        (0..599).for_each(|n| usual.take(n, all(5.0), true));
-        assert_eq!(medians(&mut usual), before);
-        usual.take(600, all(5.0), true);
-        assert!(medians(&mut usual).unwrap()[0] < 5.5);
+        let mut baseline = Baseline::default();
+        (0..60).for_each(|n| baseline.take(n, all(50.0), false));
+        let before = medians(&mut baseline);
+        (0..599).for_each(|n| baseline.take(n, all(5.0), true));
+        assert_eq!(medians(&mut baseline), before);
+        baseline.take(600, all(5.0), true);
+        assert!(medians(&mut baseline).unwrap()[0] < 5.5);
         // A good minute between them says that it is a spell.
-        let mut usual = Usual::default();
-        (0..60).for_each(|n| usual.take(n, all(50.0), false));
+        let mut baseline = Baseline::default();
+        (0..60).for_each(|n| baseline.take(n, all(50.0), false));
         for n in 0..2000 {
-            usual.take(n, if n % 500 == 499 { all(50.0) } else { all(5.0) }, n % 500 != 499);
+            baseline.take(n, if n % 500 == 499 { all(50.0) } else { all(5.0) }, n % 500 != 499);
         }
-        assert!(medians(&mut usual).unwrap()[0] > 45.0);
+        assert!(medians(&mut baseline).unwrap()[0] > 45.0);
     }
 
     #[test]
