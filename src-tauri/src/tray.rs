@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use plimsoll_app::api::LiveValue;
+use plimsoll_app::{api::LiveValue, words::gib};
 use plimsoll_core::metric::Metric;
 use tauri::{
     AppHandle, Manager as _, Wry,
@@ -115,20 +115,6 @@ impl Part {
 
 fn busy_line(name: &str, busy: Option<f64>) -> String {
     busy.map_or_else(|| format!("{name} unknown"), |busy| format!("{name} {busy:.0} %"))
-}
-
-/// Three significant digits.
-fn gib(bytes: f64) -> String {
-    let gib = bytes / f64::from(1 << 30);
-    // Decided by what would be printed: 9.996 is 10.0, not 10.00.
-    let digits = if gib < 9.995 {
-        2
-    } else if gib < 99.95 {
-        1
-    } else {
-        0
-    };
-    format!("{gib:.digits$}")
 }
 
 // === impl Tray ===

@@ -5,7 +5,10 @@ use plimsoll_history::{OpenError, ReadError};
 use plimsoll_sense::InspectError;
 use plimsoll_services::client::CallError;
 
-use crate::api::{Fault, FaultCode};
+use crate::{
+    api::{Fault, FaultCode},
+    words::{capital, sentence},
+};
 
 impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
@@ -79,16 +82,11 @@ impl From<CallError> for Fault {
                 (FaultCode::Unavailable, "Another program may be listening there.")
             }
         };
-        Self::new(code, sentence(&error.to_string())).hint(hint)
+        Self::new(code, whole_sentence(&error.to_string())).hint(hint)
     }
 }
 
-/// Words as a sentence: with a capital and a full stop. An address keeps its letters.
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    let first = letters.next().filter(|_| !words.contains("://")).map(|c| c.to_ascii_uppercase());
-    match first {
-        Some(first) => format!("{first}{}.", letters.as_str()),
-        None => format!("{words}."),
-    }
+/// An address keeps its letters.
+fn whole_sentence(words: &str) -> String {
+    if words.contains("://") { sentence(words) } else { sentence(&capital(words)) }
 }

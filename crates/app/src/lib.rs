@@ -29,6 +29,7 @@ pub mod session;
 mod sources;
 mod stage;
 pub mod storage;
+pub mod words;
 
 pub use app::App;
 pub use engine::Engine;

@@ -1,26 +1,9 @@
 //! Values as people read and write them: bytes, times, spans, series.
 
 use jiff::{Timestamp, civil, tz::TimeZone};
+pub use plimsoll_app::words::{bytes, whole_bytes};
 pub use plimsoll_core::unit::lasting;
 use plimsoll_core::{metric::Metric, series::SeriesKey, unit::Unit};
-
-/// `3.2 GiB`; binary units, rounded to three digits and never up into the next unit's name.
-pub fn bytes(value: f64) -> String {
-    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut value = value;
-    let mut unit = 0;
-    // 1023.96 KiB would print as "1024.0 KiB": it is 1.0 MiB.
-    while value.abs() >= if unit == 0 { 1024.0 } else { 1023.95 } && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", UNITS[unit]) }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-pub fn whole_bytes(value: u64) -> String {
-    bytes(value as f64)
-}
 
 /// A value with its unit.
 pub fn value(value: f64, unit: Unit) -> String {
@@ -146,21 +129,6 @@ fn nearest(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_are_rounded_honestly() {
-        for (value, text) in [
-            (0u64, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (999_999, "976.6 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (1 << 30, "1.0 GiB"),
-            (25_757_220_864, "24.0 GiB"),
-        ] {
-            assert_eq!(whole_bytes(value), text);
-        }
-    }
 
     #[test]
     fn spans_have_a_number_and_a_unit() {

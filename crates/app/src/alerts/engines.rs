@@ -10,8 +10,8 @@ use super::{
     facts::Facts,
     fleet::{Seen, WINDOW_MS, subject_of},
     measure::{Lines, Measured, Standing, limits, standing, state},
-    words::{bytes, number, quantity, span},
 };
+use crate::words::{bytes, number, quantity, span, whole_bytes};
 
 /// What a service did within this span, it does now.
 const RECENT_MS: i64 = 300_000;
@@ -179,8 +179,8 @@ pub fn vram_contention(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
                     other(moved.seen).map_or(("", 0), |(s, held)| (s.name(), *held));
                 format!(
                     "{name} ({}) and {other} ({}){and} contend for VRAM: {name} {}; {}{of} is free.",
-                    size(held),
-                    size(others),
+                    whole_bytes(held),
+                    whole_bytes(others),
                     moved.what,
                     bytes(free)
                 )
@@ -209,17 +209,16 @@ fn move_of(seen: &Seen, now_ms: i64) -> Option<Move<'_>> {
     let fell = loaded.filter_map(|model| {
         let at_ms = seen.loads.loaded_ms(&model.name).filter(recent)?;
         let in_ram = model.size_bytes?.checked_sub(model.vram_bytes?)?;
-        let what = format!("had room for all but {} of {}", size(in_ram), plain(&model.name));
+        let what =
+            format!("had room for all but {} of {}", whole_bytes(in_ram), plain(&model.name));
         (model.gpu_share? < FELL).then(|| as_move(at_ms, what, true))
     });
     if let Some(fell) = fell.max_by_key(|fell| fell.at_ms) {
         return Some(fell);
     }
-    let grown = seen
-        .holds
-        .grown()
-        .filter(|grown| recent(&grown.at_ms))
-        .map(|grown| as_move(grown.at_ms, format!("grew by {}", size(grown.by_bytes)), false));
+    let grown = seen.holds.grown().filter(|grown| recent(&grown.at_ms)).map(|grown| {
+        as_move(grown.at_ms, format!("grew by {}", whole_bytes(grown.by_bytes)), false)
+    });
     let reloads = seen.loads.last_ms().filter(recent).filter(|_| seen.loads.is_again());
     let reloads = reloads
         .map(|at_ms| as_move(at_ms, format!("loaded models {}", often(seen.loads.count())), false));
@@ -249,12 +248,6 @@ fn often(times: usize) -> String {
 
 fn count(n: usize) -> f64 {
     u32::try_from(n).map_or(f64::MAX, f64::from)
-}
-
-fn size(of: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "sizes for people")]
-    let of = of as f64;
-    bytes(of)
 }
 
 /// A median of buckets is no more exact than two digits.

@@ -9,10 +9,8 @@ use plimsoll_core::{
     unit::Unit,
 };
 
-use super::{
-    facts::Facts,
-    words::{bytes, number, of_unit, percent, span},
-};
+use super::facts::Facts;
+use crate::words::{bytes, number, of_unit, percent, sentence, span};
 
 /// Free VRAM that has not fallen for this long is how things are, not where
 /// they lead: servers that take their memory beforehand are meant to.
@@ -355,16 +353,4 @@ pub fn held(rule: &Rule) -> String {
 
 pub fn for_at_least(rule: &Rule) -> String {
     if rule.for_s == 0 { String::new() } else { format!(", for {}", held(rule)) }
-}
-
-/// Ends like a sentence.
-pub fn sentence(text: &str) -> String {
-    let text = text.trim();
-    if text.ends_with(['.', '!', '?']) { text.into() } else { format!("{text}.") }
-}
-
-/// As a shell takes it.
-pub fn quoted(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
-    if path.chars().all(plain) { path.into() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }

@@ -15,7 +15,6 @@ mod services;
 mod store;
 mod told;
 mod watch;
-mod words;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +44,10 @@ pub use self::{
     seed::Past,
     store::{AlertStore, restored},
 };
-use crate::api::{AlertRule, Done, Fault, FaultCode};
+use crate::{
+    api::{AlertRule, Done, Fault, FaultCode},
+    words::span,
+};
 
 /// Where no tick comes any more, that is a reason to look, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -187,7 +189,7 @@ impl Alerts {
         let message = if minutes == 0 {
             "It notifies again.".into()
         } else {
-            format!("Silent for {}.", words::span(f64::from(minutes) * 60.0))
+            format!("Silent for {}.", span(f64::from(minutes) * 60.0))
         };
         Ok(Done { message })
     }

@@ -11,9 +11,9 @@ use super::{
     engines::gone,
     facts::Facts,
     fleet::{Seen, figure},
-    measure::{Measured, Standing, limits, sentence, standing, state},
-    words::{bytes, clock, number, percent, quantity},
+    measure::{Measured, Standing, limits, standing, state},
 };
+use crate::words::{bytes, clock, number, percent, quantity, sentence};
 
 /// Hints of a Redis that evicts nothing and is nearly full, or full.
 const FULL: &[&str] = &["memory-nearly-full", "memory-full"];

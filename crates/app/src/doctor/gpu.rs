@@ -7,8 +7,11 @@ use std::{
 
 use plimsoll_core::source::SourceState;
 
-use super::{Patient, check, quoted};
-use crate::api::{Check, Verdict};
+use super::{Patient, check};
+use crate::{
+    api::{Check, Verdict},
+    words::quoted,
+};
 
 /// Where the library lies: the usual places of distributions, then containers, WSL, NixOS.
 const PLACES: [&str; 8] = [
@@ -75,7 +78,7 @@ fn pci_has_nvidia() -> bool {
 fn library(patient: &Patient) -> Check {
     let named = &patient.config.gpu.nvml_path;
     if !named.is_empty() {
-        let by_hand = format!("ls -lL {}", quoted(Path::new(named)));
+        let by_hand = format!("ls -lL {}", quoted(named));
         return if Path::new(named).is_file() {
             check("NVML", Verdict::Good, format!("{named}, as gpu.nvml_path says."), "", by_hand)
         } else {

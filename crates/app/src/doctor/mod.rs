@@ -56,17 +56,6 @@ pub(crate) fn check(
     }
 }
 
-/// A path as it can be pasted into a shell.
-pub(crate) fn quoted(path: &std::path::Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,11 +90,5 @@ mod tests {
                 assert!(!check.advice.is_empty(), "{} gives no advice", check.name);
             }
         }
-    }
-
-    #[test]
-    fn paths_are_quoted_where_a_shell_would_split_them() {
-        assert_eq!(quoted("/a/b.db".as_ref()), "/a/b.db");
-        assert_eq!(quoted("/a b/it's".as_ref()), r"'/a b/it'\''s'");
     }
 }

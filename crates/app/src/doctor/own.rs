@@ -4,10 +4,11 @@ use std::{fs, os::unix::fs::MetadataExt};
 
 use rustix::process::geteuid;
 
-use super::{Patient, check, quoted};
+use super::{Patient, check};
 use crate::{
     api::{Check, RecordingState, Verdict},
     folder::DataFolder,
+    words::quoted,
 };
 
 pub fn checks(patient: &Patient) -> Vec<Check> {

@@ -12,8 +12,11 @@ use rustix::{
     process::{Resource, getrlimit},
 };
 
-use super::{Patient, check, quoted};
-use crate::api::{Check, Verdict};
+use super::{Patient, check};
+use crate::{
+    api::{Check, Verdict},
+    words::{quoted, whole_bytes},
+};
 
 /// Where the gateway will listen.
 const GATEWAY_PORT: u16 = 1876;
@@ -126,9 +129,9 @@ fn disk(patient: &Patient) -> Check {
             let available = space.f_bavail * space.f_frsize;
             let limit = patient.config.history.max_mib << 20;
             let finding = format!(
-                "{:.1} GiB free where the data is kept; the history takes {:.1} GiB at most.",
-                gib(available),
-                gib(limit)
+                "{} free where the data is kept; the history takes {} at most.",
+                whole_bytes(available),
+                whole_bytes(limit)
             );
             if available < GIB / 4 {
                 let advice =
@@ -144,11 +147,6 @@ fn disk(patient: &Patient) -> Check {
         }
         Err(error) => check("Disk", Verdict::Unknown, format!("Not known: {error}."), "", by_hand),
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-fn gib(bytes: u64) -> f64 {
-    bytes as f64 / GIB as f64
 }
 
 /// The folder itself, or the nearest one above that exists.

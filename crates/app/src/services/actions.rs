@@ -26,6 +26,7 @@ use crate::{
     api::{Fault, FaultCode, JobStarted, ServiceModelRequest},
     app::App,
     jobs::{Job, Stopped},
+    words::{capital, lasted, sentence},
 };
 
 /// What a server may take to load a model, or to let one go.
@@ -175,7 +176,7 @@ impl ModelJob {
         };
         done.map_err(|error| not_done(&self.service, action, model, error))?;
         let took = began.elapsed();
-        job.say(format!("{} within {}; reads VRAM", action.done(), span(took)));
+        job.say(format!("{} within {}; reads VRAM", action.done(), lasted(took)));
         let after = tokio::select! {
             after = meter.settled() => after,
             // It is done all the same.
@@ -183,7 +184,7 @@ impl ModelJob {
         };
         let change = vram::change(before, after);
         if !action.is_done(self.model.loaded) {
-            self.mark(&span(took), change.as_deref());
+            self.mark(&lasted(took), change.as_deref());
         }
         Ok(said(action, &self.model, took, change.as_deref()))
     }
@@ -215,7 +216,7 @@ pub fn said(action: Action, model: &Model, took: Duration, vram: Option<&str>) -
     let name = &model.name;
     let done = match action.is_done(model.loaded) {
         true => format!("{name} was {} already", action.done()),
-        false => format!("{} {name} within {}", capital(action.done()), span(took)),
+        false => format!("{} {name} within {}", capital(action.done()), lasted(took)),
     };
     match vram {
         Some(vram) => format!("{done}; {vram}."),
@@ -235,7 +236,7 @@ pub fn not_done(service: &Service, action: Action, model: &str, error: FleetErro
     let words = match &error {
         FleetError::Action(ActionError::Call(CallError::TooSlow { .. })) => format!(
             "{name} did not say within {} that {model} is {}; it may go on.",
-            span(PATIENCE),
+            lasted(PATIENCE),
             action.done()
         ),
         _ => format!("{name} did not {verb} {model}: {}", sentence(&error.to_string())),
@@ -243,30 +244,11 @@ pub fn not_done(service: &Service, action: Action, model: &str, error: FleetErro
     Fault::new(code, words)
 }
 
-/// With one full stop at its end.
-pub fn sentence(words: &str) -> String {
-    format!("{}.", words.trim_end().trim_end_matches('.'))
-}
-
 fn progress(elapsed: Duration, vram: Option<u64>) -> String {
     match vram::change(None, vram) {
-        Some(vram) => format!("{}; {vram}", span(elapsed)),
-        None => span(elapsed),
+        Some(vram) => format!("{}; {vram}", lasted(elapsed)),
+        None => lasted(elapsed),
     }
-}
-
-/// `1.4 s`, `12 s`, `3 min`.
-fn span(took: Duration) -> String {
-    match took.as_secs() {
-        0..10 => format!("{:.1} s", took.as_secs_f64()),
-        s @ 10..120 => format!("{s} s"),
-        s => format!("{} min", s / 60),
-    }
-}
-
-fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -281,11 +263,5 @@ mod tests {
         let _other = underway.begin("o", "n", Action::Load).unwrap();
         drop(turn);
         let _again = underway.begin("o", "m", Action::Unload).unwrap();
-    }
-
-    #[test]
-    fn spans_are_as_exact_as_they_matter() {
-        let said = [400, 1400, 12_900, 119_000, 600_000].map(|ms| span(Duration::from_millis(ms)));
-        assert_eq!(said, ["0.4 s", "1.4 s", "12 s", "119 s", "10 min"]);
     }
 }

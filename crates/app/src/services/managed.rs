@@ -16,6 +16,7 @@ use super::{Services, hold::Held, no_such};
 use crate::{
     api::{Done, Fault, FaultCode, OutputLine, ServiceOutput, ServiceOutputRequest},
     project::project,
+    words::span,
 };
 
 /// The folder of outputs and notes, within the data folder.
@@ -209,7 +210,7 @@ impl Services {
         let states = match timeout(within, reached).await {
             Ok(states) => states.map_err(|_| "Plimsoll is stopping.".to_owned())?,
             Err(_) => {
-                return Err(format!("{id} took longer than {}.", duration(within)));
+                return Err(format!("{id} took longer than {}.", span(within.as_secs_f64())));
             }
         };
         let run = &states.get(id).ok_or_else(gone)?.run;
@@ -238,14 +239,6 @@ impl Services {
             return without_command(id);
         }
         no_such(id, services.iter().map(|service| &*service.id))
-    }
-}
-
-/// Seconds, from two minutes on minutes.
-fn duration(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
     }
 }
 

@@ -8,10 +8,10 @@ use plimsoll_services::{
 };
 
 use super::{
-    super::words::clock,
     bench::{Bench, GIB, GPU, START_MS},
     service_bench::{Tuned, engine, model, only, service},
 };
+use crate::words::clock;
 
 fn redis() -> Service {
     service("cache", ServiceKind::Redis)

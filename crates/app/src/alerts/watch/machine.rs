@@ -3,12 +3,12 @@
 use plimsoll_core::{metric::Metric, unit::Unit};
 
 use super::{STATE, Watch};
-use crate::alerts::{
-    measure::{
+use crate::{
+    alerts::measure::{
         GIB, compare, disk_space, flag, for_at_least, gpu_hot, gpu_lost, held, limit, memory,
-        quoted, vram_free,
+        vram_free,
     },
-    words::{bytes, number, percent},
+    words::{bytes, number, percent, quoted},
 };
 
 const MEMORY: &[Metric] =

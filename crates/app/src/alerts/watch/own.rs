@@ -3,8 +3,10 @@
 use plimsoll_core::{metric::Metric, unit::Unit};
 
 use super::{STATE, Watch};
-use crate::alerts::{
-    measure::{compare, for_at_least, held, limit, recording_paused, series_limit, source_silent},
+use crate::{
+    alerts::measure::{
+        compare, for_at_least, held, limit, recording_paused, series_limit, source_silent,
+    },
     words::{bytes, number, percent, span},
 };
 

@@ -4,10 +4,12 @@
 use plimsoll_core::{metric::Metric, unit::Unit};
 
 use super::{STATE, Watch};
-use crate::alerts::{
-    engines::{model_on_cpu, model_reloads, model_slow, vram_contention},
-    measure::{for_at_least, held, limit},
-    services::{degraded, down, queue, redis_evictions, redis_memory, redis_persistence},
+use crate::{
+    alerts::{
+        engines::{model_on_cpu, model_reloads, model_slow, vram_contention},
+        measure::{for_at_least, held, limit},
+        services::{degraded, down, queue, redis_evictions, redis_memory, redis_persistence},
+    },
     words::{bytes, number, percent},
 };
 

@@ -14,6 +14,7 @@ use crate::{
     api::Live,
     app::App,
     services::actions::{self, Action, PATIENCE},
+    words::sentence,
 };
 
 /// The servers, the disk and those who listen, as a hold sees them. Errors are sentences.
@@ -87,7 +88,7 @@ impl Hands for Real {
         let done = self.app.services.fleet.unload(id, model, super::UNLOAD_WITHIN).await;
         done.map_err(|error| match &error {
             // In its own words: it holds its one model, or it still works on a request.
-            FleetError::Action(ActionError::Refused(said)) => actions::sentence(said),
+            FleetError::Action(ActionError::Refused(said)) => sentence(said),
             _ => actions::not_done(&service, Action::Unload, model, error).message,
         })
     }

@@ -9,9 +9,9 @@ use super::{
     hands::Hands,
     machine::{Phase, Step},
 };
-use crate::services::{
-    actions::sentence,
-    judge::{find, is_up},
+use crate::{
+    services::judge::{find, is_up},
+    words::sentence,
 };
 
 /// How long a service that is away is waited for: after a restart of the machine others begin

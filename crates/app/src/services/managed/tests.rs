@@ -132,9 +132,3 @@ fn free_vram_is_that_of_all_gpus_and_none_where_none_is_read() {
     assert_eq!(free(&[]), None);
     assert_eq!(free(&[2.0, 3.0]), Some(Vram { at_ms: at.monotonic_ms, free_bytes: 5 }));
 }
-
-#[test]
-fn a_short_time_is_told_in_seconds() {
-    let told = |seconds| duration(Duration::from_secs(seconds));
-    assert_eq!([15, 119, 120, 900].map(told), ["15 s", "119 s", "2 min", "15 min"]);
-}

@@ -340,12 +340,12 @@ mod tests {
         assert_eq!(figures(&Figures::default()), []);
         let redis = RedisFigures { memory_used_bytes: Some(1024.0), ..RedisFigures::default() };
         let known = Figures { redis: Some(redis), running: Some(0.0), ..Figures::default() };
-        let rows = [("running", "0".to_owned()), ("memory", "1.0 KiB, no limit".to_owned())];
+        let rows = [("running", "0".to_owned()), ("memory", "1.00 KiB, no limit".to_owned())];
         assert_eq!(figures(&known), rows);
         let nothing = Slots { total: None, busy: None, waiting: None, basis: Basis::Told };
         assert_eq!(busy(&nothing), None);
         assert_eq!(model(&Model::named("tiny", Loaded::Unknown)), "tiny");
         let sized = Model::named("tiny", Loaded::Loaded).sized(Some(2048), Some(512));
-        assert_eq!(model(&sized), "tiny: loaded, 2.0 KiB, 25 % on the GPU");
+        assert_eq!(model(&sized), "tiny: loaded, 2.00 KiB, 25 % on the GPU");
     }
 }

@@ -1,4 +1,7 @@
-//! Numbers as people read them, in the sentences of alerts.
+//! Numbers, sentences and paths as people read them: in alerts, in jobs, in faults and in
+//! the terminal, each by the same rule.
+
+use std::{path::Path, time::Duration};
 
 use plimsoll_core::unit::Unit;
 
@@ -17,6 +20,17 @@ pub fn bytes(value: f64) -> String {
         return format!("{sign}{shown:.0} B");
     }
     format!("{sign}{} {}", three_digits(shown), UNITS[unit])
+}
+
+/// [`bytes`] of a whole number.
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+pub fn whole_bytes(value: u64) -> String {
+    bytes(value as f64)
+}
+
+/// Gibibytes with three digits and without their unit, where two sizes share it.
+pub fn gib(bytes: f64) -> String {
+    three_digits(bytes / f64::from(1 << 30))
 }
 
 /// `6 %`, and below 1 with one decimal: `0.4 %`.
@@ -51,6 +65,15 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
+/// How long something took: `1.4 s`, and from ten seconds on as [`span`] has it.
+pub fn lasted(time: Duration) -> String {
+    if time < Duration::from_secs(10) {
+        format!("{:.1} s", time.as_secs_f64())
+    } else {
+        span(time.as_secs_f64().floor())
+    }
+}
+
 /// `1 request`, `12 requests`.
 pub fn quantity(n: u32, of: &str) -> String {
     if n == 1 { format!("1 {of}") } else { format!("{n} {of}s") }
@@ -74,6 +97,29 @@ pub fn of_unit(value: f64, unit: Unit) -> String {
         Unit::Megahertz => format!("{} MHz", number(value)),
         Unit::Milliseconds => format!("{} ms", number(value)),
         Unit::Count | Unit::Flag => number(value),
+    }
+}
+
+/// Ends like a sentence.
+pub fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.ends_with(['.', '!', '?']) { text.into() } else { format!("{text}.") }
+}
+
+/// Begins like a sentence.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// A path as it can be pasted into a shell.
+pub fn quoted(path: impl AsRef<Path>) -> String {
+    let text = path.as_ref().display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -109,6 +155,22 @@ mod tests {
             [0.0, 45.0, 300.0, 5400.0, 9000.0].map(span),
             ["0 s", "45 s", "5 min", "90 min", "2.5 h"]
         );
+        let said =
+            [400, 1400, 12_900, 119_000, 600_000].map(|ms| lasted(Duration::from_millis(ms)));
+        assert_eq!(said, ["0.4 s", "1.4 s", "12 s", "119 s", "10 min"]);
         assert_eq!([90.0, 2.5, 0.3149, 1234.5].map(number), ["90", "2.5", "0.31", "1234"]);
+    }
+    #[test]
+    fn a_sentence_begins_with_a_capital_and_ends_once() {
+        let said = ["it is down", "it is down.", "is it? ", "no!"].map(sentence);
+        assert_eq!(said, ["it is down.", "it is down.", "is it?", "no!"]);
+        assert_eq!(["", "x", "éa b"].map(capital), ["", "X", "Éa b"]);
+    }
+
+    #[test]
+    fn paths_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted("/a/b.db"), "/a/b.db");
+        assert_eq!(quoted("/a b/it's"), r"'/a b/it'\''s'");
+        assert_eq!(quoted(""), "''");
     }
 }
