@@ -9,6 +9,8 @@
 //! traffic can be replayed through it.
 
 pub mod admission;
+pub mod clients;
+mod gateway;
 pub mod record;
 pub mod request;
 pub mod route;
@@ -16,3 +18,5 @@ pub mod serve;
 pub mod settings;
 pub mod sse;
 pub mod upstream;
+
+pub use self::gateway::{Drained, Gateway, Listening, Parts};

@@ -1,0 +1,163 @@
+use std::net::SocketAddr;
+
+use plimsoll_core::config::{
+    Config,
+    gateway::{AsPriority, ClientEntry, Demand},
+};
+
+use super::*;
+
+struct Place {
+    clients: Clients,
+    keys: watch::Sender<Arc<Keys>>,
+    _rules: watch::Sender<Arc<Rules>>,
+}
+
+fn entry(program: &str, agent: &str, key: &str, priority: AsPriority) -> ClientEntry {
+    ClientEntry {
+        program: program.into(),
+        agent: agent.into(),
+        key: key.into(),
+        priority,
+        max_in_flight: 0,
+        requests_per_min: 0,
+        tokens_per_min: 0,
+    }
+}
+
+fn place(keys: Vec<Kept>, demand: Demand, entries: Vec<(&str, ClientEntry)>) -> Place {
+    let mut gateway = Config::default().gateway;
+    gateway.keys = demand;
+    gateway.clients.entries =
+        entries.into_iter().map(|(id, entry)| (id.to_string(), entry)).collect();
+    let (send_keys, keys) = watch::channel(Arc::new(Keys::new(keys)));
+    let (send_rules, rules) = watch::channel(Arc::new(Rules::new(&gateway)));
+    Place { clients: Clients::new(keys, rules), keys: send_keys, _rules: send_rules }
+}
+
+fn kept(fresh: &Fresh, name: &str) -> Kept {
+    Kept {
+        id: name.into(),
+        begins: fresh.begins.clone(),
+        digest: fresh.digest.clone(),
+        name: name.into(),
+        priority: Priority::Batch,
+        models: Vec::new(),
+        scopes: Vec::new(),
+        max_in_flight: 0,
+        requests_per_min: 0,
+        tokens_per_min: 0,
+        made_ms: 1,
+        used_ms: None,
+    }
+}
+
+fn near() -> Peer {
+    peer("127.0.0.1:50000", "127.0.0.1:1876")
+}
+
+fn peer(there: &str, here: &str) -> Peer {
+    Peer::new(there.parse::<SocketAddr>().unwrap(), here.parse().unwrap())
+}
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let pair = |(name, value): &(&str, &str)| {
+        (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+    };
+    pairs.iter().map(pair).collect()
+}
+
+const LOCAL: Demand = Demand::BeyondThisMachine;
+
+#[test]
+fn on_this_machine_a_key_of_anothers_make_is_no_key_and_no_hindrance() {
+    let place = place(Vec::new(), LOCAL, Vec::new());
+    let said = headers(&[("authorization", "Bearer sk-none"), ("user-agent", "OpenAI/Python 1.5")]);
+    let client = place.clients.who(&said, &near(), 1).unwrap();
+    assert_eq!((&*client.name, client.basis), ("OpenAI/Python", ClientBasis::UserAgent));
+}
+
+#[test]
+fn a_key_names_its_client_wherever_it_stands() {
+    let fresh = Fresh::make().unwrap();
+    let place = place(vec![kept(&fresh, "notebook")], LOCAL, Vec::new());
+    let bearer = format!("Bearer {}", fresh.key);
+    for (name, value) in
+        [("authorization", &bearer), ("x-api-key", &fresh.key), ("api-key", &fresh.key)]
+    {
+        let client = place.clients.who(&headers(&[(name, value)]), &near(), 5).unwrap();
+        assert_eq!((&*client.name, client.basis), ("notebook", ClientBasis::Key), "{name}");
+        assert_eq!(client.priority, Some(Priority::Batch));
+        assert_eq!(client.key.as_ref().unwrap().used_ms(), Some(5));
+    }
+}
+
+#[test]
+fn a_key_of_ours_that_is_wrong_is_refused_even_on_this_machine() {
+    let place = place(Vec::new(), LOCAL, Vec::new());
+    let wrong = headers(&[("authorization", "Bearer plm-1111-2222-3333-4444-5555")]);
+    assert_eq!(place.clients.who(&wrong, &near(), 1).unwrap_err(), Stranger::WrongKey);
+}
+
+#[test]
+fn beyond_loopback_and_where_always_demanded_a_key_must_be_shown() {
+    let fresh = Fresh::make().unwrap();
+    let right = headers(&[("authorization", &format!("Bearer {}", fresh.key))]);
+    let other = headers(&[("authorization", "Bearer sk-x")]);
+    for (demand, peer) in [
+        (LOCAL, peer("192.168.1.7:5000", "192.168.1.2:1876")),
+        (LOCAL, peer("172.17.0.2:5000", "172.17.0.1:1876")),
+        // From this machine, to an address that others reach, too.
+        (LOCAL, peer("192.168.1.2:5000", "192.168.1.2:1876")),
+        (Demand::Always, near()),
+    ] {
+        let place = place(vec![kept(&fresh, "one")], demand, Vec::new());
+        assert_eq!(place.clients.who(&headers(&[]), &peer, 1).unwrap_err(), Stranger::NoKey);
+        assert_eq!(place.clients.who(&other, &peer, 1).unwrap_err(), Stranger::WrongKey);
+        assert_eq!(&*place.clients.who(&right, &peer, 1).unwrap().name, "one");
+    }
+}
+
+#[test]
+fn a_program_is_known_by_its_name_and_the_configuration_may_give_it_another() {
+    let entries = vec![
+        ("nightly", entry("python3*", "", "", AsPriority::Batch)),
+        ("chat", entry("", "open-webui*", "", AsPriority::Interactive)),
+    ];
+    let place = place(Vec::new(), LOCAL, entries);
+    let who = |program: Option<&str>, agent: &str| {
+        let peer = near();
+        peer.is_program(program.map(Into::into));
+        let client = place.clients.who(&headers(&[("user-agent", agent)]), &peer, 1).unwrap();
+        (client.name.to_string(), client.priority)
+    };
+    assert_eq!(who(Some("python3 train.py"), "x"), ("nightly".into(), Some(Priority::Batch)));
+    assert_eq!(who(None, "open-webui/0.5"), ("chat".into(), Some(Priority::Interactive)));
+    assert_eq!(who(Some("cursor"), "node"), ("cursor".into(), None));
+    assert_eq!(who(None, ""), ("unknown".into(), None));
+}
+
+#[test]
+fn what_a_connection_said_is_told_once_and_a_revoked_key_opens_nothing_at_once() {
+    let fresh = Fresh::make().unwrap();
+    let place = place(vec![kept(&fresh, "one")], LOCAL, Vec::new());
+    let said = headers(&[("authorization", &format!("Bearer {}", fresh.key))]);
+    let peer = near();
+    let first = place.clients.who(&said, &peer, 1).unwrap();
+    let again = place.clients.who(&said, &peer, 2).unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+    assert_eq!(again.key.as_ref().unwrap().used_ms(), Some(2));
+    // Another word on the same connection is another client.
+    assert_eq!(&*place.clients.who(&headers(&[]), &peer, 3).unwrap().name, "unknown");
+    place.keys.send_replace(Arc::default());
+    assert_eq!(place.clients.who(&said, &peer, 4).unwrap_err(), Stranger::WrongKey);
+}
+
+#[test]
+fn a_name_that_a_client_gives_itself_is_short_and_plain() {
+    assert_eq!(short("curl/8.5.0").unwrap(), "curl");
+    assert_eq!(short("OpenAI/Python 1.50").unwrap(), "OpenAI/Python");
+    assert_eq!(short(""), None);
+    assert_eq!(short(&"a".repeat(500)).unwrap().len(), MAX_NAME);
+    assert_eq!(short("evil\u{7}name").unwrap(), "evilname");
+}
