@@ -1,1 +1,24 @@
 //! The way of a request, from its connection to the end of its answer.
+//!
+//! [`column`] is to be read from top to bottom; every other file is one step of it.
+
+mod answer;
+mod column;
+mod course;
+mod door;
+mod gate;
+mod listen;
+mod options;
+mod own;
+mod patient;
+mod read;
+mod refuse;
+mod retry;
+mod world;
+
+pub use self::{
+    gate::Gate,
+    listen::{Door, ListenError},
+    options::{Bounds, Budgets, Idle, Options, PORT, Patience, Retry},
+    world::{Alone, Orphan, World},
+};

@@ -1,0 +1,80 @@
+//! The gateway alone, in a process of its own: for measuring it beside other proxies.
+//!
+//! `cargo run --release -p plimsoll-gateway --example gateway -- --listen 127.0.0.1:1876
+//! --backend http://127.0.0.1:8080 --model instant --room 64`
+//!
+//! `--threads 1` (the default) runs it on one core.
+
+use std::{error::Error, net::SocketAddr, sync::Arc};
+
+use plimsoll_core::clock::SystemClock;
+use plimsoll_gateway::{
+    Gateway, Parts,
+    admission::{BackendLimits, Desk, Limits},
+    clients::{Clients, Keys, Rules},
+    record::Records,
+    route::{Backend, Table},
+    serve::{Alone, Options},
+};
+use plimsoll_services::kind::ServiceKind;
+use tokio::sync::watch;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut words = std::env::args().skip(1);
+    let mut listen: SocketAddr = "127.0.0.1:1876".parse()?;
+    let (mut backends, mut models) = (Vec::new(), Vec::new());
+    let (mut room, mut threads) = (1024, 1);
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or_else(|| format!("{word} wants a value"))?;
+        match word.as_str() {
+            "--listen" => listen = value.parse()?,
+            "--backend" => backends.push(value),
+            "--model" => models.push(value.into()),
+            "--room" => room = value.parse()?,
+            "--threads" => threads = value.parse()?,
+            _ => return Err(format!("{word} is not known").into()),
+        }
+    }
+    if backends.is_empty() || models.is_empty() {
+        return Err("Which --backend, and which --model does it have?".into());
+    }
+    let backends = backends.into_iter().enumerate().map(|(n, url)| Backend {
+        id: format!("b{n}").into(),
+        kind: Some(ServiceKind::LlamaCpp),
+        url: url.into(),
+        key: None,
+        models: models.clone(),
+        loaded: None,
+        up: true,
+    });
+    let table = Table::of(backends);
+    let runtime = match threads {
+        1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+        n => tokio::runtime::Builder::new_multi_thread().worker_threads(n).enable_all().build()?,
+    };
+    runtime.block_on(run(listen, table, room))
+}
+
+async fn run(listen: SocketAddr, table: Table, room: u32) -> Result<(), Box<dyn Error>> {
+    let options = Options { listen: vec![listen], ..Options::default() };
+    let (_options, options) = watch::channel(Arc::new(options));
+    let (_table, table) = watch::channel(Arc::new(table));
+    let (_keys, keys) = watch::channel(Arc::new(Keys::default()));
+    let (_rules, rules) = watch::channel(Arc::new(Rules::default()));
+    let backend = BackendLimits { room: Some(room), ..BackendLimits::default() };
+    let desk = Desk::new(Limits { backend, ..Limits::default() });
+    let gateway = Gateway::start(Parts {
+        options,
+        table,
+        desk,
+        records: Records::new(Arc::new(SystemClock)),
+        clients: Clients::new(keys, rules),
+        world: Arc::new(Alone),
+    })
+    .await?;
+    println!("listening at {:?}", gateway.listening().borrow().addresses);
+    tokio::signal::ctrl_c().await?;
+    let drained = gateway.stop().await;
+    println!("stopped after {:?}, {} cut off", drained.took, drained.cut_off);
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! The gateway as a whole: started, listening where it is told to, and drained.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admission::Desk,
+    clients::Clients,
+    record::Records,
+    route::Table,
+    serve::{Door, Gate, ListenError, Options, World},
+};
+
+/// What it is made of. Options and table may change while it runs.
+pub struct Parts {
+    pub options: watch::Receiver<Arc<Options>>,
+    pub table: watch::Receiver<Arc<Table>>,
+    pub desk: Desk,
+    pub records: Records,
+    pub clients: Clients,
+    pub world: Arc<dyn World>,
+}
+
+/// Where it listens, or why it does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    pub addresses: Vec<SocketAddr>,
+    /// One sentence for each address that could not be had.
+    pub reasons: Vec<String>,
+}
+
+/// A gateway that runs; ended by [`Gateway::stop`].
+pub struct Gateway {
+    gate: Arc<Gate>,
+    tasks: TaskTracker,
+    listening: watch::Receiver<Listening>,
+    keeper: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
+}
+
+/// How a stop went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were cut off, because what ran on them did not end in time.
+    pub cut_off: usize,
+    pub took: Duration,
+}
+
+/// One place that is listened at.
+struct Held {
+    asked: SocketAddr,
+    address: SocketAddr,
+    stop: CancellationToken,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Starts on the current runtime. An error: none of its addresses could be had.
+    pub async fn start(parts: Parts) -> Result<Gateway, ListenError> {
+        let gate = Arc::new(Gate::new(parts));
+        let tasks = TaskTracker::new();
+        let mut keeper = Keeper { gate: gate.clone(), tasks: tasks.clone(), held: Vec::new() };
+        let (first, error) = keeper.settle();
+        if let (true, Some(error)) = (first.addresses.is_empty(), error) {
+            return Err(error);
+        }
+        let (told, listening) = watch::channel(first);
+        let keeper = tokio::spawn(keeper.keep(told));
+        let sweeper = tokio::spawn(gate.clone().sweep());
+        Ok(Self { gate, tasks, listening, keeper, sweeper })
+    }
+
+    /// Where it listens now.
+    pub fn listening(&self) -> watch::Receiver<Listening> {
+        self.listening.clone()
+    }
+
+    /// The first of its addresses.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listening.borrow().addresses.first().copied()
+    }
+
+    /// Connections of clients, idle ones included.
+    pub fn connections(&self) -> usize {
+        self.gate.connections.load(Relaxed)
+    }
+
+    /// Takes nothing new, lets what runs end for as long as `Options::drain` says, and
+    /// cuts off the rest.
+    pub async fn stop(self) -> Drained {
+        let began = Instant::now();
+        let Self { gate, tasks, keeper, sweeper, .. } = self;
+        gate.desk.stop();
+        // Doors close with it, and idle connections.
+        gate.stop.cancel();
+        let _ = keeper.await;
+        tasks.close();
+        let in_time = timeout_at(began + gate.options().drain, tasks.wait()).await.is_ok();
+        let cut_off = if in_time { 0 } else { gate.connections.load(Relaxed) };
+        if !in_time {
+            gate.cut.cancel();
+            tasks.wait().await;
+        }
+        sweeper.abort();
+        let _ = sweeper.await;
+        Drained { cut_off, took: began.elapsed() }
+    }
+}
+
+/// Keeps the doors as the options want them.
+struct Keeper {
+    gate: Arc<Gate>,
+    tasks: TaskTracker,
+    held: Vec<Held>,
+}
+
+/// How long until an address that is taken is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+// === impl Keeper ===
+
+impl Keeper {
+    async fn keep(mut self, told: watch::Sender<Listening>) {
+        let mut options = self.gate.options_watch();
+        loop {
+            let failed = !told.borrow().reasons.is_empty();
+            tokio::select! {
+                changed = options.changed() => if changed.is_err() {
+                    // Nobody changes them any more.
+                    self.gate.stop.cancelled().await;
+                    return;
+                },
+                () = sleep(AGAIN), if failed => {}
+                () = self.gate.stop.cancelled() => return,
+            }
+            let (now, _) = self.settle();
+            told.send_if_modified(|before| {
+                let other = *before != now;
+                *before = now;
+                other
+            });
+        }
+    }
+
+    /// Opens what is wanted and not there, then closes what is not wanted any more.
+    fn settle(&mut self) -> (Listening, Option<ListenError>) {
+        let wanted = self.gate.options().listen.clone();
+        let mut reasons = Vec::new();
+        let mut first_error = None;
+        for asked in &wanted {
+            if self.held.iter().any(|held| held.asked == *asked) {
+                continue;
+            }
+            match self.open(*asked) {
+                Ok(()) => {}
+                Err(error) if is_no_such_protocol(&error) && wanted.len() > 1 => {
+                    tracing::debug!(%error, "this machine has no such address");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the gateway cannot listen");
+                    reasons.push(error.to_string());
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        self.held.retain(|held| {
+            let stays = wanted.contains(&held.asked);
+            if !stays {
+                held.stop.cancel();
+            }
+            stays
+        });
+        let addresses = self.held.iter().map(|held| held.address).collect();
+        (Listening { addresses, reasons }, first_error)
+    }
+
+    fn open(&mut self, asked: SocketAddr) -> Result<(), ListenError> {
+        // Port 0 for two addresses is the same free port for both, where that can be.
+        let chosen = self.held.iter().find(|held| held.asked.port() == 0);
+        let door = match chosen {
+            Some(chosen) if asked.port() == 0 => {
+                let same = SocketAddr::new(asked.ip(), chosen.address.port());
+                Door::open(&self.gate, same).or_else(|_| Door::open(&self.gate, asked))?
+            }
+            _ => Door::open(&self.gate, asked)?,
+        };
+        let stop = self.gate.stop.child_token();
+        self.held.push(Held { asked, address: door.address, stop: stop.clone() });
+        self.tasks.spawn(door.serve(self.gate.clone(), self.tasks.clone(), stop));
+        Ok(())
+    }
+}
+
+/// No IPv6 here, most often.
+fn is_no_such_protocol(error: &ListenError) -> bool {
+    matches!(error, ListenError::Denied { source, .. } if matches!(
+        source.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    ) || source.raw_os_error() == Some(AF_NOT_SUPPORTED))
+}
+
+/// `EAFNOSUPPORT` on Linux.
+const AF_NOT_SUPPORTED: i32 = 97;

@@ -1,0 +1,125 @@
+//! What a request holds while it is under way, and how each of it is given back, however
+//! the request ends.
+
+use std::{sync::Arc, time::Duration};
+
+use plimsoll_core::request::Finish;
+
+use super::{gate::Gate, read::Share, refuse::Refused};
+use crate::{
+    admission::{Admit, Outcome, Permit},
+    record::Trace,
+    sse::Seen,
+};
+
+/// One request under way. Dropped without [`Course::end`], its client has left.
+pub struct Course {
+    pub gate: Arc<Gate>,
+    pub trace: Trace,
+    /// As it was asked for.
+    pub model: Arc<str>,
+    permit: Option<Permit>,
+    /// A backend may be at work on it.
+    sent: bool,
+    answered: bool,
+    tokens: Option<u32>,
+    /// Its body's share in what is held.
+    share: Option<Share>,
+}
+
+// === impl Course ===
+
+impl Course {
+    pub fn new(gate: Arc<Gate>, trace: Trace, model: Arc<str>, share: Share) -> Self {
+        Self {
+            gate,
+            trace,
+            model,
+            permit: None,
+            sent: false,
+            answered: false,
+            tokens: None,
+            share: Some(share),
+        }
+    }
+
+    pub fn holds(&mut self, permit: Permit) {
+        self.permit = Some(permit);
+    }
+
+    pub fn permit(&self) -> Option<&Permit> {
+        self.permit.as_ref()
+    }
+
+    /// From here on a backend may be at work on it.
+    pub fn sent(&mut self) {
+        self.sent = true;
+        self.trace.sent();
+    }
+
+    /// The first piece of its answer is there: it cannot be tried again, and its body goes.
+    pub fn answered(&mut self) {
+        self.share = None;
+    }
+
+    /// The first token, or the first piece of what does not stream.
+    pub fn first(&mut self) {
+        if !std::mem::replace(&mut self.answered, true) {
+            self.trace.first();
+            if let Some(permit) = &self.permit {
+                permit.first_byte(self.trace.begun().elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+    }
+
+    /// What was seen of its answer.
+    pub fn saw(&mut self, seen: &Seen) {
+        let counts = seen.counts;
+        self.trace.usage(counts.tokens_in, counts.tokens_out);
+        self.tokens = match (counts.tokens_in, counts.tokens_out) {
+            (None, None) => None,
+            (read, written) => Some(read.unwrap_or(0).saturating_add(written.unwrap_or(0))),
+        };
+    }
+
+    /// Gives the permit back; after the pause it waits for another, at the head of the line
+    /// and with its first deadline.
+    pub fn again(&mut self, outcome: Outcome, pause: Duration) -> Option<Admit> {
+        self.sent = false;
+        self.trace.retry();
+        Some(self.permit.take()?.retry_after(outcome, pause))
+    }
+
+    /// The request has ended; only the first call counts.
+    pub fn end(&mut self, finish: Finish, reason: String, outcome: Outcome) {
+        self.trace.finish(finish, reason);
+        self.share = None;
+        if let Some(permit) = self.permit.take() {
+            self.give_back(permit, outcome);
+        }
+    }
+
+    /// Ends it without an answer of a backend.
+    pub fn refuse(&mut self, refused: Refused, outcome: Outcome) -> Refused {
+        self.trace.status(refused.status.as_u16());
+        self.end(refused.finish, refused.message.clone(), outcome);
+        refused
+    }
+
+    fn give_back(&self, permit: Permit, outcome: Outcome) {
+        if outcome == Outcome::Unknown && self.sent {
+            self.gate.leave(permit, &self.model, self.trace.id());
+        } else {
+            permit.end(outcome, self.tokens);
+        }
+    }
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        // The trace takes it for left by itself.
+        if let Some(permit) = self.permit.take() {
+            self.give_back(permit, Outcome::Unknown);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What all requests have in common.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    options::Options,
+    read::Held,
+    world::{Orphan, World},
+};
+use crate::{
+    Parts,
+    admission::{BackendId, Desk, Outcome, Permit},
+    clients::Clients,
+    record::Records,
+    route::Table,
+    upstream::Upstreams,
+};
+
+/// Shared by every connection.
+pub struct Gate {
+    options: watch::Receiver<Arc<Options>>,
+    table: watch::Receiver<Arc<Table>>,
+    pub desk: Desk,
+    pub records: Records,
+    pub clients: Clients,
+    pub world: Arc<dyn World>,
+    pub upstreams: Upstreams,
+    /// Bodies that are read and not yet answered.
+    pub bodies: Arc<Held>,
+    /// Of these, what is kept for another try.
+    pub retries: Arc<Held>,
+    /// What runs may end, and nothing new is taken.
+    pub stop: CancellationToken,
+    /// What still runs is cut off.
+    pub cut: CancellationToken,
+    pub connections: AtomicUsize,
+    /// Requests whose client left and whose slot is not yet known to be free.
+    leavers: Mutex<HashMap<BackendId, u32>>,
+}
+
+/// How often a slot is looked at after its client left, at first; and for how long.
+const SLOT_LOOK: Duration = Duration::from_millis(25);
+const SLOT_LOOK_MAX: Duration = Duration::from_millis(500);
+const SLOT_WATCH: Duration = Duration::from_secs(10);
+
+// === impl Gate ===
+
+impl Gate {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { options, table, desk, records, clients, world } = parts;
+        Self {
+            options,
+            table,
+            desk,
+            records,
+            clients,
+            world,
+            upstreams: Upstreams::default(),
+            bodies: Arc::default(),
+            retries: Arc::default(),
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            connections: AtomicUsize::new(0),
+            leavers: Mutex::default(),
+        }
+    }
+
+    pub fn options(&self) -> Arc<Options> {
+        self.options.borrow().clone()
+    }
+
+    pub fn options_watch(&self) -> watch::Receiver<Arc<Options>> {
+        self.options.clone()
+    }
+
+    pub fn table(&self) -> Arc<Table> {
+        self.table.borrow().clone()
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Looks after the connections that rest, for as long as the gateway lives.
+    pub async fn sweep(self: Arc<Self>) {
+        loop {
+            sleep(Upstreams::SWEEP).await;
+            let table = self.table();
+            self.upstreams.sweep(Instant::now(), |id| table.backend(id).is_some());
+        }
+    }
+
+    /// The client left while a backend was at work. Its connection is closed by now; the
+    /// permit is held until the backend's own count says that the slot is free, so that
+    /// the next request does not meet a server that is still busy.
+    pub fn leave(self: &Arc<Self>, permit: Permit, model: &Arc<str>, request: i64) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            permit.end(Outcome::Unknown, None);
+            return;
+        };
+        let gate = self.clone();
+        let model = model.clone();
+        runtime.spawn(async move { gate.watch_slot(permit, &model, request).await });
+    }
+
+    async fn watch_slot(self: Arc<Self>, permit: Permit, model: &Arc<str>, request: i64) {
+        let backend = permit.grant.backend.clone();
+        let _leaver = Leaver::new(&self, &backend);
+        let left = Instant::now();
+        let mut pause = SLOT_LOOK;
+        loop {
+            let Some(running) = self.world.running(&backend).await else { break };
+            // Those that left hold permits, too, and should run no more.
+            let ours = self.in_flight(&backend).saturating_sub(self.leavers(&backend));
+            if running <= ours {
+                break;
+            }
+            if left.elapsed() >= SLOT_WATCH {
+                let after_ms = u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let model = model.to_string();
+                self.world.orphaned(Orphan { backend, model, request, after_ms });
+                break;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(SLOT_LOOK_MAX);
+        }
+        permit.end(Outcome::Unknown, None);
+    }
+
+    fn in_flight(&self, backend: &BackendId) -> u32 {
+        let views = self.desk.snapshot().backends;
+        views.iter().find(|view| view.id == *backend).map_or(0, |view| view.in_flight)
+    }
+
+    fn leavers(&self, backend: &BackendId) -> u32 {
+        let leavers = self.leavers.lock().unwrap_or_else(PoisonError::into_inner);
+        leavers.get(backend).copied().unwrap_or(0)
+    }
+}
+
+/// Counts one that left, for as long as its slot is watched.
+struct Leaver<'a>(&'a Gate, BackendId);
+
+impl<'a> Leaver<'a> {
+    fn new(gate: &'a Gate, backend: &BackendId) -> Self {
+        let mut leavers = gate.leavers.lock().unwrap_or_else(PoisonError::into_inner);
+        *leavers.entry(backend.clone()).or_default() += 1;
+        Self(gate, backend.clone())
+    }
+}
+
+impl Drop for Leaver<'_> {
+    fn drop(&mut self) {
+        let mut leavers = self.0.leavers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = leavers.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                leavers.remove(&self.1);
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! How the gateway listens, how long it is patient, and how much it holds. Plain
+//! values: the configuration is projected onto them, and they may change while it runs.
+
+use std::{net::SocketAddr, time::Duration};
+
+/// All of it. A change is in force for the next request; for `listen`, at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Names that the header `Host` may say, beside `localhost` and addresses in digits.
+    pub hosts: Vec<String>,
+    /// Web pages that may ask, as the header `Origin` has them (`http://localhost:3000`);
+    /// `*` for all.
+    pub origins: Vec<String>,
+    /// `usage` is asked for on behalf of clients that stream and do not want it.
+    pub ask_usage: bool,
+    /// How long a request waits for room that does not say so itself.
+    pub wait: Duration,
+    /// The same for batch requests.
+    pub batch_wait: Duration,
+    pub bounds: Bounds,
+    pub patience: Patience,
+    pub budgets: Budgets,
+    pub retry: Retry,
+    pub idle: Idle,
+    /// How long what runs may go on when Plimsoll stops.
+    pub drain: Duration,
+}
+
+/// How much it holds at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections of clients, idle ones included; further ones are closed as they come.
+    pub connections: usize,
+    /// Of a request's line and headers together.
+    pub head_bytes: usize,
+    pub head_fields: usize,
+    /// Of one request's body.
+    pub body_bytes: usize,
+    /// Of all bodies that are held at once.
+    pub bodies_bytes: usize,
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// From the first byte of a request to the end of its headers.
+    pub head: Duration,
+    /// Between two pieces of its body.
+    pub body: Duration,
+    /// Between two requests on one connection.
+    pub idle: Duration,
+    /// Without taking a byte of what it is sent.
+    pub write: Duration,
+}
+
+/// How long a backend may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    pub connect: Duration,
+    /// From the request to the answer's first byte: a model's cold load takes minutes.
+    pub first_byte: Duration,
+    /// Between two pieces of an answer.
+    pub between: Duration,
+    /// From its admission to its end.
+    pub total: Duration,
+}
+
+/// When a request is tried again, before its first byte (DE2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Executions beyond the first; 0: none.
+    pub most: u8,
+    /// A larger body is not tried again.
+    pub payload_bytes: usize,
+    /// Bodies held for another try, of all requests together.
+    pub held_bytes: usize,
+    /// Before the second execution; doubled for each further one, and jittered.
+    pub pause: Duration,
+    /// The longest `Retry-After` of a backend that is waited for.
+    pub longest_pause: Duration,
+}
+
+/// Connections to backends that are kept for the next request (AR3, MV9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// For each backend.
+    pub most: usize,
+    pub life: Duration,
+}
+
+/// The port that clients are pointed at.
+pub const PORT: u16 = 1876;
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                SocketAddr::from(([127, 0, 0, 1], PORT)),
+                SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], PORT)),
+            ],
+            hosts: vec!["host.docker.internal".into()],
+            origins: Vec::new(),
+            ask_usage: true,
+            wait: Duration::from_secs(120),
+            batch_wait: Duration::from_secs(3600),
+            bounds: Bounds::default(),
+            patience: Patience::default(),
+            budgets: Budgets::default(),
+            retry: Retry::default(),
+            idle: Idle::default(),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            head_bytes: 32 << 10,
+            head_fields: 100,
+            body_bytes: 64 << 20,
+            bodies_bytes: 512 << 20,
+        }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(120),
+            write: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(300),
+            between: Duration::from_secs(120),
+            total: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            most: 2,
+            payload_bytes: 50_000_000,
+            held_bytes: 100_000_000,
+            pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self { most: 128, life: Duration::from_secs(30) }
+    }
+}

@@ -1,0 +1,102 @@
+//! What Plimsoll tells of itself, without asking a backend.
+
+use bytes::Bytes;
+use hyper::{
+    Method, Response, StatusCode,
+    header::{self, HeaderValue},
+    http::request::Parts,
+};
+use serde_json::json;
+
+use super::{answer::Answer, door::Page, gate::Gate, refuse::Refused};
+use crate::clients::{Client, Scope};
+
+/// As Ollama writes its own.
+const VERSION: &str = concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// What everybody may ask: whether it is there and ready, and a page whether it may ask.
+pub fn probe(gate: &Gate, page: &Page, head: &Parts) -> Option<Response<Answer>> {
+    if head.method == Method::POST {
+        return None;
+    }
+    if let Some(headers) = page.preflight(&head.method, &head.headers) {
+        let mut response = Response::new(Answer::whole(Bytes::new()));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        *response.headers_mut() = headers;
+        return Some(response);
+    }
+    if !is_question(head) {
+        return None;
+    }
+    Some(match head.uri.path() {
+        // Ollama's clients ask whether somebody is there.
+        "/" => said(StatusCode::OK, TEXT, "Plimsoll is running"),
+        "/health" => said(StatusCode::OK, JSON, r#"{"status":"ok"}"#),
+        "/ready" => ready(gate),
+        _ => return None,
+    })
+}
+
+/// What a client may ask of Plimsoll itself; `None`: the request is about a model.
+pub fn answer(
+    gate: &Gate,
+    client: &Client,
+    head: &Parts,
+) -> Result<Option<Response<Answer>>, Refused> {
+    if !is_question(head) {
+        return Ok(None);
+    }
+    let path = head.uri.path();
+    let told = |bytes: &Bytes| Ok(Some(said(StatusCode::OK, JSON, bytes.clone())));
+    match path {
+        "/v1/models" | "/v1/models/" | "/models" => told(&gate.table().listing().openai),
+        "/api/tags" => told(&gate.table().listing().ollama),
+        "/api/version" => told(&Bytes::from_static(VERSION.as_bytes())),
+        "/metrics" if client.key.is_some() && !client.may(Scope::Metrics) => {
+            let message = "This key does not allow GET /metrics.";
+            Err(Refused::new(StatusCode::FORBIDDEN, "scope", message))
+        }
+        "/metrics" => match gate.world.metrics() {
+            Some(text) => Ok(Some(said(StatusCode::OK, METRICS, text))),
+            None => Err(Refused::no_path(path)),
+        },
+        _ => match path.strip_prefix("/v1/models/") {
+            Some(name) => match gate.table().listing().one(name) {
+                Some(one) => told(one),
+                None => {
+                    let name: String = name.chars().take(100).collect();
+                    let message = format!("No service has the model `{name}`.");
+                    Err(Refused::new(StatusCode::NOT_FOUND, "model_not_found", message))
+                }
+            },
+            None => Ok(None),
+        },
+    }
+}
+
+fn is_question(head: &Parts) -> bool {
+    head.method == Method::GET || head.method == Method::HEAD
+}
+
+fn ready(gate: &Gate) -> Response<Answer> {
+    // AR9
+    let any = gate.table().backends().any(|backend| backend.up);
+    let (status, why) = if gate.is_stopping() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else if any {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no backend")
+    };
+    said(status, JSON, json!({ "status": why }).to_string())
+}
+
+fn said(status: StatusCode, kind: HeaderValue, text: impl Into<Bytes>) -> Response<Answer> {
+    let mut response = Response::new(Answer::whole(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,274 @@
+//! A client's bytes, and how long they are waited for.
+//!
+//! A slow client holds a connection, a buffer and sometimes room that others wait for.
+//! What it is slow with decides how long it may be: the head of a request, its body,
+//! the next request, or taking the answer. Nothing is armed for each request: one
+//! timer per connection is set anew only when something would be due before it.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::options::Patience;
+
+/// Where a connection is, as its bytes and its request tell.
+pub struct Stage {
+    began: Instant,
+    at: AtomicU8,
+    /// Milliseconds after `began`.
+    since_ms: AtomicU64,
+    /// The answer's bytes are not taken since then; 0: they are.
+    stuck_ms: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum At {
+    Idle,
+    Head,
+    Body,
+    /// With us, or with a backend: not the client's fault.
+    Work,
+}
+
+/// The connection's bytes.
+pub struct Patient {
+    stream: TokioIo<TcpStream>,
+    stage: Arc<Stage>,
+}
+
+/// What a client was too slow with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slow {
+    Idle,
+    Head,
+    Body,
+    Answer,
+}
+
+/// The one timer of a connection.
+pub struct Watch {
+    stage: Arc<Stage>,
+    patience: Patience,
+    timer: Pin<Box<Sleep>>,
+    armed: Instant,
+}
+
+/// Longest time after which a connection is looked at.
+const LOOK: Duration = Duration::from_secs(60);
+
+// === impl Stage ===
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            at: AtomicU8::new(At::Idle as u8),
+            since_ms: AtomicU64::new(0),
+            stuck_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Its head has been read.
+    pub fn reads_body(&self) {
+        self.enter(At::Body);
+    }
+
+    /// All of it has been read.
+    pub fn works(&self) {
+        // No time is taken: nothing is due while it is not the client's turn.
+        self.at.store(At::Work as u8, Relaxed);
+    }
+
+    /// Its answer has been given.
+    pub fn rests(&self) {
+        self.enter(At::Idle);
+    }
+
+    fn enter(&self, at: At) {
+        self.since_ms.store(self.now_ms(), Relaxed);
+        self.at.store(at as u8, Relaxed);
+    }
+
+    fn at(&self) -> At {
+        match self.at.load(Relaxed) {
+            0 => At::Idle,
+            1 => At::Head,
+            2 => At::Body,
+            _ => At::Work,
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn heard(&self) {
+        match self.at() {
+            At::Idle => self.enter(At::Head),
+            At::Body => self.enter(At::Body),
+            At::Head | At::Work => {}
+        }
+    }
+
+    /// What is due next, and when.
+    fn due(&self, patience: &Patience) -> Option<(Slow, Instant)> {
+        let since = |ms: u64| self.began + Duration::from_millis(ms);
+        let stuck = self.stuck_ms.load(Relaxed);
+        if stuck > 0 {
+            return Some((Slow::Answer, since(stuck) + patience.write));
+        }
+        let since = since(self.since_ms.load(Relaxed));
+        match self.at() {
+            At::Idle => Some((Slow::Idle, since + patience.idle)),
+            At::Head => Some((Slow::Head, since + patience.head)),
+            At::Body => Some((Slow::Body, since + patience.body)),
+            At::Work => None,
+        }
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    pub fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Slow> {
+        loop {
+            let now_due = self.stage.due(&self.patience);
+            if let Some((_, at)) = now_due
+                && at < self.armed
+            {
+                self.arm(at);
+            }
+            // Most often it is armed already and has not fired.
+            ready!(self.timer.as_mut().poll(cx));
+            let now = Instant::now();
+            match now_due {
+                Some((slow, at)) if at <= now => return Poll::Ready(slow),
+                Some((_, at)) => self.arm(at),
+                None => self.arm(now + LOOK),
+            }
+        }
+    }
+
+    fn arm(&mut self, at: Instant) {
+        self.armed = at;
+        self.timer.as_mut().reset(at);
+    }
+}
+
+// === impl Patient ===
+
+impl Patient {
+    pub fn new(stream: TcpStream, patience: Patience) -> (Self, Arc<Stage>, Watch) {
+        let stage = Arc::new(Stage::new());
+        let armed = stage.began + patience.idle.min(LOOK);
+        let watch =
+            Watch { stage: stage.clone(), patience, timer: Box::pin(sleep_until(armed)), armed };
+        (Self { stream: TokioIo::new(stream), stage: stage.clone() }, stage, watch)
+    }
+
+    /// Notes whether the client takes what it is sent.
+    fn taken<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let stuck = &self.stage.stuck_ms;
+        if polled.is_pending() {
+            if stuck.load(Relaxed) == 0 {
+                stuck.store(self.stage.now_ms().max(1), Relaxed);
+            }
+        } else if stuck.load(Relaxed) != 0 {
+            stuck.store(0, Relaxed);
+        }
+        polled
+    }
+}
+
+impl Read for Patient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.stage.heard();
+        }
+        polled
+    }
+}
+
+impl Write for Patient {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.taken(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.taken(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patience() -> Patience {
+        Patience::default()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_follows_what_the_client_does() {
+        let stage = Stage::new();
+        let due = |slow, after_s| Some((slow, stage.began + Duration::from_secs(after_s)));
+        assert_eq!(stage.due(&patience()), due(Slow::Idle, 120));
+        tokio::time::advance(Duration::from_secs(100)).await;
+        stage.heard();
+        assert_eq!(stage.due(&patience()), due(Slow::Head, 110));
+        // A byte now and then does not make a head's time longer.
+        tokio::time::advance(Duration::from_secs(5)).await;
+        stage.heard();
+        assert_eq!(stage.due(&patience()), due(Slow::Head, 110));
+        stage.reads_body();
+        assert_eq!(stage.due(&patience()), due(Slow::Body, 135));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        stage.heard();
+        assert_eq!(stage.due(&patience()), due(Slow::Body, 140));
+        stage.works();
+        assert_eq!(stage.due(&patience()), None);
+        stage.rests();
+        assert_eq!(stage.due(&patience()), due(Slow::Idle, 230));
+    }
+}

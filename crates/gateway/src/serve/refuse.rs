@@ -1,0 +1,414 @@
+//! The one place where a reason becomes an answer: honest, in the words of the API that
+//! was asked, and saying which limit refused and when to come again.
+
+use bytes::Bytes;
+use hyper::{
+    Response, StatusCode,
+    header::{self, HeaderName, HeaderValue},
+};
+use plimsoll_core::request::{Endpoint, Finish};
+use serde_json::json;
+
+use super::{answer::Answer, door::Turned, read::Unread};
+use crate::{
+    admission::{Limit, Ms, Refusal},
+    clients::Stranger,
+    request::Misread,
+    route::NoWay,
+    upstream::{BadAddress, Failure},
+};
+
+/// Whose words an error is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    #[default]
+    OpenAi,
+    Anthropic,
+    Ollama,
+}
+
+/// Why a request got no answer of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub status: StatusCode,
+    /// For programs, e.g. `queue_full`.
+    pub code: &'static str,
+    /// One or two sentences for a person.
+    pub message: String,
+    /// The field of the body that is wrong.
+    pub param: Option<&'static str>,
+    pub retry_after: Option<Ms>,
+    /// What follows on the connection cannot be read.
+    pub close: bool,
+    /// How it is recorded.
+    pub finish: Finish,
+}
+
+/// Which limit refused, for programs.
+pub const X_LIMIT: HeaderName = HeaderName::from_static("x-plimsoll-limit");
+
+// === impl Dialect ===
+
+impl Dialect {
+    pub fn of(path: &str) -> Self {
+        if path.starts_with("/v1/messages") {
+            Dialect::Anthropic
+        } else if path.starts_with("/api/") {
+            Dialect::Ollama
+        } else {
+            Dialect::OpenAi
+        }
+    }
+
+    pub fn at(endpoint: Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Messages => Dialect::Anthropic,
+            Endpoint::OllamaChat | Endpoint::OllamaGenerate | Endpoint::OllamaEmbed => {
+                Dialect::Ollama
+            }
+            _ => Dialect::OpenAi,
+        }
+    }
+
+    /// An error as a whole body.
+    pub fn body(self, refused: &Refused) -> Bytes {
+        let message = &refused.message;
+        let value = match self {
+            Dialect::OpenAi => json!({ "error": {
+                "message": message,
+                "type": open_ai_type(refused.status),
+                "param": refused.param,
+                "code": refused.code,
+            }}),
+            Dialect::Anthropic => json!({
+                "type": "error",
+                "error": { "type": anthropic_type(refused.status), "message": message },
+            }),
+            Dialect::Ollama => json!({ "error": message }),
+        };
+        value.to_string().into()
+    }
+
+    /// An error in the middle of a stream, so that a client reads why it ends. The blank
+    /// line ends what may have been cut off before it.
+    pub fn event(self, refused: &Refused) -> Bytes {
+        let body = self.body(refused);
+        let mut event = Vec::with_capacity(body.len() + 32);
+        match self {
+            Dialect::OpenAi => event.extend_from_slice(b"\n\ndata: "),
+            Dialect::Anthropic => event.extend_from_slice(b"\n\nevent: error\ndata: "),
+            Dialect::Ollama => event.push(b'\n'),
+        }
+        event.extend_from_slice(&body);
+        event.extend_from_slice(if self == Dialect::Ollama { b"\n" } else { b"\n\n" });
+        event.into()
+    }
+}
+
+fn open_ai_type(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        503 => "overloaded_error",
+        _ => "server_error",
+    }
+}
+
+fn anthropic_type(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        503 => "overloaded_error",
+        _ => "api_error",
+    }
+}
+
+// === impl Refused ===
+
+impl Refused {
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            param: None,
+            retry_after: None,
+            close: false,
+            finish: Finish::Refused,
+        }
+    }
+
+    #[must_use]
+    pub fn about(self, param: &'static str) -> Self {
+        Self { param: Some(param), ..self }
+    }
+
+    #[must_use]
+    pub fn again_after(self, retry_after: Option<Ms>) -> Self {
+        Self { retry_after, ..self }
+    }
+
+    #[must_use]
+    pub fn closing(self) -> Self {
+        Self { close: true, ..self }
+    }
+
+    #[must_use]
+    pub fn ending(self, finish: Finish) -> Self {
+        Self { finish, ..self }
+    }
+
+    /// A path that is not served here.
+    pub fn no_path(path: &str) -> Self {
+        let path: String = path.chars().take(100).collect();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown_path",
+            format!(
+                "Plimsoll does not pass `{path}` on. It passes POST /v1/… that names a known \
+                 model, and /api/chat, /api/generate and /api/embed."
+            ),
+        )
+    }
+
+    /// A path that changes a server.
+    pub fn closed_path(path: &str) -> Self {
+        let path: String = path.chars().take(100).collect();
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "administrative_path",
+            format!("`{path}` administers a server. It is closed unless a key has that scope."),
+        )
+    }
+
+    pub fn not_its_model(model: &str) -> Self {
+        let model: String = model.chars().filter(|c| !c.is_control()).take(100).collect();
+        let message = format!("This key does not allow the model `{model}`.");
+        Self::new(StatusCode::FORBIDDEN, "model_not_allowed", message).about("model")
+    }
+
+    /// What was chosen is not there any more.
+    pub fn gone() -> Self {
+        let message = "The backend that was chosen is gone.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "backends", message).again_after(Some(1000))
+    }
+
+    pub fn cancelled() -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, "cancelled", "A person ended this request in Plimsoll.")
+            .ending(Finish::Cancelled)
+    }
+
+    pub fn broken_off(place: &str) -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "backend_broke_off",
+            format!("{place} broke off in the middle of its answer."),
+        )
+        .ending(Finish::Failed)
+    }
+
+    pub fn too_late(message: String) -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", message).ending(Finish::TimedOut)
+    }
+
+    /// As an answer.
+    pub fn into_response(self, dialect: Dialect) -> Response<Answer> {
+        let mut response = Response::new(Answer::whole(dialect.body(&self)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(ms) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, ms.div_ceil(1000).max(1).into());
+        }
+        if self.finish == Finish::Refused {
+            headers.insert(X_LIMIT, HeaderValue::from_static(self.code));
+        }
+        if self.close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl From<Turned> for Refused {
+    fn from(turned: Turned) -> Self {
+        let message = turned.to_string();
+        match turned {
+            Turned::Host(_) => Self::new(StatusCode::FORBIDDEN, "host_not_allowed", message),
+            Turned::Origin(_) => Self::new(StatusCode::FORBIDDEN, "origin_not_allowed", message),
+            Turned::NoHost => Self::new(StatusCode::BAD_REQUEST, "bad_host", message).closing(),
+        }
+    }
+}
+
+impl From<Unread> for Refused {
+    fn from(unread: Unread) -> Self {
+        let message = unread.to_string();
+        match unread {
+            Unread::TooLarge(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message).closing()
+            }
+            Unread::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, "memory", message)
+                .again_after(Some(1000))
+                .closing(),
+            Unread::Broken => Self::new(StatusCode::BAD_REQUEST, "bad_body", message).closing(),
+        }
+    }
+}
+
+impl From<Stranger> for Refused {
+    fn from(stranger: Stranger) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", stranger.to_string())
+    }
+}
+
+impl From<NoWay> for Refused {
+    fn from(none: NoWay) -> Self {
+        let message = none.to_string();
+        if none.is_passing() {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "model_not_yet_known", message)
+                .again_after(Some(2000));
+        }
+        let (status, code) = match none {
+            NoWay::Unnamed => (StatusCode::BAD_REQUEST, "model_missing"),
+            _ => (StatusCode::NOT_FOUND, "model_not_found"),
+        };
+        Self::new(status, code, message).about("model")
+    }
+}
+
+impl From<BadAddress> for Refused {
+    fn from(bad: BadAddress) -> Self {
+        Self::failed(format!("The address of the backend cannot be used: {bad}."))
+    }
+}
+
+impl From<Misread> for Refused {
+    fn from(misread: Misread) -> Self {
+        let mut message = misread.to_string();
+        if let Some(first) = message.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        message.push('.');
+        let refused = Self::new(StatusCode::BAD_REQUEST, "invalid_body", message);
+        Self { param: misread.param(), ..refused }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code) = match refusal.limit {
+            Limit::Queue => (StatusCode::TOO_MANY_REQUESTS, "queue_full"),
+            Limit::Deadline => (StatusCode::SERVICE_UNAVAILABLE, "deadline"),
+            Limit::Rate => (StatusCode::TOO_MANY_REQUESTS, "rate"),
+            Limit::Backends => (StatusCode::SERVICE_UNAVAILABLE, "backends"),
+            Limit::Tokens => (StatusCode::BAD_REQUEST, "tokens"),
+            Limit::Pressure => (StatusCode::SERVICE_UNAVAILABLE, "pressure"),
+            Limit::Twice => (StatusCode::CONFLICT, "twice"),
+            Limit::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        };
+        // What can never be served has no time to come again.
+        let never = refusal.limit == Limit::Tokens;
+        let after = refusal.retry_after.or(Some(1000)).filter(|_| !never);
+        Self::new(status, code, refusal.reason).again_after(after)
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        // What the library says is for the log: it may quote what it read.
+        tracing::debug!(%failure, "a backend gave no answer");
+        match &failure {
+            Failure::SlowConnect { place, budget } => Self::too_late(format!(
+                "{place} did not accept a connection within {} ms.",
+                budget.as_millis()
+            )),
+            Failure::SlowFirstByte { place } => {
+                Self::too_late(format!("{place} gave no first byte in time."))
+            }
+            Failure::Refused { place } => Self::failed(format!("Nothing listens at {place}.")),
+            Failure::Unreachable { place, source } => {
+                Self::failed(format!("{place} cannot be reached: {source}."))
+            }
+            Failure::Closed { place, .. } => {
+                Self::failed(format!("{place} closed the connection without an answer."))
+            }
+            Failure::NotHttp { place, .. } => {
+                Self::failed(format!("{place} does not answer in HTTP."))
+            }
+        }
+    }
+}
+
+impl Refused {
+    fn failed(message: String) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "backend_failed", message)
+            .again_after(Some(1000))
+            .ending(Finish::Failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &Bytes) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_says_which_limit_and_when_to_come_again() {
+        let refusal = Refusal {
+            limit: Limit::Queue,
+            reason: "The queue is full.".into(),
+            retry_after: Some(1500),
+        };
+        let response = Refused::from(refusal).into_response(Dialect::OpenAi);
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], "2");
+        assert_eq!(response.headers()["x-plimsoll-limit"], "queue_full");
+    }
+
+    #[test]
+    fn each_api_hears_errors_in_its_own_words() {
+        let refused =
+            Refused::new(StatusCode::NOT_FOUND, "model_not_found", "No \"x\".").about("model");
+        assert_eq!(
+            text(&Dialect::OpenAi.body(&refused)),
+            r#"{"error":{"code":"model_not_found","message":"No \"x\".","param":"model","type":"not_found_error"}}"#
+        );
+        assert_eq!(
+            text(&Dialect::Anthropic.body(&refused)),
+            r#"{"error":{"message":"No \"x\".","type":"not_found_error"},"type":"error"}"#
+        );
+        assert_eq!(text(&Dialect::Ollama.body(&refused)), r#"{"error":"No \"x\"."}"#);
+        assert!(text(&Dialect::Anthropic.event(&refused)).starts_with("\n\nevent: error\ndata: {"));
+    }
+
+    #[test]
+    fn every_limit_but_the_hopeless_one_says_when() {
+        for limit in [
+            Limit::Queue,
+            Limit::Deadline,
+            Limit::Rate,
+            Limit::Backends,
+            Limit::Pressure,
+            Limit::Stopping,
+        ] {
+            let refused =
+                Refused::from(Refusal { limit, reason: String::new(), retry_after: None });
+            assert!(matches!(refused.status.as_u16(), 429 | 503), "{limit:?}");
+            assert!(refused.retry_after.is_some(), "{limit:?}");
+        }
+        let never = Refusal { limit: Limit::Tokens, reason: String::new(), retry_after: None };
+        assert_eq!(Refused::from(never).retry_after, None);
+    }
+}

@@ -1,0 +1,53 @@
+//! What the gateway asks of the program around it, and cannot know by itself.
+
+use std::{future::ready, net::SocketAddr, sync::Arc};
+
+use futures::future::BoxFuture;
+
+use crate::admission::BackendId;
+
+/// The program around the gateway. Every answer may be "not known".
+pub trait World: Send + Sync + 'static {
+    /// Who listens at this address, e.g. `python3 (pid 4711)`.
+    fn holder(&self, _address: SocketAddr) -> Option<String> {
+        None
+    }
+
+    /// The program at the other end of a connection within this machine.
+    fn program(
+        &self,
+        _peer: SocketAddr,
+        _here: SocketAddr,
+    ) -> BoxFuture<'static, Option<Arc<str>>> {
+        Box::pin(ready(None))
+    }
+
+    /// How many requests a backend itself says it works on now; asked after a client
+    /// left. Must not wake or load anything.
+    fn running(&self, _backend: &BackendId) -> BoxFuture<'static, Option<u32>> {
+        Box::pin(ready(None))
+    }
+
+    /// A generation went on after its client had left.
+    fn orphaned(&self, _orphan: Orphan) {}
+
+    /// The text for `GET /metrics`; `None`: there is none.
+    fn metrics(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A generation that nobody waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    pub backend: BackendId,
+    pub model: String,
+    pub request: i64,
+    /// For so long it was seen to run on.
+    pub after_ms: u64,
+}
+
+/// Nothing is known.
+pub struct Alone;
+
+impl World for Alone {}

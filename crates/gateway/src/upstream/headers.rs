@@ -1,0 +1,116 @@
+//! Which headers cross: all but those that speak of one connection only, and keys.
+
+use hyper::{
+    HeaderMap,
+    header::{self, HeaderName, HeaderValue},
+};
+
+/// They speak of one connection, or of what this side says itself.
+const OF_ONE_CONNECTION: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Beside those, what a client tells Plimsoll and no backend: its key above all. Bodies
+/// are not compressed on the way, so that what passes can be counted.
+const FOR_PLIMSOLL: [HeaderName; 9] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    header::HOST,
+    header::EXPECT,
+    header::CONTENT_LENGTH,
+    header::ACCEPT_ENCODING,
+    header::COOKIE,
+    header::TRAILER,
+];
+
+/// Takes out of a request's headers what does not go on to a backend.
+pub fn cross_to_backend(headers: &mut HeaderMap) {
+    of_one_connection(headers);
+    for name in &FOR_PLIMSOLL {
+        headers.remove(name);
+    }
+}
+
+/// Takes out of an answer's headers what does not go on to the client. Its length stays
+/// unless the body is changed on the way.
+pub fn cross_to_client(headers: &mut HeaderMap) {
+    of_one_connection(headers);
+    headers.remove(header::TRAILER);
+}
+
+fn of_one_connection(headers: &mut HeaderMap) {
+    if let Some(named) = headers.get(header::CONNECTION)
+        && !is_plain(named)
+    {
+        // `Connection` names further ones that end here.
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &OF_ONE_CONNECTION {
+        headers.remove(name);
+    }
+}
+
+fn is_plain(value: &HeaderValue) -> bool {
+    let value = value.as_bytes();
+    value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(of: &[(&'static str, &'static str)]) -> HeaderMap {
+        of.iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn what_the_client_proves_itself_with_never_reaches_a_backend() {
+        let mut told = headers(&[
+            ("authorization", "Bearer sk-client"),
+            ("x-api-key", "sk-client"),
+            ("api-key", "sk-client"),
+            ("cookie", "session=1"),
+            ("anthropic-version", "2023-06-01"),
+        ]);
+        cross_to_backend(&mut told);
+        assert_eq!(told, headers(&[("anthropic-version", "2023-06-01")]));
+    }
+
+    #[test]
+    fn headers_that_connection_names_end_here() {
+        let mut told = headers(&[
+            ("connection", "keep-alive, X-Secret-Hop"),
+            ("x-secret-hop", "1"),
+            ("x", "2"),
+        ]);
+        cross_to_backend(&mut told);
+        assert_eq!(told, headers(&[("x", "2")]));
+        let mut said = headers(&[
+            ("connection", "close"),
+            ("keep-alive", "timeout=5, max=100"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "3"),
+        ]);
+        cross_to_client(&mut said);
+        assert_eq!(said, headers(&[("content-length", "3")]));
+    }
+}

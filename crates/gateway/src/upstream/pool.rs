@@ -1,0 +1,179 @@
+//! Connections that rest between two requests: bounded in number and in age.
+
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::header::HeaderValue;
+use plimsoll_services::client::Secret;
+use tokio::time::Instant;
+
+use super::{
+    line::{Flow, Line},
+    origin::{BadAddress, Origin, authorization},
+    wire::Trust,
+};
+use crate::{admission::BackendId, serve::Idle};
+
+/// One backend, and the connections to it that rest.
+pub struct Upstream {
+    pub(super) origin: Origin,
+    pub(super) key: Option<HeaderValue>,
+    pub(super) trust: Option<Trust>,
+    resting: Mutex<Resting>,
+}
+
+struct Resting {
+    /// The one that rests the shortest is the last, and the next to be used.
+    lines: Vec<(Line, Instant)>,
+    bounds: Idle,
+}
+
+/// All backends that were asked, by their ids.
+#[derive(Default)]
+pub struct Upstreams {
+    known: RwLock<HashMap<BackendId, Known>>,
+}
+
+struct Known {
+    url: Arc<str>,
+    secret: Option<String>,
+    upstream: Arc<Upstream>,
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    pub fn new(
+        url: &str,
+        key: Option<&Secret>,
+        trust: Option<Trust>,
+        bounds: Idle,
+    ) -> Result<Self, BadAddress> {
+        Ok(Self {
+            origin: Origin::parse(url)?,
+            key: key.and_then(authorization),
+            trust,
+            resting: Mutex::new(Resting { lines: Vec::new(), bounds }),
+        })
+    }
+
+    /// Host and port, for sentences.
+    pub fn place(&self) -> String {
+        self.origin.place()
+    }
+
+    /// A connection that rested and is still well.
+    pub(super) async fn rested(&self) -> Option<Line> {
+        poll_fn(|cx| {
+            loop {
+                let Some(mut line) = self.pop() else { return Poll::Ready(None) };
+                if line.is_well(cx) {
+                    return Poll::Ready(Some(line));
+                }
+            }
+        })
+        .await
+    }
+
+    fn pop(&self) -> Option<Line> {
+        self.locked().lines.pop().map(|(line, _)| line)
+    }
+
+    /// Keeps the connection of an answer that has ended, where it can be used again.
+    pub fn rest(&self, flow: Flow, cx: &mut Context<'_>) {
+        let Some(line) = flow.into_line(cx) else { return };
+        let now = Instant::now();
+        let mut resting = self.locked();
+        if resting.lines.len() < resting.bounds.most {
+            resting.lines.push((line, now));
+        }
+    }
+
+    /// The same outside of a poll.
+    pub async fn rest_of(&self, flow: Flow) {
+        let mut flow = Some(flow);
+        poll_fn(|cx| {
+            if let Some(flow) = flow.take() {
+                self.rest(flow, cx);
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Lets go of what rested too long, and of what the backend closed meanwhile.
+    pub fn sweep(&self, now: Instant) {
+        let old = {
+            let mut resting = self.locked();
+            let life = resting.bounds.life;
+            let lines = std::mem::take(&mut resting.lines);
+            let (kept, old): (Vec<_>, Vec<_>) = lines
+                .into_iter()
+                .partition(|(_, since)| now.saturating_duration_since(*since) < life);
+            resting.lines = kept;
+            resting.lines.retain_mut(|(line, _)| line.rests_well());
+            old
+        };
+        // Closing takes a system call each: not under the lock.
+        drop(old);
+    }
+
+    pub fn resting(&self) -> usize {
+        self.locked().lines.len()
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Resting> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Upstreams ===
+
+impl Upstreams {
+    /// How often resting connections are looked at.
+    pub const SWEEP: Duration = Duration::from_secs(5);
+
+    /// The backend, made anew where its address or key has changed.
+    pub fn of(
+        &self,
+        id: &BackendId,
+        url: &Arc<str>,
+        key: Option<&Secret>,
+        bounds: Idle,
+    ) -> Result<Arc<Upstream>, BadAddress> {
+        let secret = key.map(Secret::reveal);
+        let fits = |known: &Known| known.url == *url && known.secret.as_deref() == secret;
+        {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = known.get(id).filter(|known| fits(known)) {
+                return Ok(known.upstream.clone());
+            }
+        }
+        let upstream = Arc::new(Upstream::new(url, key, None, bounds)?);
+        let made = Known {
+            url: url.clone(),
+            secret: secret.map(str::to_owned),
+            upstream: upstream.clone(),
+        };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(id.clone(), made);
+        Ok(upstream)
+    }
+
+    /// Forgets backends that are gone, and sweeps the others.
+    pub fn sweep(&self, now: Instant, is_known: impl Fn(&BackendId) -> bool) {
+        let all: Vec<_> = {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            known.retain(|id, _| is_known(id));
+            known.values().map(|known| known.upstream.clone()).collect()
+        };
+        for upstream in all {
+            upstream.sweep(now);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The bytes to a backend, plain or under TLS, and how they are begun.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use rustls::{ClientConfig, crypto::ring, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::origin::Origin;
+
+/// A connection's bytes.
+pub struct Wire {
+    stream: Stream,
+    /// Whether a byte came since this was last set to false.
+    pub heard: Arc<AtomicBool>,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Whose certificates are believed, where it is not the system's own trust.
+pub type Trust = Arc<ClientConfig>;
+
+/// Connects, and where the address says `https` makes sure of whom it speaks with.
+pub async fn connect(origin: &Origin, trust: Option<&Trust>) -> io::Result<Wire> {
+    let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
+    // Small writes go out at once: a token waits for nothing.
+    stream.set_nodelay(true)?;
+    if !origin.tls {
+        return Ok(Wire::new(Stream::Plain(stream)));
+    }
+    let config = match trust {
+        Some(trust) => trust.clone(),
+        None => system_trust()?,
+    };
+    let name = ServerName::try_from(origin.host.clone()).map_err(io::Error::other)?;
+    let stream = TlsConnector::from(config).connect(name, stream).await?;
+    Ok(Wire::new(Stream::Tls(Box::new(stream))))
+}
+
+/// The system's trust, read once: it is some hundred certificates.
+fn system_trust() -> io::Result<Trust> {
+    static TRUST: OnceLock<Result<Trust, String>> = OnceLock::new();
+    let made = TRUST.get_or_init(|| {
+        use rustls_platform_verifier::BuilderVerifierExt as _;
+        let provider = Arc::new(ring::default_provider());
+        ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_platform_verifier())
+            .map(|builder| Arc::new(builder.with_no_client_auth()))
+            .map_err(|error| error.to_string())
+    });
+    made.clone().map_err(io::Error::other)
+}
+
+// === impl Wire ===
+
+impl Wire {
+    fn new(stream: Stream) -> Self {
+        Self { stream, heard: Arc::new(AtomicBool::new(false)) }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        let before = buf.filled().len();
+        let polled = match &mut wire.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        };
+        if buf.filled().len() > before {
+            wire.heard.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! A gateway with doubles behind it, and a client before it.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    HeaderMap, Request, Response,
+    body::Incoming,
+    client::conn::http1::{SendRequest, handshake},
+};
+use hyper_util::rt::TokioIo;
+use plimsoll_core::{clock::SystemClock, request::RequestRow};
+use plimsoll_gateway::{
+    Drained, Gateway, Parts,
+    admission::{BackendId, BackendLimits, Desk, Limits},
+    clients::{Clients, Keys, Rules},
+    record::Records,
+    route::{Backend, Table},
+    serve::{Options, Orphan, World},
+};
+use plimsoll_services::{client::Secret, kind::ServiceKind};
+use plimsoll_sim::server::{Double, Handle, Spec};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+/// Longest time that a test waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct House {
+    pub gateway: Gateway,
+    pub address: SocketAddr,
+    pub options: watch::Sender<Arc<Options>>,
+    pub table: watch::Sender<Arc<Table>>,
+    pub desk: Desk,
+    pub limits: Limits,
+    pub records: Records,
+    pub world: Arc<Watching>,
+    _keys: watch::Sender<Arc<Keys>>,
+    _rules: watch::Sender<Arc<Rules>>,
+}
+
+/// Asks the doubles themselves what they run.
+#[derive(Default)]
+pub struct Watching {
+    pub doubles: Mutex<Vec<(BackendId, Arc<Handle>)>>,
+    pub orphans: Mutex<Vec<Orphan>>,
+}
+
+impl World for Watching {
+    fn running(&self, backend: &BackendId) -> BoxFuture<'static, Option<u32>> {
+        let doubles = self.doubles.lock().unwrap();
+        let running = doubles.iter().find(|(id, _)| id == backend).map(|(_, double)| {
+            let stats = double.stats();
+            u32::try_from(stats.running + stats.waiting).unwrap()
+        });
+        Box::pin(std::future::ready(running))
+    }
+
+    fn orphaned(&self, orphan: Orphan) {
+        self.orphans.lock().unwrap().push(orphan);
+    }
+
+    fn metrics(&self) -> Option<String> {
+        Some("plimsoll_up 1\n".into())
+    }
+}
+
+/// A double with one model that answers `tokens` tokens, one each `token_ms`.
+pub async fn double(slots: usize, tokens: u32, token_ms: f64) -> Handle {
+    Double::start(spec(slots, tokens, token_ms)).await.unwrap()
+}
+
+pub fn spec(slots: usize, tokens: u32, token_ms: f64) -> Spec {
+    let mut spec = Spec::named("instant").unwrap();
+    spec.models[0].slots = slots;
+    spec.models[0].answer_tokens = tokens;
+    spec.models[0].token_ms = token_ms;
+    spec
+}
+
+pub fn backend(id: &str, url: &str) -> Backend {
+    Backend {
+        id: id.into(),
+        kind: Some(ServiceKind::LlamaCpp),
+        url: url.into(),
+        key: None,
+        models: vec!["instant".into()],
+        loaded: None,
+        up: true,
+    }
+}
+
+pub fn with_key(backend: Backend, key: &str) -> Backend {
+    Backend { key: Some(Secret::new(key)), ..backend }
+}
+
+pub fn options() -> Options {
+    Options { listen: vec![([127, 0, 0, 1], 0).into()], ..Options::default() }
+}
+
+/// So much room at each backend.
+pub fn room(room: u32) -> Limits {
+    let backend = BackendLimits { room: Some(room), ..BackendLimits::default() };
+    Limits { backend, ..Limits::default() }
+}
+
+impl House {
+    pub async fn open(backends: Vec<Backend>, limits: Limits, options: Options) -> Self {
+        let (options, options_seen) = watch::channel(Arc::new(options));
+        let (table, table_seen) = watch::channel(Arc::new(Table::of(backends)));
+        let (_keys, keys) = watch::channel(Arc::new(Keys::default()));
+        let (_rules, rules) = watch::channel(Arc::new(Rules::default()));
+        let desk = Desk::new(limits.clone());
+        let records = Records::new(Arc::new(SystemClock));
+        let world = Arc::new(Watching::default());
+        let gateway = Gateway::start(Parts {
+            options: options_seen,
+            table: table_seen,
+            desk: desk.clone(),
+            records: records.clone(),
+            clients: Clients::new(keys, rules),
+            world: world.clone(),
+        })
+        .await
+        .unwrap();
+        let address = gateway.address().unwrap();
+        Self { gateway, address, options, table, desk, limits, records, world, _keys, _rules }
+    }
+
+    /// One double behind a gateway with as much room as it has slots.
+    pub async fn before(double: &Handle, limits: Limits) -> Self {
+        Self::open(vec![backend("one", &double.url())], limits, options()).await
+    }
+
+    pub fn watches(&self, id: &str, double: &Arc<Handle>) {
+        self.world.doubles.lock().unwrap().push((id.into(), double.clone()));
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::to(self.address).await
+    }
+
+    /// Until so many are in flight and wait.
+    pub async fn until(&self, what: impl Fn(u32, u32) -> bool) {
+        until(|| {
+            let seen = self.desk.snapshot();
+            what(seen.in_flight, seen.queued)
+        })
+        .await;
+    }
+
+    pub async fn stop(self) -> Drained {
+        timeout(PATIENCE, self.gateway.stop()).await.expect("the gateway did not stop")
+    }
+}
+
+/// Looks every few milliseconds until it is so.
+pub async fn until(mut what: impl FnMut() -> bool) {
+    timeout(PATIENCE, async {
+        while !what() {
+            sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await
+    .expect("it never came to be so");
+}
+
+/// One connection to the gateway.
+pub struct Client {
+    sender: SendRequest<Full<Bytes>>,
+    address: SocketAddr,
+}
+
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Client {
+    pub async fn to(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        Self { sender, address }
+    }
+
+    pub async fn begin(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> hyper::Result<Response<Incoming>> {
+        self.sender.ready().await?;
+        timeout(PATIENCE, self.sender.send_request(request)).await.expect("no answer began")
+    }
+
+    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
+        Reply::of(self.begin(request).await?).await
+    }
+
+    pub async fn post(&mut self, path: &str, body: impl Into<Bytes>) -> Reply {
+        let request = self.request(path, body);
+        self.send(request).await.unwrap()
+    }
+
+    pub async fn get(&mut self, path: &str) -> Reply {
+        let request = Request::get(path)
+            .header("host", self.address.to_string())
+            .body(Full::default())
+            .unwrap();
+        self.send(request).await.unwrap()
+    }
+
+    pub fn request(&self, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+        Request::post(path)
+            .header("host", self.address.to_string())
+            .header("content-type", "application/json")
+            .body(Full::new(body.into()))
+            .unwrap()
+    }
+}
+
+impl Reply {
+    pub async fn of(response: Response<Incoming>) -> hyper::Result<Self> {
+        let (head, body) = response.into_parts();
+        let body = timeout(PATIENCE, body.collect()).await.expect("an answer had no end")?;
+        Ok(Self { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+pub const CHAT: &str = "/v1/chat/completions";
+
+pub fn chat(stream: bool, tokens: u32) -> String {
+    format!(
+        r#"{{"model":"instant","stream":{stream},"max_tokens":{tokens},"messages":[{{"role":"user","content":"Hello"}}]}}"#
+    )
+}
+
+/// Chunks of a stream that bear text.
+pub fn tokens_of(text: &str) -> usize {
+    text.matches(r#""content":""#).count()
+}
+
+pub async fn row(records: &Records, what: impl Fn(&RequestRow) -> bool) -> Arc<RequestRow> {
+    let mut found = None;
+    until(|| {
+        found = records.recent().into_iter().rev().find(|row| what(row));
+        found.is_some()
+    })
+    .await;
+    found.unwrap()
+}

@@ -1,0 +1,9 @@
+//! The whole gateway before doubles of model servers: one binary.
+
+mod bounds;
+mod door;
+mod faults;
+mod flood;
+mod house;
+mod streams;
+mod thread;
