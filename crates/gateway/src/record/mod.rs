@@ -86,6 +86,11 @@ impl Records {
         Trace::begin(self.inner.clone(), entry)
     }
 
+    /// Milliseconds since 1970, by the clock that requests are dated with.
+    pub fn wall_ms(&self) -> i64 {
+        self.inner.clock.now().wall_ms
+    }
+
     /// Ends a request that is under way. `false`: there is none of that number.
     pub fn cancel(&self, id: i64) -> bool {
         self.inner.live.cancel(id)
