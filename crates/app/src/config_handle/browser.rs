@@ -7,7 +7,7 @@
 
 use plimsoll_core::config::{
     Environment, Loaded, changed_between,
-    wire::{SettingState, SettingValue},
+    wire::{Problem, SettingState, SettingValue},
 };
 
 use crate::api::{Fault, FaultCode};
@@ -17,6 +17,9 @@ pub const BROWSER: &str = "browser";
 
 /// The settings of a service that decide what is started, how, and which file is sent.
 const OF_A_SERVICE: [&str; 4] = ["command", "env", "cwd", "key_file"];
+/// Where they are changed.
+const INSTEAD: &str = "What is started, loaded or sent as a key is set in Plimsoll's own window, \
+                       with `plimsoll config set` in a terminal, or in the file.";
 /// A library that is loaded into Plimsoll.
 const LIBRARY: &str = "gpu.nvml_path";
 
@@ -25,13 +28,7 @@ const LIBRARY: &str = "gpu.nvml_path";
 /// # Errors
 /// `Denied`, naming the settings and where they can be changed.
 pub(super) fn judge(good: &Loaded, text: &str, environment: &Environment) -> Result<(), Fault> {
-    let next = Loaded::of(text.to_owned(), environment);
-    let mut keys = guarded(&good.settings, &next.settings);
-    // What a variable hides now holds as soon as it is unset.
-    let plain = |text: &str| Loaded::of(text.to_owned(), &Environment::default()).settings;
-    keys.extend(guarded(&plain(&good.text), &plain(text)));
-    keys.sort_unstable();
-    keys.dedup();
+    let keys = refused(good, text, environment);
     if keys.is_empty() {
         return Ok(());
     }
@@ -44,10 +41,31 @@ pub(super) fn judge(good: &Loaded, text: &str, environment: &Environment) -> Res
         FaultCode::Denied,
         format!("This would change {named}, which a browser may not: nothing was changed."),
     )
-    .hint(
-        "What is started, loaded or sent as a key is set in Plimsoll's own window, with \
-         `plimsoll config set` in a terminal, or in the file.",
-    ))
+    .hint(INSTEAD))
+}
+
+/// The same, told before anybody applies it: one problem for each of the settings.
+pub(super) fn foresee(good: &Loaded, text: &str, environment: &Environment) -> Vec<Problem> {
+    let problem = |key: String| Problem {
+        line: None,
+        column: None,
+        message: format!("{key} may not be changed from a browser."),
+        key: Some(key),
+        hint: Some(INSTEAD.into()),
+        mend: None,
+    };
+    refused(good, text, environment).into_iter().map(problem).collect()
+}
+
+fn refused(good: &Loaded, text: &str, environment: &Environment) -> Vec<String> {
+    let next = Loaded::of(text.to_owned(), environment);
+    let mut keys = guarded(&good.settings, &next.settings);
+    // What a variable hides now holds as soon as it is unset.
+    let plain = |text: &str| Loaded::of(text.to_owned(), &Environment::default()).settings;
+    keys.extend(guarded(&plain(&good.text), &plain(text)));
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 /// The settings among the changed ones. A service that goes away takes its own with it.

@@ -53,7 +53,9 @@ impl ConfigHandle {
             return Err(self.conflict());
         }
         let (good, disk) = (standing.good.clone(), standing.disk.clone());
-        let preview = self.preview_on(good, disk, edit).await?;
+        // What a browser may not is refused as such, below.
+        let unasked = ConfigEdit { by: String::new(), ..edit.clone() };
+        let preview = self.preview_on(good, disk, &unasked).await?;
         if !preview.problems.is_empty() {
             return Err(refused(&preview.problems));
         }
@@ -121,6 +123,9 @@ impl ConfigHandle {
                 // Against what runs, which differs from the file where that is broken.
                 let next = Loaded::of(preview.text.clone(), &environment);
                 preview.restart = needs_restart(&changed_between(&good.settings, &next.settings));
+                if edit.by == BROWSER {
+                    preview.problems = browser::foresee(&good, &preview.text, &environment);
+                }
             }
             preview
         };

@@ -124,3 +124,23 @@ async fn what_was_set_goes_into_the_text_that_was_edited_by_hand() {
     assert_eq!(world.text(), preview.text);
     assert_eq!(handle.config().sampling.processes_ms, 7000);
 }
+
+#[tokio::test]
+async fn a_browser_hears_before_it_applies_what_it_may_not_change() {
+    let world = World::new();
+    let handle = world.start().await;
+    let text = "[services.chat]\nurl = \"http://127.0.0.1:9\"\ncommand = [\"true\"]\n";
+    let edit = |by: &str| ConfigEdit {
+        base: Some(handle.view().digest.clone()),
+        text: Some(text.into()),
+        by: by.into(),
+        ..ConfigEdit::default()
+    };
+    assert_eq!(handle.preview(&edit("window")).await.unwrap().problems, []);
+    let problems = handle.preview(&edit("browser")).await.unwrap().problems;
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].message, "services.chat.command may not be changed from a browser.");
+    assert!(problems[0].hint.as_deref().unwrap().contains("plimsoll config set"));
+    // Applied all the same, it is refused as such.
+    assert_eq!(handle.apply(&edit("browser")).await.unwrap_err().code, FaultCode::Denied);
+}
