@@ -2,16 +2,37 @@
 //!
 //! A [`Table`] is made anew whenever the configuration or the services change, and
 //! is immutable: a request holds the one it began with.
+//!
+//! A name leads, first found first taken, to
+//! 1. the route that has this very name among its models,
+//! 2. the route with the longest pattern that means it: one that asks for another model
+//!    only where the name would lead nowhere by itself,
+//! 3. each service that has a model of that name,
+//! 4. the service of that id, with the model that it has loaded; or, as `id/model`, to
+//!    this model of it.
 
-use std::sync::Arc;
+mod listing;
+mod near;
+mod rooms;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt::Write as _, sync::Arc};
 
 use plimsoll_core::request::Priority;
 use plimsoll_services::{client::Secret, kind::ServiceKind};
 
 use crate::admission::{BackendId, Candidate, Policy};
 
+pub use self::{
+    listing::{Listed, Listing},
+    rooms::{Room, RoomBasis, Rooms},
+    table::Table,
+};
+
 /// A service that requests can be sent to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     pub id: BackendId,
     pub kind: Option<ServiceKind>,
@@ -21,18 +42,135 @@ pub struct Backend {
     pub key: Option<Secret>,
     /// By the names its server uses; as it told them last.
     pub models: Vec<Arc<str>>,
+    /// Of these, the one that is loaded, where one is and the server says so.
+    pub loaded: Option<Arc<str>>,
     /// It serves, or nothing is known against it.
     pub up: bool,
 }
 
 /// Where a request could go, and how it is treated.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Way {
     /// Id of the rule in `gateway.routes`; `None` where the model's own name led here.
     pub route: Option<Arc<str>>,
+    /// What its requests are counted and limited under in [`crate::admission::Ask::model`]:
+    /// `route:ID` where the route has a limit of its own, else the model.
+    pub counted: Arc<str>,
     pub candidates: Arc<[Candidate]>,
     pub policy: Policy,
     /// The model to ask each candidate for, in their order; `None`: as the client wrote it.
     pub send_as: Vec<Option<Arc<str>>>,
+    /// `None`: as the client, or the client's own rule, says.
     pub priority: Option<Priority>,
+    /// Its answers may come from the cache.
+    pub cache: bool,
+    /// Whether the same request is asked once while it is under way; `None`: by its kind.
+    pub coalesce: Option<bool>,
+}
+
+/// Why a request can go nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoWay {
+    /// It names no model, and there is no `gateway.default_model`.
+    Unnamed,
+    /// Nobody has a model of that name.
+    Unknown {
+        model: String,
+        /// The most alike first, at most [`near::MOST`]; else some of those that there are.
+        near: Vec<Arc<str>>,
+        /// They are alike, and not only some that there are.
+        alike: bool,
+        /// Services that do not answer and have told no models.
+        silent: Vec<BackendId>,
+    },
+    /// Some service has not told its models yet: it may be one of these.
+    NotYet { model: String },
+    /// A route is for it, and leads to nobody.
+    Nowhere { route: Arc<str>, model: String },
+}
+
+/// Most of a model's name that is said in an error.
+const LONGEST_SHOWN: usize = 120;
+
+// === impl Way ===
+
+impl Way {
+    /// The model to ask this backend for; `None`: as the client wrote it.
+    pub fn send_as(&self, backend: &str) -> Option<&Arc<str>> {
+        self.send_as.get(self.place(backend)?)?.as_ref()
+    }
+
+    /// Whether it is another model than the one that was asked for which this backend answers
+    /// with.
+    pub fn is_fallback(&self, backend: &str) -> bool {
+        self.place(backend)
+            .and_then(|at| self.candidates.get(at))
+            .is_some_and(|candidate| candidate.rank > 0)
+    }
+
+    fn place(&self, backend: &str) -> Option<usize> {
+        self.candidates.iter().position(|candidate| &*candidate.backend == backend)
+    }
+}
+
+// === impl NoWay ===
+
+impl NoWay {
+    /// It may be otherwise in a moment.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::NotYet { .. })
+    }
+}
+
+impl std::error::Error for NoWay {}
+
+impl std::fmt::Display for NoWay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unnamed => f.write_str(
+                "The request names no model. Name one of GET /v1/models, or set \
+                 gateway.default_model.",
+            ),
+            Self::Unknown { model, near, alike, silent } => {
+                write!(f, "No service has the model {}.", shown(model))?;
+                let names: Vec<String> = near.iter().map(|name| shown(name)).collect();
+                match (names.as_slice(), alike) {
+                    ([], _) => f.write_str(" None has told of any."),
+                    (names, true) => write!(f, " Did you mean {}?", names.join(" or ")),
+                    (names, false) => {
+                        write!(f, " There is {}; GET /v1/models lists all.", names.join(", "))
+                    }
+                }?;
+                if silent.is_empty() {
+                    return Ok(());
+                }
+                write!(f, " What {} would have is not known: no answer.", silent.join(", "))
+            }
+            Self::NotYet { model } => write!(
+                f,
+                "No service has the model {} so far, and not all have told theirs: ask again in a \
+                 moment.",
+                shown(model)
+            ),
+            Self::Nowhere { route, model } => write!(
+                f,
+                "The route {route} is for the model {}, and leads to no service that there is.",
+                shown(model)
+            ),
+        }
+    }
+}
+
+/// Quoted, cut, and free of what a terminal would follow.
+fn shown(name: &str) -> String {
+    let mut text = String::from("\"");
+    for c in name.chars().take(LONGEST_SHOWN) {
+        if c.is_control() {
+            text.push('\u{fffd}');
+        } else {
+            let _ = write!(text, "{c}");
+        }
+    }
+    text.push_str(if name.chars().nth(LONGEST_SHOWN).is_some() { "…\"" } else { "\"" });
+    text
 }

@@ -1,0 +1,405 @@
+//! Names and where they lead, worked out beforehand: a request looks its name up.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use plimsoll_core::{
+    config::{
+        Config,
+        gateway::{Balance, Coalesce, Route, RoutePolicy, matches, weighted},
+    },
+    request::Endpoint,
+};
+use plimsoll_services::{
+    fleet::{FleetView, Wanted},
+    kind::ServiceKind,
+    service::{Loaded, Service, ServiceState},
+};
+use rustc_hash::FxHashMap;
+
+use super::{Backend, Listed, NoWay, Way, listing::Listing, near::nearest};
+use crate::admission::{BackendId, Candidate, Policy};
+
+/// Of models that there are, so many are named where none is alike.
+const MOST_NAMED: usize = 5;
+
+/// Names and where they lead. Immutable.
+#[derive(Debug, Default)]
+pub struct Table {
+    backends: BTreeMap<BackendId, Backend>,
+    /// Services by the models they have.
+    owners: FxHashMap<Arc<str>, Vec<BackendId>>,
+    rules: Vec<Rule>,
+    /// The longest pattern first, with the rule that it stands in.
+    patterns: Vec<(String, usize)>,
+    ways: FxHashMap<Arc<str>, Result<Arc<Way>, NoWay>>,
+    /// The same for requests that only Ollama understands.
+    native: FxHashMap<Arc<str>, Result<Arc<Way>, NoWay>>,
+    default_model: Arc<str>,
+    policy: Policy,
+    /// Some service was not asked for its models yet.
+    young: bool,
+    /// Those that do not answer and have told none.
+    silent: Vec<BackendId>,
+    listing: Listing,
+}
+
+/// A route in force.
+#[derive(Debug)]
+struct Rule {
+    id: Arc<str>,
+    route: Route,
+    backends: Vec<(BackendId, u16)>,
+}
+
+/// Which services may be asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    /// All speak it, or answer honestly that they do not.
+    Common,
+    /// Ollama's own paths.
+    Ollama,
+}
+
+// === impl Table ===
+
+impl Table {
+    /// From what is configured, what is watched (whence the keys) and what was seen of it. A
+    /// server that tells of no model now has those that the table `before` had of it.
+    pub fn make(
+        config: &Config,
+        wanted: &Wanted,
+        view: &FleetView,
+        before: Option<&Table>,
+    ) -> Self {
+        let gateway = &config.gateway;
+        let keys: BTreeMap<&str, _> =
+            wanted.watched.iter().map(|w| (w.id.as_str(), w.key.clone())).collect();
+        let mut table = Self {
+            default_model: gateway.default_model.as_str().into(),
+            policy: policy_of(gateway.policy),
+            ..Self::default()
+        };
+        for service in view.services.iter().filter(|service| is_backend(service)) {
+            // What nobody accepted is not asked for anything.
+            let Some(key) = keys.get(service.id.as_str()) else { continue };
+            let mut backend = backend_of(service);
+            backend.key.clone_from(key);
+            let known = before.and_then(|before| before.backends.get(&backend.id));
+            if let Some(known) = known.filter(|known| known.url == backend.url)
+                && backend.models.is_empty()
+            {
+                backend.models.clone_from(&known.models);
+            }
+            if backend.models.is_empty() {
+                table.young |= service.state == ServiceState::Starting;
+                table.silent.extend((!backend.up).then(|| backend.id.clone()));
+            }
+            for name in names_of(&backend) {
+                table.owners.entry(name).or_default().push(backend.id.clone());
+            }
+            table.backends.insert(backend.id.clone(), backend);
+        }
+        table.follow(&gateway.routes);
+        table.work_out();
+        table.listing = Listing::of(&table.listed());
+        table
+    }
+
+    /// Of these alone, by their models' names and with no rules: for tests, and for
+    /// measuring.
+    pub fn of(backends: impl IntoIterator<Item = Backend>) -> Self {
+        let mut table = Self::default();
+        for backend in backends {
+            for name in names_of(&backend) {
+                table.owners.entry(name).or_default().push(backend.id.clone());
+            }
+            table.backends.insert(backend.id.clone(), backend);
+        }
+        table.work_out();
+        table.listing = Listing::of(&table.listed());
+        table
+    }
+
+    /// The way of a request for this model; an empty name is none.
+    pub fn way(&self, endpoint: Endpoint, model: &str) -> Result<Arc<Way>, NoWay> {
+        let (speech, known) = match endpoint {
+            Endpoint::OllamaChat | Endpoint::OllamaGenerate | Endpoint::OllamaEmbed => {
+                (Speech::Ollama, &self.native)
+            }
+            _ => (Speech::Common, &self.ways),
+        };
+        let name = if model.is_empty() { &*self.default_model } else { model };
+        if name.is_empty() {
+            return Err(NoWay::Unnamed);
+        }
+        match known.get(name) {
+            Some(way) => way.clone(),
+            None => self.find(speech, name).map(Arc::new),
+        }
+    }
+
+    pub fn backend(&self, id: &str) -> Option<&Backend> {
+        self.backends.get(id)
+    }
+
+    /// By their ids.
+    pub fn backends(&self) -> impl Iterator<Item = &Backend> {
+        self.backends.values()
+    }
+
+    /// Everything that a program can ask for by a name of its own, by the alphabet.
+    pub fn models(&self) -> &[Listed] {
+        &self.listing.models
+    }
+
+    /// The answers to questions for the models, made beforehand.
+    pub fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    fn follow(&mut self, routes: &BTreeMap<String, Route>) {
+        for (id, route) in routes.iter().filter(|(_, route)| route.enabled) {
+            let known = |id: &str| self.backends.get(id).map(|backend| backend.id.clone());
+            let backends = route
+                .backends
+                .iter()
+                .filter_map(|text| weighted(text))
+                .filter_map(|(id, weight)| Some((known(id)?, weight)))
+                .collect();
+            let patterns = route.models.iter().filter(|model| model.contains('*'));
+            let at = self.rules.len();
+            self.patterns.extend(patterns.map(|pattern| (pattern.clone(), at)));
+            self.rules.push(Rule { id: id.as_str().into(), route: route.clone(), backends });
+        }
+        // The ids of the routes decide among equals.
+        self.patterns.sort_by_key(|(pattern, at)| {
+            (std::cmp::Reverse(pattern.chars().filter(|c| *c != '*').count()), *at)
+        });
+    }
+
+    fn work_out(&mut self) {
+        let names: BTreeSet<Arc<str>> = self
+            .rules
+            .iter()
+            .flat_map(|rule| rule.route.models.iter())
+            .filter(|model| !model.contains('*'))
+            .map(|model| model.as_str().into())
+            .chain(self.owners.keys().cloned())
+            .chain(self.backends.keys().cloned())
+            .collect();
+        let found = |speech| {
+            names
+                .iter()
+                .map(|name| (name.clone(), self.find(speech, name).map(Arc::new)))
+                .collect::<FxHashMap<_, _>>()
+        };
+        let (ways, native) = (found(Speech::Common), found(Speech::Ollama));
+        (self.ways, self.native) = (ways, native);
+    }
+
+    fn find(&self, speech: Speech, name: &str) -> Result<Way, NoWay> {
+        let rule = self.rule_of(name);
+        let mut way = Building::default();
+        let asked = match rule {
+            Some(rule) if !rule.route.send_as.is_empty() => rule.route.send_as.as_str(),
+            _ => name,
+        };
+        match rule {
+            Some(rule) if !rule.route.backends.is_empty() => {
+                let other = (asked != name).then(|| Arc::from(asked));
+                for (id, weight) in &rule.backends {
+                    way.add(self, speech, id, 0, *weight, other.clone());
+                }
+            }
+            _ => self.lead(&mut way, speech, asked, 0, asked != name),
+        }
+        for (at, other) in rule.map_or(&[][..], |rule| &rule.route.fallback).iter().enumerate() {
+            let rank = u8::try_from(at + 1).unwrap_or(u8::MAX);
+            // An alias leads on to its model, but not to that one's fallbacks.
+            let named = self.rule_of(other).filter(|of| {
+                !of.route.send_as.is_empty() && rule.is_none_or(|rule| rule.id != of.id)
+            });
+            let other = named.map_or(other.as_str(), |of| of.route.send_as.as_str());
+            self.lead(&mut way, speech, other, rank, true);
+        }
+        if way.candidates.is_empty() {
+            return Err(match rule {
+                Some(rule) => NoWay::Nowhere { route: rule.id.clone(), model: name.into() },
+                None => self.nobody(name),
+            });
+        }
+        let route = rule.map(|rule| &rule.route);
+        let limited = rule.filter(|rule| rule.route.max_in_flight > 0);
+        Ok(Way {
+            route: rule.map(|rule| rule.id.clone()),
+            counted: limited.map_or_else(|| asked.into(), |rule| counted(&rule.id)),
+            candidates: way.candidates.into(),
+            policy: match route.map(|route| route.policy) {
+                None | Some(RoutePolicy::Default) => self.policy,
+                Some(RoutePolicy::Of(balance)) => policy_of(balance),
+            },
+            send_as: way.send_as,
+            priority: route.and_then(|route| route.priority.priority()),
+            cache: route.is_some_and(|route| route.cache),
+            coalesce: match route.map(|route| route.coalesce) {
+                None | Some(Coalesce::Default) => None,
+                Some(Coalesce::On) => Some(true),
+                Some(Coalesce::Off) => Some(false),
+            },
+        })
+    }
+
+    fn rule_of(&self, name: &str) -> Option<&Rule> {
+        let whole = self.rules.iter().find(|rule| rule.route.models.iter().any(|m| m == name));
+        whole.or_else(|| {
+            let mut own = Building::default();
+            self.lead(&mut own, Speech::Common, name, 0, false);
+            self.patterns
+                .iter()
+                .filter(|(pattern, _)| matches(pattern, name))
+                .filter_map(|(_, at)| self.rules.get(*at))
+                .find(|rule| own.candidates.is_empty() || rule.route.send_as.is_empty())
+        })
+    }
+
+    /// Adds those who have a model of that name.
+    fn lead(&self, way: &mut Building, speech: Speech, name: &str, rank: u8, renamed: bool) {
+        let as_named = || renamed.then(|| Arc::from(name));
+        if let Some(owners) = self.owners.get(name) {
+            for id in owners {
+                way.add(self, speech, id, rank, 1, as_named());
+            }
+            return;
+        }
+        if let Some(backend) = self.backends.get(name) {
+            let own = backend.loaded.as_ref().or(backend.models.first());
+            return way.add(self, speech, &backend.id, rank, 1, own.cloned());
+        }
+        if let Some((id, model)) = name.split_once('/')
+            && let Some(backend) = self.backends.get(id)
+            && names_of(backend).iter().any(|known| &**known == model)
+        {
+            way.add(self, speech, &backend.id, rank, 1, Some(model.into()));
+        }
+    }
+
+    fn nobody(&self, name: &str) -> NoWay {
+        if self.young {
+            return NoWay::NotYet { model: name.into() };
+        }
+        let all: BTreeSet<&Arc<str>> = self.ways.keys().collect();
+        let near = nearest(name, all.iter().copied());
+        let alike = !near.is_empty();
+        let some = || self.models().iter().map(|m| m.name.clone()).take(MOST_NAMED).collect();
+        NoWay::Unknown {
+            model: name.into(),
+            near: if alike { near } else { some() },
+            alike,
+            silent: self.silent.clone(),
+        }
+    }
+
+    fn listed(&self) -> Vec<Listed> {
+        let aliases = self.rules.iter().flat_map(|rule| &rule.route.models).map(String::as_str);
+        let told = self.backends.values().flat_map(|backend| &backend.models).map(|m| &**m);
+        let names: BTreeSet<&str> = told.chain(aliases.filter(|m| !m.contains('*'))).collect();
+        names
+            .into_iter()
+            .filter_map(|name| {
+                let way = self.ways.get(name)?.as_ref().ok()?;
+                let first = way.candidates.iter().filter(|candidate| candidate.rank == 0);
+                Some(Listed {
+                    name: name.into(),
+                    backends: first.map(|candidate| candidate.backend.clone()).collect(),
+                    stands_for: way.send_as.first().cloned().flatten(),
+                    native: self.native.get(name).is_some_and(Result::is_ok),
+                })
+            })
+            .collect()
+    }
+}
+
+/// What a route with a limit of its own is counted under. No model is called like this.
+pub(crate) fn counted(route: &str) -> Arc<str> {
+    format!("route:{route}").into()
+}
+
+/// A way in the making.
+#[derive(Default)]
+struct Building {
+    candidates: Vec<Candidate>,
+    send_as: Vec<Option<Arc<str>>>,
+}
+
+// === impl Building ===
+
+impl Building {
+    /// Each backend stands in a way once, where it stands first.
+    fn add(
+        &mut self,
+        table: &Table,
+        speech: Speech,
+        id: &BackendId,
+        rank: u8,
+        weight: u16,
+        send_as: Option<Arc<str>>,
+    ) {
+        let kind = table.backends.get(id).and_then(|backend| backend.kind);
+        let speaks = speech == Speech::Common || kind.is_none_or(|k| k == ServiceKind::Ollama);
+        if speaks && !self.candidates.iter().any(|candidate| candidate.backend == *id) {
+            self.candidates.push(Candidate { backend: id.clone(), rank, weight });
+            self.send_as.push(send_as);
+        }
+    }
+}
+
+fn policy_of(balance: Balance) -> Policy {
+    match balance {
+        Balance::LeastInFlight => Policy::LeastInFlight,
+        Balance::RoundRobin => Policy::RoundRobin,
+        Balance::Random => Policy::Random,
+        Balance::Weighted => Policy::Weighted,
+        Balance::ConsistentHash => Policy::ConsistentHash,
+        Balance::PrefixAffinity => Policy::PrefixAffinity,
+    }
+}
+
+/// Whether it serves models over HTTP, or may turn out to.
+pub(super) fn is_backend(service: &Service) -> bool {
+    let http = ["http://", "https://"].iter().any(|scheme| service.url.starts_with(scheme));
+    http && service.kind.is_none_or(ServiceKind::is_engine)
+}
+
+fn backend_of(service: &Service) -> Backend {
+    // Paths that come from a client begin with /v1 themselves.
+    let url = service.url.trim_end_matches('/');
+    let url = url.strip_suffix("/v1").unwrap_or(url).trim_end_matches('/');
+    let loaded = service.models.iter().find(|model| model.loaded == Loaded::Loaded);
+    Backend {
+        id: service.id.as_str().into(),
+        kind: service.kind,
+        url: url.into(),
+        key: None,
+        models: service.models.iter().map(|model| model.name.as_str().into()).collect(),
+        loaded: loaded.map(|model| model.name.as_str().into()),
+        up: match service.state {
+            ServiceState::Healthy | ServiceState::Degraded | ServiceState::Unknown => true,
+            // It loads its model; before the first look nothing is known against it.
+            ServiceState::Starting => service.checked_ms.is_none(),
+            ServiceState::Down => false,
+        },
+    }
+}
+
+/// All names that its models go by: Ollama's `:latest` goes without saying.
+fn names_of(backend: &Backend) -> Vec<Arc<str>> {
+    let mut names = backend.models.clone();
+    if backend.kind == Some(ServiceKind::Ollama) {
+        let short = backend.models.iter().filter_map(|name| name.strip_suffix(":latest"));
+        names.extend(short.map(Arc::from));
+    }
+    names
+}
