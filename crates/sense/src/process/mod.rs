@@ -7,6 +7,7 @@ mod known;
 mod listening;
 mod names;
 mod ours;
+mod peer;
 mod stat;
 mod table;
 mod trace;
@@ -27,7 +28,7 @@ use plimsoll_core::{
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
-pub use self::{inspect::Inspector, listening::listening_here};
+pub use self::{inspect::Inspector, listening::listening_here, peer::Peers};
 use self::{names::Names, table::Table};
 use crate::{roots::Roots, sources::Options};
 

@@ -1,9 +1,13 @@
-//! Listening sockets of our own network namespace, asked of the kernel directly.
+//! Sockets of our own network namespace, asked of the kernel directly: those that
+//! listen, and the one at the other end of a connection.
 //!
 //! `sock_diag(7)` walks only those that listen and takes twenty microseconds; the
 //! tables below `/proc` walk every bucket of every connection and take a thousand.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::OwnedFd,
+};
 
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
@@ -15,12 +19,16 @@ use super::sockets::Listener;
 const BY_FAMILY: u16 = 20;
 /// `NLM_F_REQUEST | NLM_F_DUMP`
 const DUMP: u16 = 0x301;
+/// `NLM_F_REQUEST`
+const ONE: u16 = 1;
 /// `NLMSG_DONE`
 const DONE: u16 = 3;
 /// `IPPROTO_TCP`
 const TCP: u8 = 6;
 /// `1 << TCP_LISTEN`
 const LISTEN: u32 = 1 << 10;
+/// Whatever its state.
+const ANY: u32 = u32::MAX;
 /// Length of `struct nlmsghdr`.
 const HEAD: usize = 16;
 /// Length of `struct inet_diag_req_v2`.
@@ -39,19 +47,64 @@ pub fn listeners() -> Option<Vec<Listener>> {
     Some(found)
 }
 
-fn ask(family: u8, found: &mut Vec<Listener>) -> Option<()> {
-    let kind = SocketType::RAW;
+/// Inode of the one connected socket that has these ends; its own is `local`. Takes some
+/// ten microseconds however many connections there are.
+pub fn connected(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
+    let family = match local {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let mut request = request(u8::try_from(family.as_raw()).ok()?, ONE, ANY)?;
+    // `struct inet_diag_sockid`: both ports in network order, both addresses in 16 bytes each,
+    // an interface, and a cookie that is not known.
+    let mut id = Vec::with_capacity(48);
+    id.extend(local.port().to_be_bytes());
+    id.extend(remote.port().to_be_bytes());
+    for address in [local.ip(), remote.ip()] {
+        let end = id.len() + 16;
+        match address {
+            IpAddr::V4(ip) => id.extend(ip.octets()),
+            IpAddr::V6(ip) => id.extend(ip.octets()),
+        }
+        id.resize(end, 0);
+    }
+    id.extend([0; 4]);
+    id.extend([0xff; 8]);
+    request.truncate(HEAD + REQUEST - id.len());
+    request.extend(id);
+    let socket = open()?;
+    send(&socket, &request, SendFlags::empty()).ok()?;
+    let mut piece = vec![0; 1024];
+    let (length, _) = recv(&socket, &mut piece[..], RecvFlags::DONTWAIT).ok()?;
+    let message = piece.get(..length)?;
+    // Anything else is the kernel's word that there is none.
+    (u16::from_ne_bytes(part(message, 4)?) == BY_FAMILY).then_some(())?;
+    let inode = u64::from(u32::from_ne_bytes(part(message, HEAD + 68)?));
+    Some(inode).filter(|&inode| inode != 0)
+}
+
+fn open() -> Option<OwnedFd> {
     let protocol = Some(netlink::SOCK_DIAG);
-    let socket = socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, protocol).ok()?;
+    let flags = SocketFlags::CLOEXEC;
+    socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol).ok()
+}
+
+/// `struct nlmsghdr` and `struct inet_diag_req_v2`, its socket not named.
+fn request(family: u8, flags: u16, states: u32) -> Option<Vec<u8>> {
     let mut request = Vec::with_capacity(HEAD + REQUEST);
     request.extend(u32::try_from(HEAD + REQUEST).ok()?.to_ne_bytes());
     request.extend(BY_FAMILY.to_ne_bytes());
-    request.extend(DUMP.to_ne_bytes());
+    request.extend(flags.to_ne_bytes());
     request.extend([0; 8]);
     request.extend([family, TCP, 0, 0]);
-    request.extend(LISTEN.to_ne_bytes());
+    request.extend(states.to_ne_bytes());
     request.resize(HEAD + REQUEST, 0);
-    send(&socket, &request, SendFlags::empty()).ok()?;
+    Some(request)
+}
+
+fn ask(family: u8, found: &mut Vec<Listener>) -> Option<()> {
+    let socket = open()?;
+    send(&socket, &request(family, DUMP, LISTEN)?, SendFlags::empty()).ok()?;
     let mut piece = vec![0; PIECE];
     for _ in 0..MAX_PIECES {
         // The kernel makes the answer while it is asked: there is nothing to wait for.
@@ -105,7 +158,12 @@ fn part<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, net::TcpListener, path::Path};
+    use std::{
+        collections::BTreeSet,
+        net::{TcpListener, TcpStream},
+        os::fd::AsRawFd,
+        path::Path,
+    };
 
     use proptest::prelude::*;
 
@@ -134,6 +192,26 @@ mod tests {
             listeners().unwrap().into_iter().map(|listener| listener.address).collect();
         for listener in &held {
             assert!(found.contains(&listener.local_addr().unwrap()));
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_connection_are_told_apart_and_one_that_is_not_there_is_not_told() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(host).unwrap();
+            let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (here, _) = listener.accept().unwrap();
+            let inode = |stream: &TcpStream| {
+                let link = std::fs::read_link(format!("/proc/self/fd/{}", stream.as_raw_fd()));
+                let link = link.unwrap().to_str().unwrap().to_string();
+                let number = link.strip_prefix("socket:[").unwrap().strip_suffix(']').unwrap();
+                number.parse::<u64>().unwrap()
+            };
+            let (a, b) = (there.local_addr().unwrap(), here.local_addr().unwrap());
+            assert_eq!(connected(a, b), Some(inode(&there)), "{host}");
+            assert_eq!(connected(b, a), Some(inode(&here)), "{host}");
+            let other = SocketAddr::new(b.ip(), 1);
+            assert_eq!(connected(a, other), None, "{host}");
         }
     }
 

@@ -16,7 +16,10 @@ use plimsoll_core::process::MAX_PORTS;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use self::sockets::Listener;
-pub use self::sockets::{addresses, held_by};
+pub use self::{
+    diag::connected,
+    sockets::{addresses, held_by},
+};
 use super::known::Known;
 use crate::roots::Roots;
 
