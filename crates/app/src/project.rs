@@ -59,6 +59,8 @@ pub fn history_options(config: &Config) -> HistoryOptions {
             h1_ms: i64::from(keep.h1_days) * DAY,
             marks_ms: i64::from(keep.marks_days) * DAY,
             log_ms: i64::from(keep.log_days) * DAY,
+            requests_ms: i64::from(keep.requests_days) * DAY,
+            requests_bytes: u64::from(keep.requests_mib) << 20,
         },
         checkpoint_ms: u64::from(history.checkpoint_s) * 1000,
         tick_ms: config.sampling.interval_ms,

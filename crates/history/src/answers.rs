@@ -56,6 +56,7 @@ pub enum StoredKind {
     /// Marks and alerts.
     Marks,
     Log,
+    Requests,
 }
 
 /// What one kind of data takes.
@@ -78,7 +79,7 @@ pub struct Increase {
 // === impl StoredKind ===
 
 impl StoredKind {
-    /// The level it is; `None` for marks and the log.
+    /// The level it is; `None` for marks, the log and requests.
     pub(crate) fn level(self) -> Option<Level> {
         match self {
             StoredKind::Raw => Some(Level::Raw),
@@ -86,7 +87,7 @@ impl StoredKind {
             StoredKind::M1 => Some(Level::M1),
             StoredKind::M15 => Some(Level::M15),
             StoredKind::H1 => Some(Level::H1),
-            StoredKind::Marks | StoredKind::Log => None,
+            StoredKind::Marks | StoredKind::Log | StoredKind::Requests => None,
         }
     }
 }

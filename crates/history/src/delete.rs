@@ -15,6 +15,7 @@ use crate::{
     error::ReadError,
     hours::{self, Hours},
     lane::slot_of,
+    requests,
     retention::{ROWS, Round, mark_going},
     rollup::Values,
     writer::Writer,
@@ -100,6 +101,7 @@ impl Writer {
                 }
             }
         }
+        while requests::delete_older(connection, before_ms).await? {}
         sqlx::query("UPDATE series SET last_ms = NULL, last = NULL WHERE last_ms < ?")
             .bind(before_ms)
             .execute(&mut *connection)

@@ -13,14 +13,14 @@ use sqlx::{
 };
 
 /// An enum of plain words as the text that stands for it.
-fn word<T: Serialize>(value: T) -> String {
+pub(crate) fn word<T: Serialize>(value: T) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(text)) => text,
         _ => String::new(),
     }
 }
 
-fn from_word<T: DeserializeOwned>(text: String) -> Option<T> {
+pub(crate) fn from_word<T: DeserializeOwned>(text: String) -> Option<T> {
     serde_json::from_value(serde_json::Value::String(text)).ok()
 }
 
@@ -181,7 +181,7 @@ pub(crate) async fn log(
 }
 
 /// The cells of a row, one after the other: in the order in which they were asked for.
-struct Cells<'r> {
+pub(crate) struct Cells<'r> {
     row: &'r SqliteRow,
     at: usize,
 }
@@ -189,14 +189,14 @@ struct Cells<'r> {
 // === impl Cells ===
 
 impl<'r> Cells<'r> {
-    fn next<T: Decode<'r, Sqlite> + Type<Sqlite>>(&mut self) -> Result<T, sqlx::Error> {
+    pub(crate) fn next<T: Decode<'r, Sqlite> + Type<Sqlite>>(&mut self) -> Result<T, sqlx::Error> {
         self.at += 1;
         self.row.try_get(self.at - 1)
     }
 }
 
 /// Every row of an answer, read by `one`.
-async fn all<T>(
+pub(crate) async fn all<T>(
     connection: &mut SqliteConnection,
     query: Query<'_, Sqlite, SqliteArguments>,
     one: impl Fn(&mut Cells<'_>) -> Result<T, sqlx::Error>,

@@ -12,6 +12,7 @@ use crate::{
     db,
     desk::Desk,
     error::ReadError,
+    requests,
     retention::table_bytes,
     shown::number,
 };
@@ -94,7 +95,7 @@ pub(crate) async fn stats(desk: &mut Desk) -> Result<Stats, ReadError> {
 
 pub(crate) async fn storage(desk: &mut Desk) -> Result<Vec<Stored>, ReadError> {
     let connection = desk.open().await?;
-    let mut kinds = Vec::with_capacity(7);
+    let mut kinds = Vec::with_capacity(8);
     for kind in [StoredKind::Raw, StoredKind::S10, StoredKind::M1, StoredKind::M15, StoredKind::H1]
     {
         let level = kind.level().unwrap_or(Level::Raw);
@@ -127,8 +128,11 @@ pub(crate) async fn storage(desk: &mut Desk) -> Result<Vec<Stored>, ReadError> {
     kinds.push(Stored { kind: StoredKind::Marks, bytes: marks, oldest_ms });
     let log = table_bytes(connection, "log").await?;
     let oldest_ms: Option<i64> =
-        sqlx::query_scalar("SELECT min(at_ms) FROM log").fetch_one(connection).await?;
+        sqlx::query_scalar("SELECT min(at_ms) FROM log").fetch_one(&mut *connection).await?;
     kinds.push(Stored { kind: StoredKind::Log, bytes: log, oldest_ms });
+    let bytes = requests::total_bytes(connection).await?;
+    let oldest_ms = requests::oldest_ms(connection).await?;
+    kinds.push(Stored { kind: StoredKind::Requests, bytes, oldest_ms });
     Ok(kinds)
 }
 
@@ -151,6 +155,7 @@ pub(crate) async fn freed(
             .fetch_one(connection)
             .await?
         }
+        None if kind == StoredKind::Requests => requests::bytes_before(connection, before).await?,
         None if kind == StoredKind::Log => {
             sqlx::query_scalar(
                 "SELECT coalesce(sum(length(module) + length(message) + length(fields) + 24), 0)

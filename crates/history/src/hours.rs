@@ -321,7 +321,7 @@ mod tests {
     async fn hours_of_an_older_version_are_moved_also_where_that_was_interrupted() {
         let folder = tempfile::tempdir().unwrap();
         old(folder.path()).await;
-        let [first, second, third] = HISTORY.steps else { panic!("another step") };
+        let [first, second, third, ..] = HISTORY.steps else { panic!("fewer steps") };
         let of = |step: &Step, then| Step { then, ..*step };
         let steps = vec![of(first, None), of(second, None), of(third, Some(interrupted as _))];
         let error = before(steps.leak()).open(folder.path()).await.err().unwrap();

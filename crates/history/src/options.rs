@@ -11,6 +11,9 @@ pub struct Keep {
     /// Marks and alerts.
     pub marks_ms: i64,
     pub log_ms: i64,
+    pub requests_ms: i64,
+    /// Whichever of the two comes first.
+    pub requests_bytes: u64,
 }
 
 /// Settings of the history; every one applies live.
@@ -50,6 +53,8 @@ impl Default for Keep {
             h1_ms: 3650 * DAY,
             marks_ms: 3650 * DAY,
             log_ms: 30 * DAY,
+            requests_ms: 30 * DAY,
+            requests_bytes: 512 << 20,
         }
     }
 }
@@ -74,6 +79,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What the request log may take: never more than an eighth of everything.
+    pub(crate) fn requests_bytes(&self) -> u64 {
+        self.keep.requests_bytes.min(self.max_bytes / 8)
+    }
+
     /// Interval at which metrics of that class come.
     pub fn cadence_ms(&self, cadence: plimsoll_core::metric::Cadence) -> u32 {
         use plimsoll_core::metric::Cadence;

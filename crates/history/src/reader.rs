@@ -32,6 +32,7 @@ use crate::{
     pieces::Asked,
     query::{Material, Wanted, grown},
     recorder::Queue,
+    requests::{self, RequestFilter, RequestsFound},
     shown::{answer_one, numbers},
 };
 
@@ -176,6 +177,20 @@ impl Reader {
             Ok(events::log(desk.open().await?, level, contains, before_ms, limit).await?)
         })
         .await
+    }
+
+    /// Requests that are wanted, the newest first; at most [`MAX_REQUESTS`](crate::MAX_REQUESTS).
+    pub async fn requests(
+        &self,
+        filter: &RequestFilter,
+        limit: u32,
+    ) -> Result<RequestsFound, ReadError> {
+        self.aside(async |desk| Ok(requests::find(desk.open().await?, filter, limit).await?)).await
+    }
+
+    /// The number of the newest request; `None` where there is none.
+    pub async fn newest_request(&self) -> Result<Option<i64>, ReadError> {
+        self.aside(async |desk| Ok(requests::newest(desk.open().await?).await?)).await
     }
 
     /// Measured values in order of time; give `next` back for the following page.

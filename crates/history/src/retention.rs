@@ -8,7 +8,9 @@
 use plimsoll_core::series::Level;
 use sqlx::{Row as _, SqliteConnection};
 
-use crate::{db, faults::may_be_killed, hours, lane::Lane, seal::LOOKBACK_MS, writer::Writer};
+use crate::{
+    db, faults::may_be_killed, hours, lane::Lane, requests, seal::LOOKBACK_MS, writer::Writer,
+};
 
 /// Rows deleted at once: 200 took 121 ms, 50 pass unnoticed.
 pub(crate) const ROWS: i64 = 50;
@@ -29,7 +31,7 @@ const WEIGH_EVERY: u32 = 60;
 pub(crate) enum Round {
     /// Choose what has grown too old.
     Age,
-    /// Marks, alerts and log entries, step by step.
+    /// Marks, alerts, log entries and requests, step by step.
     Events,
     /// Rows of slots that go.
     Rows,
@@ -192,6 +194,7 @@ impl Writer {
             let done = sqlx::query(sql).bind(before).bind(ROWS).execute(&mut *connection).await?;
             more |= done.rows_affected() == ROWS.unsigned_abs();
         }
+        more |= requests::delete_older(connection, now_ms - keep.requests_ms).await?;
         Ok(more)
     }
 

@@ -23,7 +23,7 @@ struct Row {
     keep: fn(&Config) -> u32,
 }
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 8] = [
     row(StoredKind::Raw, "raw", "Every second", "history.keep.raw_hours", |c| {
         c.history.keep.raw_hours
     }),
@@ -37,6 +37,9 @@ const ROWS: [Row; 7] = [
         c.history.keep.marks_days
     }),
     row(StoredKind::Log, "log", "Log", "history.keep.log_days", |c| c.history.keep.log_days),
+    row(StoredKind::Requests, "requests", "Requests", "history.keep.requests_days", |c| {
+        c.history.keep.requests_days
+    }),
 ];
 
 const fn row(

@@ -256,7 +256,7 @@ async fn recover(global: &Global, file: Option<&Path>) -> Outcome {
         match (report.from_ms, report.to_ms) {
             (Some(from), Some(to)) => out::line(format_args!(
                 "  brought back: {} series from {} to {} ({} chunks, {} ticks), {} marks, {} \
-                 alerts, {} log entries",
+                 alerts, {} log entries, {} requests",
                 report.series,
                 words::moment(from),
                 words::moment(to),
@@ -264,7 +264,8 @@ async fn recover(global: &Global, file: Option<&Path>) -> Outcome {
                 report.ticks,
                 report.marks,
                 report.alerts,
-                report.log
+                report.log,
+                report.requests
             ))?,
             _ => out::line("  no measurements could be read")?,
         }
@@ -283,6 +284,7 @@ fn recovered_json(file: &Path, report: &RecoverReport) -> Value {
         "marks": report.marks,
         "alerts": report.alerts,
         "log": report.log,
+        "requests": report.requests,
         "lost": report.lost,
         "from_ms": report.from_ms,
         "to_ms": report.to_ms,

@@ -120,6 +120,12 @@ impl Trace {
         words.sent_model = (sent_model != words.model).then(|| sent_model.into());
     }
 
+    /// Which backend it is about, where it never came to run there: the only one that could
+    /// have answered a request that is refused.
+    pub fn at(&self, backend: &Arc<str>) {
+        self.entry.words().backend = Some(backend.clone());
+    }
+
     /// From here on the backend works on it, or is being connected to.
     pub fn sent(&mut self) {
         self.enter(Phase::Prefill);

@@ -55,6 +55,13 @@ pub(crate) static HISTORY: Schema = Schema {
             destructive: false,
             then: Some(hours::move_in),
         },
+        Step {
+            version: 4,
+            name: "requests",
+            sql: include_str!("../../../../migrations/history/0004_requests.sql"),
+            destructive: false,
+            then: None,
+        },
     ],
     synchronous: SqliteSynchronous::Normal,
     always_copy: false,

@@ -8,7 +8,7 @@
 
 mod carve;
 mod chunks;
-mod scan;
+pub(crate) mod scan;
 mod source;
 mod ticks;
 
@@ -25,6 +25,7 @@ use crate::{
     db::{self, HISTORY},
     error::ReadError,
     lane::Lane,
+    requests,
 };
 
 /// What was brought back.
@@ -38,6 +39,8 @@ pub struct RecoverReport {
     pub marks: u64,
     pub alerts: u64,
     pub log: u64,
+    /// Of the request log.
+    pub requests: u64,
     /// Places that could not be read, and rows that were found damaged.
     pub lost: u64,
     /// Time of the recovered measurements; `None` where there are none.
@@ -217,6 +220,7 @@ impl Recovery {
             &mut self.report.lost,
         )
         .await?;
+        self.report.requests = requests::recover(source, target, &mut self.report.lost).await?;
         Ok(())
     }
 

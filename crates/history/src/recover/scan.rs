@@ -10,11 +10,11 @@ const MAX_LEAP: i64 = 1 << 20;
 const MAX_DAMAGE: u32 = 100_000;
 
 /// Copies rows column by column: `i` a whole number, `r` a number, `t` text, each or nothing.
-pub(super) async fn copy_rows(
+pub(crate) async fn copy_rows(
     source: &mut SqliteConnection,
     target: &mut SqliteConnection,
-    select: &'static str,
-    insert: &'static str,
+    select: &str,
+    insert: &str,
     types: &str,
     lost: &mut u64,
 ) -> Result<u64, sqlx::Error> {
@@ -42,7 +42,7 @@ pub(super) async fn copy_rows(
         let Some(missed) = missed else { return Ok(copied) };
         *lost += missed;
         for cells in rows {
-            let mut query = sqlx::query(insert);
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(insert.to_owned()));
             for cell in cells {
                 query = match cell {
                     Cell::Int(v) => query.bind(v),
@@ -58,7 +58,7 @@ pub(super) async fn copy_rows(
 /// Every row of a table that can be read; how many places could not.
 pub(super) async fn scan(
     source: &mut SqliteConnection,
-    sql: &'static str,
+    sql: &str,
     mut each: impl FnMut(&SqliteRow) -> Result<(), sqlx::Error>,
 ) -> Result<u64, sqlx::Error> {
     let (mut at, mut lost) = (i64::MIN, 0);
@@ -72,7 +72,7 @@ pub(super) async fn scan(
 /// damaged place is leapt over, ever further while it lasts.
 pub(super) async fn scan_from(
     source: &mut SqliteConnection,
-    sql: &'static str,
+    sql: &str,
     at: &mut i64,
     mut each: impl FnMut(&SqliteRow) -> Result<(), sqlx::Error>,
 ) -> Result<Option<u64>, sqlx::Error> {
@@ -83,7 +83,8 @@ pub(super) async fn scan_from(
     let (mut lost, mut leap) = (0u64, 1i64);
     for _ in 0..MAX_DAMAGE {
         let mut n = 0;
-        let mut rows = sqlx::query(sql).bind(*at).fetch(&mut *source);
+        let mut rows =
+            sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).bind(*at).fetch(&mut *source);
         let outcome = loop {
             match rows.try_next().await {
                 Ok(Some(row)) => {

@@ -197,7 +197,19 @@ impl Writer {
                 self.apply_options();
             }
             self.write_events(flush).await?;
-            let Some(tick) = self.queue.lock().ticks.front().cloned() else { return Ok(()) };
+            let (tick, more) = {
+                let waiting = self.queue.lock();
+                (
+                    waiting.ticks.front().cloned(),
+                    flush && self.connection.is_some() && !waiting.requests.is_empty(),
+                )
+            };
+            let Some(tick) = tick else {
+                if more {
+                    continue;
+                }
+                return Ok(());
+            };
             self.write_tick(&tick).await?;
             {
                 let mut waiting = self.queue.lock();

@@ -1,4 +1,4 @@
-//! What the writer commits: a tick, or what waits of marks, alerts and log entries.
+//! What the writer commits: a tick, or what waits of marks, alerts, log entries and requests.
 
 use plimsoll_core::{
     mark::{Mark, MarkKind},
@@ -12,6 +12,7 @@ use crate::{
     db, events,
     faults::may_be_killed,
     lane::Lane,
+    requests,
     timeline::{Cause, Place},
 };
 
@@ -24,20 +25,26 @@ const HOLD_MS: i64 = 86_400_000;
 
 impl Writer {
     pub(super) async fn write_events(&mut self, flush: bool) -> Result<(), sqlx::Error> {
-        let (marks, alerts, log) = {
+        let (marks, alerts, log, requests) = {
             let waiting = self.queue.lock();
             let log = if flush || waiting.log.len() >= LOG_BATCH {
                 waiting.log.iter().cloned().collect()
             } else {
                 Vec::new()
             };
-            if waiting.marks.is_empty() && waiting.alerts.is_empty() && log.is_empty() {
+            let requests: Vec<_> = waiting.requests.iter().take(requests::BATCH).cloned().collect();
+            if waiting.marks.is_empty()
+                && waiting.alerts.is_empty()
+                && log.is_empty()
+                && requests.is_empty()
+            {
                 return Ok(());
             }
             let marks: Vec<_> = waiting.marks.iter().cloned().collect();
             let alerts: Vec<_> = waiting.alerts.iter().cloned().collect();
-            (marks, alerts, log)
+            (marks, alerts, log, requests)
         };
+        let share = self.options.requests_bytes();
         let Some(connection) = self.connection.as_mut() else { return Ok(()) };
         let outcome = async {
             db::begin(connection).await?;
@@ -50,6 +57,7 @@ impl Writer {
             for entry in &log {
                 events::insert_log(connection, entry).await?;
             }
+            Self::insert_requests(connection, &requests, share).await?;
             db::commit(connection).await
         };
         db::or_rollback(outcome.await, connection).await?;
@@ -62,6 +70,11 @@ impl Writer {
         }
         waiting.alerts.retain(|a| !alerts.contains(a));
         waiting.log.drain(..log.len());
+        waiting.requests.drain(..requests.len());
+        if !waiting.requests.is_empty() {
+            // A tick may come between.
+            self.queue.wake.notify_one();
+        }
         drop(waiting);
         self.committed();
         Ok(())

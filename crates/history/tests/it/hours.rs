@@ -29,6 +29,8 @@ const KEEP: Keep = Keep {
     h1_ms: 3650 * DAY,
     marks_ms: 3650 * DAY,
     log_ms: 30 * DAY,
+    requests_ms: 30 * DAY,
+    requests_bytes: 512 << 20,
 };
 
 /// A year and more of ten series; what is left to seal is sealed.

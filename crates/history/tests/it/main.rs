@@ -15,6 +15,7 @@ mod disk;
 mod hours;
 mod kill;
 mod model;
+mod requests;
 mod retention;
 mod versions;
 mod world;

@@ -25,6 +25,7 @@ const KINDS: Kind[] = [
   ['h1', '1 h means', 0.02, 41, 'h1_days', 3650, 'd', null, null],
   ['marks', 'Marks and alerts', 0.001, 41, 'marks_days', 3650, 'd', null, null],
   ['log', 'Log', 0.14, 30, 'log_days', 30, 'd', 7, 0.1],
+  ['requests', 'Requests', 0.05, 12, 'requests_days', 30, 'd', null, null],
 ];
 
 function kinds(now: number, empty: boolean): StorageKind[] {
