@@ -39,6 +39,7 @@ impl Stage {
             kind: ServiceKind::named(&played.kind),
             url: played.url,
             origin: Origin::Configured,
+            container: None,
             key: None,
             cadence: None,
             pace: Duration::from_millis(u64::from(config.services.scrape_ms)),

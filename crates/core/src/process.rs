@@ -1,5 +1,7 @@
 //! The processes of this machine, as a table that lives in memory only.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -48,6 +50,12 @@ pub struct ProcessTable {
     pub at_ms: i64,
     pub interval_ms: u32,
     pub processes: Vec<Process>,
+    /// What each container holds, as its control group counts it, without the cache that
+    /// the kernel would give back first; by [`Process::container`], at most 64. Who shows
+    /// processes does not need it: it is told of the services behind which they are.
+    #[serde(skip)]
+    #[ts(skip)]
+    pub container_memory: BTreeMap<String, u64>,
     /// Why VRAM per process is not known, in words; `None` where it is.
     pub vram_unknown: Option<String>,
 }

@@ -67,6 +67,7 @@ async fn measure(urls: &[String]) -> (f64, u64) {
         kind: Some(ServiceKind::Vllm),
         url: url.clone(),
         origin: Origin::Configured,
+        container: None,
         key: None,
         cadence: None,
         pace: Duration::from_secs(1),

@@ -166,7 +166,17 @@ pub struct Holder {
     pub pids: Vec<i32>,
     /// Name of the listening process, e.g. `llama-server`.
     pub name: String,
+    /// Name of the container it runs in, or its short id where Docker does not tell it.
     pub container: Option<String>,
+    /// What that container was made from, e.g. `vllm/vllm-openai:v0.11.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub image: Option<String>,
+    /// What that container holds, as its control group counts it: without the cache that
+    /// the kernel would give back first, and with what runs in it beside the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub container_bytes: Option<u64>,
     /// When the listening process started.
     pub started_ms: i64,
     /// 100 for one core.

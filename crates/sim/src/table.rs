@@ -1,7 +1,7 @@
 //! The simulated process table, and what a person can ask and do about it.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -115,6 +115,7 @@ impl Board {
             at_ms: self.timeline.shown_ms(world.second),
             interval_ms,
             processes,
+            container_memory: BTreeMap::new(),
             vram_unknown: lost,
         });
         self.table.clone()

@@ -19,7 +19,7 @@ use plimsoll_core::{
 };
 use plimsoll_history::State;
 use plimsoll_services::{
-    discovery::{Entry, Event, Finds, Known, Manner, Sighting, Verdict, local_port},
+    discovery::{Entry, Event, Finds, Known, Manner, Place, Sighting, Verdict, place},
     fleet::Proposed,
 };
 use tokio::sync::watch;
@@ -144,7 +144,7 @@ impl Found {
         };
         // The search may not have heard yet what the configuration names by now.
         let left_out = left_out(config);
-        let is_free = |s: &&Sighting| !left_out.contains(&s.candidate.key.port);
+        let is_free = |s: &&Sighting| !left_out.contains(&s.candidate.place());
         let sightings: Vec<Sighting> = finds.sightings.iter().filter(is_free).cloned().collect();
         let now_ms = self.clock.now().wall_ms;
         let seen = self.known().see(&sightings, &finds.undecided, &manner, now_ms);
@@ -265,9 +265,9 @@ fn read(text: &str) -> Result<Known, serde_json::Error> {
     serde_json::from_str(text)
 }
 
-/// Ports of this machine that the configuration names.
-pub fn left_out(config: &Config) -> BTreeSet<u16> {
-    config.services.entries.values().filter_map(|entry| local_port(&entry.url)).collect()
+/// Places that the configuration names.
+pub fn left_out(config: &Config) -> BTreeSet<Place> {
+    config.services.entries.values().filter_map(|entry| place(&entry.url)).collect()
 }
 
 /// Whether the configuration names one of that id or at that address.
@@ -279,8 +279,13 @@ pub fn is_named(config: &Config, id: &str, url: &str) -> bool {
 /// Whether two addresses lead to one listener.
 pub fn same_place(a: &str, b: &str) -> bool {
     let plain = |url: &str| url.trim().trim_end_matches('/').to_owned();
-    let ports = (local_port(a), local_port(b));
-    plain(a) == plain(b) || ports.0.is_some() && ports.0 == ports.1
+    // Behind one port of another machine a gateway may have one for each path.
+    let whole = |url: &str, at: &Place| {
+        at.ip.is_none() || plain(url).split_once("://").is_some_and(|(_, rest)| !rest.contains('/'))
+    };
+    let place = |url: &str| place(url).filter(|at| whole(url, at));
+    let places = (place(a), place(b));
+    plain(a) == plain(b) || places.0.is_some() && places.0 == places.1
 }
 
 /// Its name and where it is; the kind, where the name does not say it.

@@ -78,6 +78,7 @@ async fn meant(
             kind: kind_named(ask.kind.trim())?,
             url: target.into(),
             origin: Origin::Configured,
+            container: None,
             key: key_in(ask.key_file.trim().to_owned()).await?,
             cadence: None,
             pace: Pace::default().tick,

@@ -1,6 +1,6 @@
 //! Every process that runs, found again at each scan.
 
-use std::{fs, io, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use plimsoll_core::{
     clock::Instant3,
@@ -19,19 +19,25 @@ use super::{
     trace::Trace,
     users::Users,
 };
-use crate::{kept::fill, roots::Roots, text};
+use crate::{kept::fill, roots::Roots, system::Usage, text};
 
 /// Bound of the processes that are kept; more are counted and not shown.
 const MAX_PROCESSES: usize = 20_000;
+/// Containers of which it is told how much they hold.
+const MAX_CONTAINERS: usize = 64;
 /// A process this young may still become another program, or be moved by systemd.
 const YOUNG_MS: i64 = 10_000;
 /// How far the start of the machine may seem to move before it is taken anew.
 const BOOT_DRIFT_MS: i64 = 1_000;
 
 pub struct Table {
+    roots: Roots,
     proc: PathBuf,
     users: Users,
     listeners: Listeners,
+    /// `None` where the system does not tell.
+    containers: BTreeMap<String, Option<Usage>>,
+    container_memory: BTreeMap<String, u64>,
     known: FxHashMap<i32, Known>,
     /// Processes of the last scan, with those beyond the bound.
     seen: usize,
@@ -50,7 +56,10 @@ impl Table {
     /// `now` says when the machine was started.
     pub fn new(roots: &Roots, now: Instant3) -> Self {
         Self {
+            roots: roots.clone(),
             proc: roots.proc.clone(),
+            containers: BTreeMap::new(),
+            container_memory: BTreeMap::new(),
             users: Users::new(roots.etc.join("passwd")),
             listeners: Listeners::new(roots),
             known: FxHashMap::default(),
@@ -98,10 +107,31 @@ impl Table {
         self.known.retain(|_, known| known.scan == scan);
         self.listeners.scan(&mut self.known);
         ours::mark(&mut self.known);
+        self.weigh_containers();
         if let Vram::Known(held) = vram {
             self.vram_unknown = self.why_unknown(held);
         }
         Ok(())
+    }
+
+    /// Reads what each container holds; where its group lies is looked up once.
+    fn weigh_containers(&mut self) {
+        let mut inside: BTreeMap<&str, i32> = BTreeMap::new();
+        for (&pid, known) in &self.known {
+            let Some(id) = known.facts.container.as_deref() else { continue };
+            inside.entry(id).and_modify(|first| *first = pid.min(*first)).or_insert(pid);
+        }
+        self.containers.retain(|id, _| inside.contains_key(id.as_str()));
+        for (id, pid) in inside {
+            if !self.containers.contains_key(id) && self.containers.len() < MAX_CONTAINERS {
+                let usage = Usage::of_container(&self.roots, pid, id);
+                self.containers.insert(id.to_owned(), usage);
+            }
+        }
+        let weigh = |(id, usage): (&String, &mut Option<Usage>)| {
+            Some((id.clone(), usage.as_mut()?.read()?))
+        };
+        self.container_memory = self.containers.iter_mut().filter_map(weigh).collect();
     }
 
     /// `held` is what the driver says of it: nothing, or so much, or that it does not know.
@@ -240,6 +270,7 @@ impl Table {
             at_ms: self.at.map_or(0, |at| at.wall_ms),
             interval_ms,
             processes: pids.into_iter().filter_map(|pid| self.process(pid)).collect(),
+            container_memory: self.container_memory.clone(),
             vram_unknown: self.vram_unknown.clone(),
         }
     }

@@ -37,7 +37,8 @@ pub struct Limits {
     v1: bool,
 }
 
-struct Usage {
+/// What a group holds.
+pub struct Usage {
     group: PathBuf,
     current: Kept,
     stat: Kept,
@@ -78,8 +79,27 @@ impl Cgroup {
 // === impl Usage ===
 
 impl Usage {
+    /// Of the container in which a process is, by the short id that its groups bear in
+    /// their names. `None` where memory is not counted by it, or we may not look.
+    pub fn of_container(roots: &Roots, pid: i32, id: &str) -> Option<Self> {
+        let membership = fs::read(roots.proc.join(pid.to_string()).join("cgroup")).ok()?;
+        let mount = roots.sys.join("fs/cgroup");
+        let v1 =
+            v1_group(&membership, "memory").and_then(|path| v1_folder(&mount, &["memory"], &path));
+        let limits = Limits { v1: v1.is_some(), ..Limits::default() };
+        let groups = v1.or_else(|| {
+            let path = text::lines(&membership).find_map(|line| line.strip_prefix(b"0::"))?;
+            Some(upwards(&mount, &text::string(path)))
+        })?;
+        // What runs within may have made groups of its own: the outermost is the container.
+        let is_its = |group: &&PathBuf| {
+            group.file_name().is_some_and(|name| name.to_string_lossy().contains(id))
+        };
+        groups.iter().rev().find(is_its).map(|group| limits.usage(group))
+    }
+
     /// What the group holds without the cache that the kernel would give back first.
-    fn read(&mut self) -> Option<u64> {
+    pub fn read(&mut self) -> Option<u64> {
         let current = text::only_number(self.current.read().ok()?)?;
         // Without it the cache would be told as held, and a full cache is no full memory.
         let inactive = text::lines(self.stat.read().ok()?)
@@ -293,6 +313,46 @@ mod tests {
     }
 
     const GIB: f64 = 1_073_741_824.0;
+
+    #[test]
+    fn what_a_container_holds_is_its_outermost_group_without_the_cache() {
+        const ID: &str = "3f4a9c1b2d5e";
+        let held = |membership: &str, files: &[(&str, &str)]| {
+            let machine = Machine::new("", files);
+            machine.write(&machine.roots.proc.join("9/cgroup"), membership);
+            Usage::of_container(&machine.roots, 9, ID).and_then(|mut usage| usage.read())
+        };
+        let inner = "anon 5\ninactive_file 10\n";
+        assert_eq!(
+            held(
+                &format!("0::/system.slice/docker-{ID}77.scope/init.scope\n"),
+                &[
+                    (&format!("system.slice/docker-{ID}77.scope/memory.current"), "700\n"),
+                    (&format!("system.slice/docker-{ID}77.scope/memory.stat"), inner),
+                    (&format!("system.slice/docker-{ID}77.scope/init.scope/memory.current"), "1\n"),
+                    ("system.slice/memory.current", "9000\n"),
+                ],
+            ),
+            Some(690)
+        );
+        let of_v1 = format!("9:name=systemd:/docker/{ID}77\n4:memory:/docker/{ID}77\n0::/\n");
+        let stat = "inactive_file 1\ntotal_inactive_file 200\n";
+        assert_eq!(
+            held(
+                &of_v1,
+                &[
+                    (&format!("memory/docker/{ID}77/memory.usage_in_bytes"), "1000\n"),
+                    (&format!("memory/docker/{ID}77/memory.stat"), stat),
+                ],
+            ),
+            Some(800)
+        );
+        // Groups that may not be seen from here, and a file that says nothing.
+        assert_eq!(held(&of_v1, &[("memory/memory.usage_in_bytes", "5\n")]), None);
+        assert_eq!(held("", &[]), None);
+        let empty = format!("memory/docker/{ID}77/memory.usage_in_bytes");
+        assert_eq!(held(&of_v1, &[(&empty, "1000\n")]), None);
+    }
 
     // AR9
     #[test]

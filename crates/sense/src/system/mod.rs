@@ -19,7 +19,11 @@ use plimsoll_core::{
 };
 use tokio::sync::watch;
 
-pub(crate) use self::{cgroup::Limits, cpu::Times, memory::Meminfo};
+pub(crate) use self::{
+    cgroup::{Limits, Usage},
+    cpu::Times,
+    memory::Meminfo,
+};
 pub use self::{sensors::Sensors, space::Space};
 use crate::{roots::Roots, sources::Options};
 

@@ -1,7 +1,7 @@
 //! One place that is asked, and the bounds of asking it.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -159,6 +159,14 @@ impl Target {
     pub fn is_local(&self) -> bool {
         let host = self.base.host_str().unwrap_or_default();
         host == "localhost" || ip_of(host).is_some_and(|ip| ip.is_loopback() || ip.is_unspecified())
+    }
+
+    /// Its address, if that is a number; loopback for `localhost`.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.base.host_str()? {
+            "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+            host => ip_of(host),
+        }
     }
 
     /// The port, the scheme's own where the address has none.

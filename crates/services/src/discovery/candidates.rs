@@ -119,6 +119,14 @@ pub struct Within {
     pub inner_port: u16,
 }
 
+/// Where something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// `None` for this machine's own loopback, of either family.
+    pub ip: Option<IpAddr>,
+    pub port: u16,
+}
+
 /// A port that may be a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -142,37 +150,91 @@ struct Port {
 }
 
 /// The candidates, likely ones first, then by port; at most `most`. `left_out` are
-/// ports that need no asking: Plimsoll's own, and those that the configuration names.
+/// places that need no asking: Plimsoll's own, and those that the configuration names.
 pub fn candidates(
     around: Surroundings<'_>,
-    left_out: &BTreeSet<u16>,
+    left_out: &BTreeSet<Place>,
     most: usize,
 ) -> Vec<Candidate> {
     let people = People::of(around.table, around.containers);
     let mut ports = listening(around);
     publish_by_proxy(around.table, &mut ports);
     publish(around.containers, &mut ports);
+    let ports = ports.into_iter().map(|(port, seen)| (Place { ip: None, port }, seen));
     let mut found: Vec<Candidate> = ports
-        .into_iter()
-        .filter(|(port, _)| !left_out.contains(port) && !is_system(*port))
-        .filter_map(|(port, seen)| candidate(port, seen, &people))
+        .chain(unpublished(around.containers, &people))
+        .filter(|(place, _)| !left_out.contains(place) && !is_system(place.port))
+        .filter_map(|(place, seen)| candidate(place.port, seen, &people))
         .collect();
     found.sort_by_key(|c| (c.likely.is_none(), c.key.port));
     found.truncate(most);
     found
 }
 
-/// The port of an address on this machine; `None` for another machine's.
+/// The port of an address on this machine; `None` for another machine's, and for a
+/// container's own.
 pub fn local_port(url: &str) -> Option<u16> {
+    place(url).filter(|place| place.ip.is_none()).map(|place| place.port)
+}
+
+/// The place of an address; `None` where it has a name that is not this machine's.
+pub fn place(url: &str) -> Option<Place> {
     let url = Url::parse(url.trim()).ok()?;
-    let host = url.host_str()?;
-    let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    let local = host == "localhost" || ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
-    local.then(|| port_of(&url)).flatten()
+    let port = port_of(&url)?;
+    match url.host_str()? {
+        "localhost" => Some(Place { ip: None, port }),
+        host => Some(Place::of(SocketAddr::new(host.trim_matches(['[', ']']).parse().ok()?, port))),
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    pub fn of(address: SocketAddr) -> Self {
+        let ip = address.ip().to_canonical();
+        let here = ip.is_loopback() || ip.is_unspecified();
+        Self { ip: (!here).then_some(ip), port: address.port() }
+    }
+}
+
+// === impl Candidate ===
+
+impl Candidate {
+    pub fn place(&self) -> Place {
+        let here = Place { ip: None, port: self.key.port };
+        self.addresses.first().map_or(here, |&address| Place::of(address))
+    }
 }
 
 fn is_system(port: u16) -> bool {
     port == 0 || SYSTEM_PORTS.contains(&port) && port != WEB
+}
+
+/// What a container that publishes nothing serves, at its own addresses: what its
+/// processes listen on; where the system does not tell that, what its image says; else
+/// the usual port of what it seems to be. One of which no process is seen runs in a
+/// machine of its own, where its address leads nowhere.
+fn unpublished<'a>(
+    containers: &'a [Container],
+    people: &'a People<'_>,
+) -> impl Iterator<Item = (Place, Port)> + 'a {
+    let silent = |c: &&Container| c.published.is_empty() && !c.host_network;
+    containers.iter().filter(silent).flat_map(|container| {
+        let Some(ports) = people.serves(container) else { return Vec::new() };
+        // At each of its addresses it is the same.
+        let Some(&ip) = container.addresses.first() else { return Vec::new() };
+        let port = |inner_port| {
+            let within = Within {
+                id: container.id.clone(),
+                name: Some(container.name.clone()),
+                image: Some(container.image.clone()),
+                inner_port,
+            };
+            let seen = Port { addresses: BTreeSet::from([ip]), inode: 0, within: Some(within) };
+            (Place { ip: Some(ip), port: inner_port }, seen)
+        };
+        ports.into_iter().map(port).collect()
+    })
 }
 
 /// The ports on which somebody on this machine can be reached from this machine alone.

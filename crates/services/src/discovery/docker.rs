@@ -27,6 +27,8 @@ use crate::client::{Bounds, CallError, Client, Target};
 pub const MAX_CONTAINERS: usize = 200;
 /// Most published ports of one container.
 const MAX_PORTS: usize = 64;
+/// Most networks of one container.
+const MAX_NETWORKS: usize = 8;
 /// Longest name, image or label that is kept, in characters.
 const LONGEST: usize = 200;
 /// Digits of the short id, which is the one that people and cgroups show here.
@@ -52,6 +54,11 @@ pub struct Container {
     pub image: String,
     /// TCP only, by port.
     pub published: Vec<Published>,
+    /// What it can be reached at from this machine though it publishes nothing: its own
+    /// addresses on Docker's networks, which Docker deals anew at each start.
+    pub addresses: Vec<IpAddr>,
+    /// TCP ports that its image says it serves and that it does not publish.
+    pub exposed: Vec<u16>,
     /// It shares the network of this machine and publishes nothing.
     pub host_network: bool,
     /// Those of [`LABELS`] that it has.
@@ -99,6 +106,7 @@ struct Listed {
     ports: Option<Vec<ListedPort>>,
     labels: Option<BTreeMap<String, serde_json::Value>>,
     host_config: Option<HostConfig>,
+    network_settings: Option<NetworkSettings>,
 }
 
 #[derive(Default, Deserialize)]
@@ -118,6 +126,19 @@ struct ListedPort {
 #[serde(rename_all = "PascalCase", default)]
 struct HostConfig {
     network_mode: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct NetworkSettings {
+    networks: Option<BTreeMap<String, Option<Network>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Network {
+    #[serde(rename = "IPAddress")]
+    address: Option<String>,
 }
 
 /// Where a daemon usually listens: Docker's, the user's own Docker, then Podman's.
@@ -187,8 +208,13 @@ impl Container {
         let plain = names.iter().map(|name| name.trim_start_matches('/'));
         let name = plain.clone().find(|name| !name.contains('/')).or_else(|| plain.clone().next());
         let name = name.map(clean).filter(|name| !name.is_empty()).unwrap_or_else(|| id.clone());
-        let mut published: Vec<Published> =
-            listed.ports.unwrap_or_default().iter().filter_map(Published::of).collect();
+        let ports = listed.ports.unwrap_or_default();
+        let mut published: Vec<Published> = ports.iter().filter_map(Published::of).collect();
+        let mut exposed: Vec<u16> = ports.iter().filter_map(ListedPort::exposed).collect();
+        exposed.sort_unstable();
+        exposed.dedup();
+        exposed.retain(|port| published.iter().all(|published| published.inner_port != *port));
+        exposed.truncate(MAX_PORTS);
         published.sort_unstable();
         // The same port of IPv4 and IPv6 is one.
         published.dedup_by_key(|published| published.port);
@@ -202,6 +228,8 @@ impl Container {
             name,
             image: clean(&listed.image),
             published,
+            addresses: listed.network_settings.map(NetworkSettings::addresses).unwrap_or_default(),
+            exposed,
             host_network: listed.host_config.and_then(|host| host.network_mode).as_deref()
                 == Some("host"),
             labels: LABELS.iter().filter_map(label).collect(),
@@ -216,11 +244,38 @@ impl Container {
     }
 }
 
+// === impl NetworkSettings ===
+
+impl NetworkSettings {
+    /// Those that can only be a container's: whatever Docker says, no other machine of
+    /// the internet is asked.
+    fn addresses(self) -> Vec<IpAddr> {
+        let networks = self.networks.unwrap_or_default().into_values().flatten();
+        let told = networks.filter_map(|network| network.address?.parse::<Ipv4Addr>().ok());
+        let mut addresses: Vec<IpAddr> =
+            told.filter(Ipv4Addr::is_private).map(IpAddr::V4).take(MAX_NETWORKS).collect();
+        addresses.dedup();
+        addresses
+    }
+}
+
+// === impl ListedPort ===
+
+impl ListedPort {
+    fn is_tcp(&self) -> bool {
+        self.protocol.as_deref().is_none_or(|protocol| protocol == "tcp")
+    }
+
+    fn exposed(&self) -> Option<u16> {
+        (self.is_tcp() && self.inner != 0).then_some(self.inner)
+    }
+}
+
 // === impl Published ===
 
 impl Published {
     fn of(listed: &ListedPort) -> Option<Self> {
-        if listed.protocol.as_deref().is_some_and(|protocol| protocol != "tcp") {
+        if !listed.is_tcp() {
             return None;
         }
         let port = listed.outer.filter(|&port| port != 0)?;

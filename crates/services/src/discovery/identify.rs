@@ -17,7 +17,7 @@ use std::{
 
 use futures::FutureExt;
 
-use super::candidates::{Candidate, Key, MAX_CANDIDATES};
+use super::candidates::{Candidate, Key, MAX_CANDIDATES, Place};
 use crate::{
     adapter::{Adapter, Identity, Probe, identify},
     client::{Bounds, CallError, Client, Target},
@@ -97,6 +97,11 @@ pub async fn ask(
             continue;
         };
         outcome = ask_at(adapters, target, address, candidate.likely, patience).await;
+        // The proxy before a container takes the connection and hangs up for as long as
+        // nobody listens inside: a server that loads for minutes begins so.
+        if outcome == Outcome::Foreign && candidate.container.is_some() {
+            outcome = Outcome::NotYet;
+        }
         // Nobody is there in this family; perhaps in the other.
         if outcome != Outcome::NotYet {
             break;
@@ -223,13 +228,13 @@ impl Asked {
         found
     }
 
-    /// The ports of which it is not known yet what stands there.
-    pub fn undecided(&self, candidates: &[Candidate]) -> BTreeSet<u16> {
+    /// The places of which it is not known yet what stands there.
+    pub fn undecided(&self, candidates: &[Candidate]) -> BTreeSet<Place> {
         let open = |key: &Key| {
             let state = self.ports.get(key).map(|port| &port.state);
             !matches!(state, Some(State::Known(_)))
         };
-        candidates.iter().map(|c| c.key).filter(open).map(|key| key.port).collect()
+        candidates.iter().filter(|c| open(&c.key)).map(Candidate::place).collect()
     }
 
     /// When the next of the candidates is due; `None` where nothing waits.

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use plimsoll_core::config::ids::{free, mend};
 use serde::{Deserialize, Serialize};
 
-use super::{identify::Sighting, signature::Signature};
+use super::{candidates::Place, identify::Sighting, signature::Signature};
 use crate::{
     fleet::{MAX_SERVICES, Proposed},
     kind::ServiceKind,
@@ -95,8 +95,8 @@ pub struct Seen {
     pub changed: bool,
 }
 
-/// Whether an entry, once seen on the first port, is what is now seen on the second.
-type Is<'a> = dyn Fn(&Entry, Option<u16>, u16, &Signature) -> bool + 'a;
+/// Whether an entry, once seen at the first place, is what is now seen at the second.
+type Is<'a> = dyn Fn(&Entry, Option<Place>, Place, &Signature) -> bool + 'a;
 
 /// Why a word was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,13 +110,13 @@ pub enum KnownError {
 // === impl Known ===
 
 impl Known {
-    /// Takes in what is there now. `undecided` are the ports on which something
+    /// Takes in what is there now. `undecided` are the places where something
     /// listens of which it is not known yet what it is: a service that was there
     /// has not moved away while it may merely be starting.
     pub fn see(
         &mut self,
         sightings: &[Sighting],
-        undecided: &BTreeSet<u16>,
+        undecided: &BTreeSet<Place>,
         manner: &Manner,
         now_ms: i64,
     ) -> Seen {
@@ -201,10 +201,10 @@ impl Known {
         &self,
         sightings: &[Sighting],
         signatures: &[Signature],
-        undecided: &BTreeSet<u16>,
+        undecided: &BTreeSet<Place>,
     ) -> Vec<Option<usize>> {
-        let ports: Vec<Option<u16>> =
-            self.entries.iter().map(|entry| port_of(&entry.url)).collect();
+        let places: Vec<Option<Place>> =
+            self.entries.iter().map(|entry| place_of(&entry.url)).collect();
         // Of several that are down the one that was there last has moved.
         let mut order: Vec<usize> = (0..self.entries.len()).collect();
         order.sort_by_key(|&at| (std::cmp::Reverse(self.entries[at].seen_ms), at));
@@ -215,9 +215,9 @@ impl Known {
                 if matched[n].is_some() {
                     continue;
                 }
-                let port = sighting.candidate.key.port;
+                let here = sighting.candidate.place();
                 let is = |at: &usize| {
-                    free.contains(at) && is(&self.entries[*at], ports[*at], port, &signatures[n])
+                    free.contains(at) && is(&self.entries[*at], places[*at], here, &signatures[n])
                 };
                 if let Some(&at) = order.iter().find(|at| is(at)) {
                     free.remove(&at);
@@ -225,14 +225,18 @@ impl Known {
                 }
             }
         };
-        settle(&|entry, was, port, found| was == Some(port) && entry.signature.is_same(found));
+        settle(&|entry, was, here, found| was == Some(here) && entry.signature.is_same(found));
         settle(&|entry, was, _, found| {
-            entry.signature.is_same(found) && was.is_none_or(|port| !undecided.contains(&port))
+            // Docker deals the addresses of containers: who is at one now says nothing of
+            // who was there before.
+            let waits = |place: Place| place.ip.is_none() && undecided.contains(&place);
+            entry.signature.is_same(found) && !was.is_some_and(waits)
         });
-        settle(&|entry, was, port, found| {
+        settle(&|entry, was, here, found| {
             // An accepted one is watched at that address in any case.
             let accepted = entry.verdict == Verdict::Accepted;
-            was == Some(port)
+            was == Some(here)
+                && !(here.ip.is_some() && entry.signature.is_another_container(found))
                 && entry.signature.kind == found.kind
                 && (accepted || entry.signature.may_be(found))
         });
@@ -250,7 +254,7 @@ impl Known {
         let Some(entry) = self.entries.get_mut(at) else { return };
         self.live.insert(entry.id.clone());
         let url = url_of(signature.kind, sighting);
-        if port_of(&entry.url) != Some(sighting.candidate.key.port) {
+        if place_of(&entry.url) != Some(sighting.candidate.place()) {
             if entry.verdict == Verdict::Accepted {
                 let (from, to) = (entry.url.clone(), url.clone());
                 seen.events.push(Event::Moved { id: entry.id.clone(), from, to });
@@ -347,6 +351,16 @@ impl Known {
     }
 }
 
+// === impl Entry ===
+
+impl Entry {
+    /// The container whose own address its address is.
+    pub fn container(&self) -> Option<&str> {
+        place_of(&self.url)?.ip?;
+        self.signature.container.as_deref()
+    }
+}
+
 // === impl Signature ===
 
 impl Signature {
@@ -366,9 +380,9 @@ impl Signature {
     }
 }
 
-/// The port of an address that [`url_of`] made; it is asked for every entry at every look.
-fn port_of(url: &str) -> Option<u16> {
-    url.rsplit_once(':')?.1.parse().ok()
+/// The place of an address that [`url_of`] made; it is asked for every entry at every look.
+fn place_of(url: &str) -> Option<Place> {
+    url.split_once("://")?.1.parse().ok().map(Place::of)
 }
 
 fn url_of(kind: ServiceKind, sighting: &Sighting) -> String {

@@ -29,7 +29,7 @@ use tokio::{
 };
 
 pub use self::{
-    candidates::{Candidate, Socket, local_port},
+    candidates::{Candidate, Place, Socket, local_port, place},
     docker::{Container, Docker, DockerError, usual_sockets},
     identify::{Outcome, Sighting},
     known::{Entry, Event, Known, KnownError, Manner, Seen, Verdict},
@@ -49,6 +49,9 @@ const DOCKER_AGAIN: Duration = Duration::from_secs(60);
 const DOCKER_WITHIN: Duration = Duration::from_secs(5);
 /// A list of this age is new enough for a port that was not there before.
 const DOCKER_FRESH: Duration = Duration::from_secs(1);
+/// Docker opens the port of a container before it tells that the container runs: a list
+/// that says nothing of a port counts when the port was there for so long.
+const DOCKER_TELLS: Duration = Duration::from_secs(2);
 /// Longest sleep without a look: clocks may jump.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -74,9 +77,9 @@ pub struct Parts {
 pub struct Rules {
     /// `services.discover`.
     pub enabled: bool,
-    /// Ports that are not asked: those of services that the configuration names.
+    /// Places that are not asked: those of services that the configuration names.
     /// Plimsoll's own are known by their process.
-    pub left_out: BTreeSet<u16>,
+    pub left_out: BTreeSet<Place>,
 }
 
 /// What is there now.
@@ -86,8 +89,8 @@ pub struct Finds {
     pub at_ms: i64,
     /// By port.
     pub sightings: Vec<Sighting>,
-    /// Ports that listen and of which it is not known yet what they are.
-    pub undecided: BTreeSet<u16>,
+    /// Places where somebody listens and of which it is not known yet what they are.
+    pub undecided: BTreeSet<Place>,
     /// By name; empty where Docker does not tell them.
     pub containers: Vec<Container>,
     /// Why it does not.
@@ -117,10 +120,14 @@ struct Search {
     containers: Vec<Container>,
     docker: Option<DockerError>,
     docker_busy: bool,
+    /// Containers of which processes were seen; Docker may not know them all.
+    inside: BTreeSet<String>,
     /// When it is asked next.
     docker_at: Instant,
     /// When it answered last, with a list or without.
     docker_told: Option<Instant>,
+    /// Ports of which nobody says whose they are, since when.
+    nobodys: BTreeMap<Place, Instant>,
     finds: watch::Sender<Arc<Finds>>,
 }
 
@@ -148,8 +155,10 @@ impl Discovery {
             containers: Vec::new(),
             docker: None,
             docker_busy: false,
+            inside: BTreeSet::new(),
             docker_at: Instant::now(),
             docker_told: None,
+            nobodys: BTreeMap::new(),
             finds: sender,
         };
         Self { finds, task: tokio::spawn(search.run()) }
@@ -193,8 +202,9 @@ impl Search {
 
     /// Sees who listens, and asks whom nobody asked yet.
     fn look(&mut self) {
-        self.ask_docker();
         let table = self.parts.processes.borrow_and_update().clone();
+        self.meet_containers(&table);
+        self.ask_docker();
         if table.at_ms == 0 {
             return;
         }
@@ -209,6 +219,7 @@ impl Search {
         if self.waits_for_docker() {
             return;
         }
+        self.hold_back_nobodys();
         let now_ms = self.parts.clock.now().monotonic_ms;
         self.queue.extend(self.asked.due(&self.candidates, now_ms));
         while self.asking < AT_ONCE
@@ -220,6 +231,21 @@ impl Search {
                 let outcome = ask(&adapters, &client, &candidate, QUESTION, PATIENCE).await;
                 Done::Asked(candidate.key, outcome)
             });
+        }
+    }
+
+    /// A container that began need not open a port here by which it would be noticed.
+    fn meet_containers(&mut self, table: &ProcessTable) {
+        let inside: BTreeSet<&str> =
+            table.processes.iter().filter_map(|p| p.container.as_deref()).collect();
+        let same =
+            inside.len() == self.inside.len() && inside.iter().all(|id| self.inside.contains(*id));
+        if same {
+            return;
+        }
+        self.inside = inside.into_iter().map(Into::into).collect();
+        if self.docker.is_none() {
+            self.docker_at = self.docker_at.min(Instant::now());
         }
     }
 
@@ -236,6 +262,29 @@ impl Search {
         true
     }
 
+    /// What Docker has not told of yet is left for the next look.
+    fn hold_back_nobodys(&mut self) {
+        let now = Instant::now();
+        let told = self.docker_told.filter(|_| self.docker.is_none());
+        let before = std::mem::take(&mut self.nobodys);
+        let (asked, nobodys, again) = (&self.asked, &mut self.nobodys, &mut self.docker_at);
+        self.candidates.retain(|candidate| {
+            let known = candidate.runner.as_ref().is_some_and(|runner| !runner.guessed);
+            let named = candidate.container.as_ref().map_or(known, |within| within.name.is_some());
+            // Without Docker nobody will say more.
+            let Some(told) = told.filter(|_| !named && asked.is_new(&candidate.key)) else {
+                return true;
+            };
+            let since = before.get(&candidate.place()).copied().unwrap_or(now);
+            nobodys.insert(candidate.place(), since);
+            let settled = told >= since + DOCKER_TELLS;
+            if !settled {
+                *again = (*again).min(since + DOCKER_TELLS);
+            }
+            settled
+        });
+    }
+
     /// Forgets what it saw: to be switched off means that nothing is asked or told.
     fn rest(&mut self) {
         self.work = JoinSet::new();
@@ -243,6 +292,7 @@ impl Search {
         (self.docker_at, self.docker_told) = (Instant::now(), None);
         self.asked = Asked::default();
         self.queue.clear();
+        self.nobodys.clear();
         self.candidates.clear();
         self.containers.clear();
         self.docker = None;

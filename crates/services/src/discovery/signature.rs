@@ -87,6 +87,11 @@ impl Signature {
             || !told && same_model && !differ(&self.program, &other.program)
     }
 
+    /// Whether they are in two containers, by name.
+    pub fn is_another_container(&self, other: &Signature) -> bool {
+        differ(&self.container, &other.container)
+    }
+
     /// Whether two that listen on the same port, one after the other, may be one
     /// service whose flags were changed: the same kind, and no other program.
     pub fn may_be(&self, other: &Signature) -> bool {

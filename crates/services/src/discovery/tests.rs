@@ -115,7 +115,7 @@ async fn a_port_that_the_configuration_names_is_left_to_it() {
     let mut machine = Machine::start();
     let (named, other) =
         (Server::http("200 OK", "vllm").await, Server::http("200 OK", "open").await);
-    let left_out = BTreeSet::from([named.port]);
+    let left_out = BTreeSet::from([Place { ip: None, port: named.port }]);
     machine.rules.send_replace(Arc::new(Rules { enabled: true, left_out }));
     machine.listen(&[(10, "a", named.port), (11, "b", other.port)]);
     let finds = machine.until(|finds| !finds.sightings.is_empty()).await;
@@ -149,4 +149,28 @@ async fn a_container_has_its_name_from_the_first_look_on() {
     let mut known = Known::default();
     known.see(&finds.sightings, &finds.undecided, &Manner::default(), 1);
     assert!(known.entry("later").is_some(), "{:?}", known.entries());
+}
+
+#[tokio::test]
+async fn a_port_that_docker_tells_of_later_is_its_containers_from_the_first_look_on() {
+    let server = Server::http("200 OK", "vllm").await;
+    let daemon = Daemon::json("[]");
+    let mut machine = Machine::with_docker(vec![daemon.socket()]);
+    // The daemon has opened the port, and does not call the container running yet; the
+    // table is older than both.
+    let at = ([127, 0, 0, 1], server.port).into();
+    machine.sockets.lock().unwrap().push(Socket { address: at, inode: 9 });
+    machine.table.send_replace(Arc::new(table(Vec::new())));
+    tokio::time::sleep(DOCKER_FRESH).await;
+    assert!(server.asked.lock().unwrap().is_empty());
+    daemon.says(&publishes("engine", server.port));
+    let finds = machine.until(|finds| !finds.sightings.is_empty()).await;
+    let within = finds.sightings[0].candidate.container.as_ref().unwrap();
+    assert_eq!(within.name.as_deref(), Some("engine"));
+    // One that Docker never tells of is asked, too.
+    let other = Server::http("200 OK", "open").await;
+    let at = ([127, 0, 0, 1], other.port).into();
+    machine.sockets.lock().unwrap().push(Socket { address: at, inode: 10 });
+    machine.table.send_modify(|table| Arc::make_mut(table).at_ms += 1);
+    machine.until(|finds| finds.sightings.len() == 2).await;
 }

@@ -8,15 +8,19 @@
 //! port, with all that the container runs beside it; where the system does not say who
 //! listens (another user's container), its first process.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use plimsoll_core::process::{Process, ProcessTable};
 
 use super::likely_kind;
 use crate::{
     discovery::{
-        Container,
+        Container, Place,
         candidates::{belongs, proxied},
+        docker::Published,
     },
     kind::ServiceKind,
     service::Holder,
@@ -27,24 +31,35 @@ const MOST_PIDS: usize = 64;
 /// It listens in the place of services that are to be started when somebody comes.
 const SYSTEMD: &str = "systemd";
 
-/// The processes behind a port of this machine, of a service of that kind; `None` where
+/// The processes behind a place on this machine, of a service of that kind; `None` where
 /// none is seen listening (another user's, or in a container that cannot be told).
 /// `containers` are those that Docker tells, if it does.
 pub fn holder_of(
     table: &ProcessTable,
     containers: &[Container],
-    port: u16,
+    Place { ip, port }: Place,
     kind: Option<ServiceKind>,
 ) -> Option<Holder> {
+    let here = |host: IpAddr| ip.is_none_or(|ip| host == ip || host.is_unspecified());
     let published = containers.iter().find_map(|container| {
-        let way = container.published.iter().find(|published| published.port == port)?;
+        let is_it = |way: &&Published| way.port == port && here(way.host);
+        let way = container.published.iter().find(is_it)?;
         Some((Some(container.id.as_str()), way.inner_port))
     });
-    let proxied = || table.processes.iter().filter_map(proxied).find(|way| way.port == port);
-    let way = published.or_else(|| Some((None, proxied()?.inner_port)));
+    let own = || {
+        let container = containers.iter().find(|c| ip.is_some_and(|ip| c.addresses.contains(&ip)));
+        Some((Some(container?.id.as_str()), port))
+    };
+    let proxied = || {
+        let mut ways = table.processes.iter().filter_map(proxied);
+        Some((None, ways.find(|way| way.port == port && here(way.host))?.inner_port))
+    };
+    let way = own().or(published).or_else(proxied);
     let (root, port) = match way {
         Some((Some(id), inner)) => (within(table, id, inner)?, inner),
         Some((None, inner)) => (contained(table, inner)?, inner),
+        // Who listens at another address than loopback is not told apart.
+        None if ip.is_some() => return None,
         None => (listener(table, port)?, port),
     };
     let top = if way.is_some() { topmost(table, root) } else { root };
@@ -52,11 +67,16 @@ pub fn holder_of(
         process.ports.is_empty() || process.ports.contains(&port) || is_part(process, root, kind)
     };
     let family = family(table, root, top, counts);
+    let id = root.container.as_deref();
+    let container = containers.iter().find(|container| Some(container.id.as_str()) == id);
+    let told = |text: &String| (!text.is_empty()).then(|| text.clone());
     let vram: Vec<u64> = family.iter().filter_map(|p| p.vram_bytes).collect();
     Some(Holder {
         pids: family.iter().map(|p| p.pid).collect(),
         name: root.name.clone(),
-        container: root.container.clone(),
+        container: container.and_then(|c| told(&c.name)).or_else(|| root.container.clone()),
+        image: container.and_then(|c| told(&c.image)),
+        container_bytes: id.and_then(|id| table.container_memory.get(id)).copied(),
         started_ms: root.started_ms,
         // The children of a moment ago are not known yet; the server itself is.
         cpu_percent: root
@@ -182,8 +202,16 @@ pub(super) fn process(pid: i32, parent: i32, name: &str, ports: &[u16]) -> Proce
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::*;
-    use crate::discovery::docker::Published;
+    use super::{holder_of as holder_at, *};
+
+    fn holder_of(
+        table: &ProcessTable,
+        containers: &[Container],
+        port: u16,
+        kind: Option<ServiceKind>,
+    ) -> Option<Holder> {
+        holder_at(table, containers, Place { ip: None, port }, kind)
+    }
 
     #[test]
     fn a_service_is_its_process_with_all_that_it_started() {
@@ -329,6 +357,29 @@ mod tests {
         let table = with_container("");
         let holder = holder_of(&table, &[container("3f4a9c1b2d5e")], 9000, None).unwrap();
         assert_eq!(holder.pids, [51, 50, 52]);
+    }
+
+    #[test]
+    fn a_containers_own_address_leads_to_it_and_to_nobody_else() {
+        let mut table = with_container("");
+        table.container_memory.insert("3f4a9c1b2d5e".into(), 5000);
+        let ip: IpAddr = [172, 17, 0, 2].into();
+        let container = Container {
+            id: "3f4a9c1b2d5e".into(),
+            name: "engine".into(),
+            image: "vllm:1".into(),
+            addresses: vec![ip],
+            ..Container::default()
+        };
+        let at = |ip, port| {
+            let place = Place { ip: Some(ip), port };
+            holder_at(&table, std::slice::from_ref(&container), place, Some(ServiceKind::Vllm))
+        };
+        let holder = at(ip, 8000).unwrap();
+        assert_eq!((holder.pids, holder.container.as_deref()), (vec![51, 50, 52], Some("engine")));
+        assert_eq!((holder.image.as_deref(), holder.container_bytes), (Some("vllm:1"), Some(5000)));
+        // Of this machine's own servers none is behind another's address.
+        assert_eq!(at([172, 17, 0, 3].into(), 8000), None);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Watched {
     pub kind: Option<ServiceKind>,
     pub url: String,
     pub origin: Origin,
+    /// Name of the container whose own address that is; another one may have it later.
+    pub container: Option<String>,
     pub key: Option<Secret>,
     /// Its own cadence; `None`: `pace` for engines with figures of their own, and at
     /// least 5 s for others.
@@ -177,8 +179,8 @@ impl Watched {
 
     /// Whether looking at `other` is looking at the same in the same way.
     fn same_place(&self, other: &Watched) -> bool {
-        (&self.url, self.kind, &self.key, self.bounds)
-            == (&other.url, other.kind, &other.key, other.bounds)
+        (&self.url, self.kind, &self.container, &self.key, self.bounds)
+            == (&other.url, other.kind, &other.container, &other.key, other.bounds)
     }
 }
 

@@ -40,6 +40,7 @@ impl Record for Marks {
     }
     fn alert(&self, _: AlertRow) {}
     fn log(&self, _: Vec<LogEntry>) {}
+    fn requests(&self, _: Vec<plimsoll_core::request::RequestRow>) {}
     fn queue_len(&self) -> usize {
         0
     }
@@ -135,6 +136,7 @@ fn watched(id: &str, kind: ServiceKind) -> Watched {
         kind: Some(kind),
         url: "http://127.0.0.1:8080".into(),
         origin: Origin::Configured,
+        container: None,
         key: None,
         cadence: None,
         pace: Duration::from_secs(1),

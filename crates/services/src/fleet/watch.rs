@@ -2,6 +2,7 @@
 //! other. It looks, judges, keeps what is newest, waits, and looks again.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -27,6 +28,7 @@ use super::{
 use crate::{
     adapter::{Actions, Held, Memory, Scrape},
     client::{CallError, Target},
+    discovery::{Container, Place},
     kind::ServiceKind,
     normalise::{Normal, Normaliser},
     service::{Figures, Holder, Loaded, Model, Service, ServiceState},
@@ -167,7 +169,7 @@ impl Watcher {
     }
 
     async fn look(&mut self, watched: &Watched) -> Arc<Service> {
-        let restarted = self.see_holder();
+        let restarted = self.see_holder(watched);
         let began = Instant::now();
         let outcome = self.ask(watched).await;
         let took = began.elapsed();
@@ -229,6 +231,7 @@ impl Watcher {
     /// a panic within an adapter is that adapter's alone.
     async fn ask(&mut self, watched: &Watched) -> Result<Scrape, CallError> {
         let target = self.target.clone()?;
+        self.is_its_own(watched, &target)?;
         let budget = target.bounds().budget;
         if self.kind.is_none() {
             let likely = self.holder.as_ref().and_then(|holder| likely_kind(&holder.name));
@@ -246,13 +249,28 @@ impl Watcher {
         scrape_once(&*adapter, &target, &mut self.memory).await
     }
 
+    /// Docker deals the addresses of containers anew at each start: what another one has
+    /// by now would be taken for this one's.
+    fn is_its_own(&self, watched: &Watched, target: &Target) -> Result<(), CallError> {
+        let (Some(own), Some(ip)) = (&watched.container, target.ip()) else { return Ok(()) };
+        let Some(finds) = self.shared.finds.get() else { return Ok(()) };
+        let finds = finds.borrow();
+        let has = |of: &&Container| of.addresses.contains(&ip);
+        match finds.containers.iter().find(has).filter(|of| of.name != *own) {
+            None => Ok(()),
+            Some(other) => Err(CallError::BadUrl(format!(
+                "its container {own} does not run at {ip} any more: {} has that address",
+                other.name
+            ))),
+        }
+    }
+
     /// Looks up who holds the service, once per process table. True where it is
     /// another process than before.
-    fn see_holder(&mut self) -> bool {
+    fn see_holder(&mut self, watched: &Watched) -> bool {
         let Ok(target) = &self.target else { return false };
-        if !target.is_local() {
-            return false;
-        }
+        let Some(ip) = target.ip() else { return false };
+        let place = Place::of(SocketAddr::new(ip, target.port()));
         let table = self.processes.borrow_and_update().clone();
         if table.at_ms == self.table_ms {
             return false;
@@ -260,7 +278,8 @@ impl Watcher {
         self.table_ms = table.at_ms;
         let finds = self.shared.finds.get().map(|finds| finds.borrow().clone());
         let containers = finds.as_ref().map_or(&[][..], |finds| &finds.containers);
-        let holder = holder_of(&table, containers, target.port(), self.kind);
+        let own = self.is_its_own(watched, target).is_ok();
+        let holder = own.then(|| holder_of(&table, containers, place, self.kind)).flatten();
         if let Some(holder) = &holder {
             let listens = table.processes.iter().find(|p| Some(&p.pid) == holder.pids.first());
             let command = listens.map(|p| p.command.as_str()).filter(|line| !line.is_empty());

@@ -13,6 +13,7 @@ use plimsoll_services::{
     adapter::{Adapter, Condition, FigureValue, Memory, Probe, Scrape, identify},
     adapters,
     client::{Bounds, Client, Limits, Target},
+    discovery::Place,
     fleet::holder_of,
     kind::ServiceKind,
     normalise::Normaliser,
@@ -95,7 +96,7 @@ async fn each_store_is_known_as_what_it_plays_and_held_by_its_process() {
         let scrape = look(&stage, id, kind).await;
         assert_eq!((&scrape.condition, &*scrape.hints), (&Condition::Ready, &[][..]), "{id}");
         let port = stage.company.stores()[port].address().port();
-        let holder = holder_of(&table, &[], port, Some(kind)).unwrap();
+        let holder = holder_of(&table, &[], Place { ip: None, port }, Some(kind)).unwrap();
         assert_eq!(holder.name, process);
     }
 }

@@ -256,5 +256,7 @@ fn two_ways_to_write_an_address_lead_to_one_place() {
     assert!(same_place("redis://127.0.0.1", "redis://localhost:6379"));
     assert!(same_place("http://gpu-box:80", "http://gpu-box:80/"));
     assert!(!same_place("http://gpu-box:8080", "http://127.0.0.1:8080"));
+    assert!(same_place("redis://172.17.0.2", "redis://172.17.0.2:6379/"));
+    assert!(!same_place("http://10.0.0.7:8000/a", "http://10.0.0.7:8000/b"));
     assert!(!same_place("nonsense", "other nonsense"));
 }

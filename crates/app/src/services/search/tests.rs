@@ -133,11 +133,14 @@ async fn what_is_found_is_told_by_itself() {
 fn the_ports_of_the_configuration_are_left_to_it() {
     let config = config(
         "services.discover = false\n[services.a]\nurl = \"http://127.0.0.1:8080\"\n\
-         [services.b]\nurl = \"redis://localhost\"\n[services.c]\nurl = \"http://gpu-box:9000\"\n",
+         [services.b]\nurl = \"redis://localhost\"\n[services.c]\nurl = \"http://gpu-box:9000\"\n\
+         [services.d]\nurl = \"redis://172.17.0.2\"\n",
     );
     let rules = rules(&config);
     assert!(!rules.enabled);
-    assert_eq!(rules.left_out.into_iter().collect::<Vec<_>>(), [6379, 8080]);
+    let places: Vec<_> = rules.left_out.into_iter().map(|at| (at.ip, at.port)).collect();
+    let container = "172.17.0.2".parse().ok();
+    assert_eq!(places, [(None, 6379), (None, 8080), (container, 6379)]);
 }
 
 #[test]

@@ -249,9 +249,15 @@ fn held(holder: &Holder) -> String {
         Some(pid) => format!("{} (process {pid})", holder.name),
         None => holder.name.clone(),
     }];
-    parts.extend(holder.container.as_ref().map(|name| format!("container {name}")));
+    parts.extend(holder.container.as_ref().map(|name| match &holder.image {
+        Some(image) => format!("container {name} of {image}"),
+        None => format!("container {name}"),
+    }));
     parts.extend(holder.cpu_percent.map(|cpu| format!("{cpu:.1} % of one core")));
     parts.push(format!("{} of memory", words::whole_bytes(holder.rss_bytes)));
+    parts.extend(
+        holder.container_bytes.map(|all| format!("{} in its container", words::whole_bytes(all))),
+    );
     parts.extend(holder.vram_bytes.map(|vram| format!("{} of VRAM", words::whole_bytes(vram))));
     parts.join(", ")
 }

@@ -1,7 +1,7 @@
 //! The processes of this machine, by what is asked of them: who listens on a port,
 //! who in a container, who probably does, and who is part of another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use plimsoll_core::process::{Process, ProcessTable};
 
@@ -77,6 +77,20 @@ impl<'a> People<'a> {
         let listens =
             inside.iter().filter(|p| p.ports.contains(&within.inner_port)).min_by_key(age);
         listens.or_else(|| inside.iter().min_by_key(age)).copied()
+    }
+
+    /// The ports that a container probably serves; `None` where no process of it is seen.
+    pub(super) fn serves(&self, container: &Container) -> Option<BTreeSet<u16>> {
+        let inside = self.contained.get(container.id.as_str())?;
+        let seen: BTreeSet<u16> = inside.iter().flat_map(|p| &p.ports).copied().collect();
+        if !seen.is_empty() {
+            return Some(seen);
+        }
+        if !container.exposed.is_empty() {
+            return Some(container.exposed.iter().copied().collect());
+        }
+        let usual = |p: &&Process| likely_kind(&p.name).and_then(ServiceKind::usual_port);
+        Some(inside.iter().filter_map(usual).collect())
     }
 
     /// Who probably listens where the system does not say: the program whose command

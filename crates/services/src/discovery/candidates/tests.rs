@@ -101,7 +101,7 @@ fn plimsolls_own_ports_and_those_that_are_named_are_left_out() {
     let sockets = sockets(&["127.0.0.1:7000", "127.0.0.1:11434", "127.0.0.1:8000"]);
     let table = table(vec![own, other]);
     let around = Surroundings { sockets: Some(&sockets), table: &table, containers: &[] };
-    let named = BTreeSet::from([8000]);
+    let named = BTreeSet::from([Place { ip: None, port: 8000 }]);
     assert_eq!(ports(&candidates(around, &named, 10)), [11_434]);
 }
 
@@ -259,4 +259,57 @@ fn what_another_plimsoll_listens_on_is_not_asked() {
     let chat = process(8, 1, "/usr/bin/llama-server -m a.gguf", &[8080]);
     let found = seen(&["127.0.0.1:18080", "127.0.0.1:8080"], vec![demo, chat], &[]);
     assert_eq!(ports(&found), [8080]);
+}
+
+#[test]
+fn a_container_that_publishes_nothing_is_asked_at_its_own_address() {
+    let inside = |pid, command: &str, ports: &[u16], id: &str| Process {
+        container: Some(id.into()),
+        ..process(pid, 1, command, ports)
+    };
+    let at_own = |id: &str, name: &str, last: u8, exposed: &[u16]| Container {
+        image: "peer".into(),
+        addresses: vec![[172, 17, 0, last].into()],
+        exposed: exposed.to_vec(),
+        ..container(id, name, &[])
+    };
+    let processes = vec![
+        inside(50, "redis-server *:6379", &[6379], "3f4a9c1b2d5e"),
+        // Another user's: the system does not say what they listen on.
+        inside(51, "python3 serve.py", &[], "9cd87474be90"),
+        inside(52, "llama-server -m a.gguf", &[], "8dfafdbc3a40"),
+        inside(53, "python3 job.py", &[], "7dfafdbc3a40"),
+        inside(54, "postgres", &[5432], "6dfafdbc3a40"),
+        process(60, 1, "redis-server 127.0.0.1:6379", &[6379]),
+    ];
+    let containers = [
+        at_own("3f4a9c1b2d5e", "cache", 2, &[]),
+        at_own("9cd87474be90", "engine", 3, &[8000]),
+        at_own("8dfafdbc3a40", "chat", 4, &[]),
+        at_own("7dfafdbc3a40", "job", 5, &[]),
+        at_own("6dfafdbc3a40", "base", 6, &[]),
+        // No process of it is seen: it runs in a machine of its own.
+        at_own("5dfafdbc3a40", "elsewhere", 7, &[6379]),
+    ];
+    let found = seen(&["127.0.0.1:6379"], processes, &containers);
+    let told: Vec<_> = found.iter().map(|c| (at(c).join(" "), c.key.pid)).collect();
+    let told: Vec<(&str, i32)> = told.iter().map(|(at, pid)| (at.as_str(), *pid)).collect();
+    assert_eq!(
+        told,
+        [
+            ("127.0.0.1:6379", 60),
+            ("172.17.0.2:6379", 50),
+            ("172.17.0.4:8080", 52),
+            ("172.17.0.3:8000", 51),
+        ]
+    );
+    assert_eq!(found[1].place(), Place { ip: Some([172, 17, 0, 2].into()), port: 6379 });
+    assert_eq!(found[1].container.as_ref().unwrap().name.as_deref(), Some("cache"));
+    // The one of this machine that the configuration names is not the one in a container.
+    let named = BTreeSet::from([place("redis://127.0.0.1").unwrap()]);
+    let table = table(vec![inside(50, "redis-server *:6379", &[6379], "3f4a9c1b2d5e")]);
+    let around = Surroundings { sockets: Some(&[]), table: &table, containers: &containers };
+    assert_eq!(candidates(around, &named, 10).len(), 1);
+    let named = BTreeSet::from([place("redis://172.17.0.2").unwrap()]);
+    assert!(candidates(around, &named, 10).is_empty());
 }

@@ -99,7 +99,23 @@ async fn containers_are_told_with_what_they_publish() {
     assert_eq!(cache.published, [published], "both families once, and no UDP");
     let labels: Vec<&str> = cache.labels.values().map(String::as_str).collect();
     assert_eq!(labels, ["lab", "cache"], "and none that may hold a password");
+    assert_eq!(cache.addresses, [IpAddr::from([172, 18, 0, 2])]);
+    assert_eq!(cache.exposed, [9000], "what is published is reached there");
+    assert!(vllm.addresses.is_empty() && vllm.exposed.is_empty());
     assert!(vllm.host_network && !cache.host_network && vllm.published.is_empty());
+}
+
+#[tokio::test]
+async fn an_address_that_no_container_can_have_is_not_taken() {
+    let list = r#"[{"Id":"3f4a9c1b2d5e","Names":["/odd"],"NetworkSettings":{"Networks":
+      {"a":{"IPAddress":"93.184.216.34"},"b":{"IPAddress":"127.0.0.1"},"c":{"IPAddress":""},
+       "d":null,"e":{},"f":{"IPAddress":"x"},"g":{"IPAddress":"10.1.2.3"}}}},
+      {"Id":"4f4a9c1b2d5e","NetworkSettings":null},
+      {"Id":"5f4a9c1b2d5e","NetworkSettings":{"Networks":null}}]"#;
+    let found = Daemon::json(list).docker().containers().await.unwrap();
+    let addresses: Vec<_> = found.iter().flat_map(|c| &c.addresses).collect();
+    assert_eq!(addresses, [&IpAddr::from([10, 1, 2, 3])]);
+    assert_eq!(found.len(), 3);
 }
 
 #[test]

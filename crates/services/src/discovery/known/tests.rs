@@ -64,7 +64,7 @@ impl World {
 
     fn see_with(&mut self, sightings: &[Sighting], undecided: &[u16]) -> Vec<Event> {
         self.now_ms += 60_000;
-        let undecided = undecided.iter().copied().collect();
+        let undecided = undecided.iter().map(|&port| Place { ip: None, port }).collect();
         self.known.see(sightings, &undecided, &self.manner, self.now_ms).events
     }
 
@@ -307,4 +307,39 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn who_is_at_the_address_of_a_container_now_is_not_who_was_there_before() {
+    let at = |name: &str, last: u8| {
+        let mut found = redis_in(Some(name), 6379);
+        found.address = SocketAddr::new([172, 17, 0, last].into(), 6379);
+        found.candidate.addresses = vec![found.address];
+        found.candidate.key.pid = i32::from(last);
+        found
+    };
+    let here = sighting(ServiceKind::Redis, 6379, "redis-server 127.0.0.1:6379");
+    let mut world = World::default();
+    let both = [at("cache", 2), at("queue", 3), here.clone()];
+    assert_eq!(world.see(&both), [found("cache"), found("queue"), found("redis")]);
+    for id in ["cache", "queue", "redis"] {
+        world.known.judge(id, Verdict::Accepted).unwrap();
+    }
+    assert_eq!(world.url("cache"), "redis://172.17.0.2:6379");
+    assert_eq!(world.known.entry("cache").unwrap().container(), Some("cache"));
+    assert_eq!(world.known.entry("redis").unwrap().container(), None);
+    // Both were started again, in another order.
+    let moved = world.see(&[at("queue", 2), at("cache", 3), here.clone()]);
+    assert_eq!(moved.len(), 2, "{moved:?}");
+    assert_eq!(world.url("cache"), "redis://172.17.0.3:6379");
+    assert_eq!(world.url("queue"), "redis://172.17.0.2:6379");
+    // One is stopped, and a new one has its address.
+    let news = world.see(&[at("queue", 2), at("other", 3), here]);
+    assert_eq!(news, [found("other")]);
+    assert!(!world.known.is_live("cache"));
+    // It comes back with a published port.
+    let back = redis_in(Some("cache"), 6400);
+    let moved = world.see(&[at("queue", 2), at("other", 3), back]);
+    assert!(matches!(&moved[..], [Event::Moved { id, .. }] if id == "cache"), "{moved:?}");
+    assert_eq!(world.known.entry("cache").unwrap().container(), None);
 }
