@@ -176,3 +176,33 @@ async fn a_browser_sends_no_file_anywhere() {
     assert_eq!(added["id"], "b");
     browser.session.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_brings_no_foreign_data_in_and_overwrites_no_file() {
+    let browser = Browser::open(BEFORE).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for command in ["storage.restore", "storage.move"] {
+        let asked = browser.call(command, json!({"path": path("backup")})).await;
+        browser.refused(asked, "which folder", BEFORE);
+    }
+    assert!(!browser.dir.path().join("pending.json").exists());
+    assert!(!folder.path().join("backup").exists());
+
+    let profile = browser.file().display().to_string();
+    for (to, words) in [(profile, ".csv"), (path(".bashrc"), ".csv"), (path(".csv"), ".csv")] {
+        let export = json!({"path": to, "format": "csv", "series": [], "from_ms": 0, "to_ms": 1});
+        browser.refused(browser.call("history.export", export).await, words, BEFORE);
+    }
+    fs::write(folder.path().join("mine.csv"), "mine").unwrap();
+    let export =
+        json!({"path": path("mine.csv"), "format": "csv", "series": [], "from_ms": 0, "to_ms": 1});
+    browser.refused(browser.call("history.export", export).await, "exists", BEFORE);
+    assert_eq!(fs::read_to_string(folder.path().join("mine.csv")).unwrap(), "mine");
+    let bundle = json!({"path": path(".profile")});
+    browser.refused(browser.call("doctor.bundle", bundle).await, ".tar.gz", BEFORE);
+    // A new file of its kind it may.
+    browser.call("doctor.bundle", json!({"path": path("bundle.tar.gz")})).await.unwrap();
+    assert!(folder.path().join("bundle.tar.gz").exists());
+    browser.session.stop().await;
+}

@@ -1,5 +1,7 @@
 //! What a browser may ask for, and as whom.
 
+use std::path::Path;
+
 use crate::{
     api::{Command, Fault, FaultCode},
     config_handle::BROWSER,
@@ -26,6 +28,28 @@ pub fn of_a_browser(mut command: Command) -> Result<Command, Fault> {
                  configured already: `plimsoll services test ID` in a terminal.",
             ));
         }
+        // What was kept decides at the next start what is in force where the file is broken, and
+        // what can be gone back to: with a folder of a stranger's making programs would come in.
+        Command::StorageRestore(_) | Command::StorageMove(_) => {
+            return Err(Fault::new(
+                FaultCode::Denied,
+                "A browser may not say which folder the data is taken from or goes to.",
+            )
+            .hint(
+                "Restore and move it in Plimsoll's own window, or with `plimsoll storage` in a \
+                 terminal.",
+            ));
+        }
+        // What it exports may bear names of others' making: it becomes no file that something
+        // reads at a login, and takes no file's place.
+        Command::HistoryExport(export) => {
+            fresh(&export.path, &[".csv", ".jsonl"])?;
+            return Ok(command);
+        }
+        Command::DoctorBundle(file) => {
+            fresh(&file.path, &[".tar.gz", ".tgz"])?;
+            return Ok(command);
+        }
         Command::ConfigPreview(edit) | Command::ConfigApply(edit) => &mut edit.by,
         Command::ConfigRollback(request) | Command::ConfigUndo(request) => &mut request.by,
         Command::ServiceAdd(add) => &mut add.by,
@@ -34,4 +58,25 @@ pub fn of_a_browser(mut command: Command) -> Result<Command, Fault> {
     };
     BROWSER.clone_into(by);
     Ok(command)
+}
+
+/// A path at which a browser may have a file written.
+fn fresh(path: &str, endings: &[&str]) -> Result<(), Fault> {
+    let path = Path::new(path.trim());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let plain = |ending: &&str| name.len() > ending.len() && name.ends_with(*ending);
+    let denied = |message: String| {
+        Fault::new(FaultCode::Denied, message).hint(
+            "Name a new file with that ending, or write it from Plimsoll's own window or a terminal.",
+        )
+    };
+    if name.starts_with('.') || !endings.iter().any(plain) {
+        let endings = endings.join(" or ");
+        return Err(denied(format!("A browser may have files written that end in {endings}.")));
+    }
+    // A link that leads nowhere counts, too.
+    if path.symlink_metadata().is_ok() {
+        return Err(denied(format!("{} exists already.", path.display())));
+    }
+    Ok(())
 }
