@@ -11,7 +11,8 @@
 #   window       the real window and the loopback page, driven from outside under Xvfb
 #   package      the Debian package: built, installed, both programs started, removed
 #   bench-check  the benches compile (they are run by bench.sh)
-#   real         against a real llama.cpp server, built once, and a real Redis; only when it is named
+#   real         against a real llama.cpp server, built once, a real Redis, and both in real Docker
+#                containers; only when it is named
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . packaging/system.sh
@@ -145,7 +146,7 @@ closing_lines() {
 
 groups=("$@")
 case ${1:-} in
-  -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
   '') groups=("${ALL[@]}") ;;
 esac
 for group in "${groups[@]}"; do

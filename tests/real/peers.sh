@@ -51,6 +51,76 @@ peer_models() {
   done
 }
 
+# A Docker daemon: the one that runs here, else one of our own with all it keeps in a folder
+# of its own, which ends with the tests. Without one this group fails: containers were not tried.
+peer_docker() {
+  export PLIMSOLL_DOCKER_SOCKET=/var/run/docker.sock
+  PEER_DOCKER=
+  trap peer_docker_end EXIT
+  command -v dockerd >/dev/null && command -v docker >/dev/null ||
+    need_packages "the containers that Plimsoll is tried against" docker.io iptables
+  command -v docker >/dev/null || need_packages "the containers that Plimsoll is tried against" docker-cli
+  if ! peer_docker_tell version >/dev/null 2>&1; then peer_docker_start; fi
+  note "Docker $(peer_docker_tell version --format '{{.Server.Version}}'), cgroup version $(peer_docker_tell info --format '{{.CgroupVersion}}'), at $PLIMSOLL_DOCKER_SOCKET"
+  peer_docker_image
+}
+
+peer_docker_tell() { docker --host "unix://$PLIMSOLL_DOCKER_SOCKET" "$@"; }
+
+# peer_docker_start: one of our own, known by its process id alone.
+peer_docker_start() {
+  [ "$(id -u)" = 0 ] || fail "no Docker daemon answers at $PLIMSOLL_DOCKER_SOCKET, and only root can start one" \
+    "Start Docker and join the group docker, or run this as root."
+  say "Starting a Docker daemon of the tests' own"
+  # A path of its own, and a short one: the name of a socket has at most 107 characters.
+  PEER_DOCKER=$(mktemp -d /tmp/plimsoll-docker.XXXXXX)
+  export PLIMSOLL_DOCKER_SOCKET=$PEER_DOCKER/docker.sock
+  dockerd --host "unix://$PLIMSOLL_DOCKER_SOCKET" --data-root "$PEER_DOCKER/data" --exec-root "$PEER_DOCKER/run" \
+    --pidfile "$PEER_DOCKER/pid" --storage-driver vfs >"$PEER_DOCKER/log" 2>&1 </dev/null &
+  PEER_DOCKER_PID=$!
+  local second
+  for second in $(seq 30); do
+    if peer_docker_tell version >/dev/null 2>&1; then return; fi
+    kill -0 "$PEER_DOCKER_PID" 2>/dev/null || break
+    sleep 1
+  done
+  fail "a Docker daemon cannot run here (after $second s), so nothing was tried against real containers" \
+    "This kernel, or the container that this runs in, does not allow it what it needs. It said last:" \
+    "$(tail -n 3 "$PEER_DOCKER/log" | cut -c 1-300)"
+}
+
+# An image of what is here already: nothing is fetched. Named by this run, so that two do not meet.
+peer_docker_image() {
+  local root program
+  export PLIMSOLL_DOCKER_IMAGE=plimsoll-peer:$$
+  root=$(mktemp -d)
+  mkdir -p "$root/usr/bin" "$root/models" "$root/tmp" "$root/etc"
+  cp -L "$PLIMSOLL_REDIS_SERVER" "$root/usr/bin/redis-server"
+  cp -L "$PLIMSOLL_LLAMA_SERVER" "$root/usr/bin/llama-server"
+  cp "$PLIMSOLL_TINY_MODELS/tide.gguf" "$root/models/"
+  for program in "$PLIMSOLL_REDIS_SERVER" "$PLIMSOLL_LLAMA_SERVER"; do
+    ldd "$program" | grep -o '/[^ ]*' | sort -u | xargs -I{} cp -L --parents {} "$root/"
+  done
+  tar -C "$root" -cf - . | peer_docker_tell import - "$PLIMSOLL_DOCKER_IMAGE" >/dev/null ||
+    fail "Docker does not take the image with the servers"
+  rm -rf "$root"
+}
+
+# Removes what this run made, and nothing else; a daemon that is not ours runs on.
+peer_docker_end() {
+  local left
+  if [ -n "${PLIMSOLL_DOCKER_IMAGE:-}" ]; then
+    left=$(peer_docker_tell ps --all --quiet --filter "ancestor=$PLIMSOLL_DOCKER_IMAGE" 2>/dev/null || true)
+    # shellcheck disable=SC2086  # a list of ids
+    [ -z "$left" ] || peer_docker_tell rm --force $left >/dev/null 2>&1 || true
+    peer_docker_tell rmi --force "$PLIMSOLL_DOCKER_IMAGE" >/dev/null 2>&1 || true
+  fi
+  if [ -n "${PEER_DOCKER:-}" ]; then
+    if kill "$PEER_DOCKER_PID" 2>/dev/null; then wait "$PEER_DOCKER_PID" || true; fi
+    rm -rf "$PEER_DOCKER"
+  fi
+}
+
 # Makes all of them ready and says where they are.
 peers() {
   # shellcheck disable=SC2086  # a list of names
@@ -67,4 +137,5 @@ peers() {
   export PLIMSOLL_REDIS_SERVER
   note "$("$PLIMSOLL_LLAMA_SERVER" --version 2>&1 | head -n 1)"
   note "$("$PLIMSOLL_REDIS_SERVER" --version)"
+  peer_docker
 }
