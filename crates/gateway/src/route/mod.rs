@@ -25,6 +25,7 @@ use plimsoll_services::{client::Secret, kind::ServiceKind};
 
 use crate::admission::{BackendId, Candidate, Policy};
 
+pub(crate) use self::table::counted;
 pub use self::{
     listing::{Listed, Listing},
     rooms::{Room, RoomBasis, Rooms},

@@ -1,1 +1,0 @@
-//! The gateway's options, as the configuration says them.
