@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The backends of one list of candidates.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) key: Arc<[Candidate]>,
     /// First choices first.
@@ -25,7 +25,7 @@ pub(super) struct Group {
 }
 
 /// Equals.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rank {
     rank: u8,
     pub(super) members: Vec<Member>,
@@ -59,7 +59,7 @@ pub(super) enum Standing {
 
 /// Which backend has a conversation's KV cache: the last that it was sent to. Two
 /// generations, so that what is asked for stays and the rest is forgotten.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Affinity {
     young: FxHashMap<u64, u32>,
     old: FxHashMap<u64, u32>,

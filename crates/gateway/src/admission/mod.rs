@@ -11,16 +11,25 @@
 mod balance;
 mod breaker;
 mod desk;
+#[cfg(test)]
+mod desk_tests;
 mod gate;
 mod gradient;
+mod hold;
 mod least;
 mod limits;
 mod machine;
+mod names;
+mod next;
 mod parties;
+#[cfg(test)]
+mod properties;
 mod queue;
 mod rate;
 mod refusal;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

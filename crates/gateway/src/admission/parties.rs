@@ -17,7 +17,7 @@ const USUAL: u64 = 5;
 /// An adaptive limit is told when it moved by a tenth, at most so often.
 const TOLD_EVERY: Ms = 10_000;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Backend {
     pub(super) id: BackendId,
     limits: BackendLimits,
@@ -51,7 +51,7 @@ pub(super) struct Seat {
     pub(super) backend: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) name: Arc<str>,
     pub(super) in_flight_room: Option<u32>,
@@ -67,7 +67,7 @@ pub(super) struct Client {
     pub(super) wake: Option<Ms>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Model {
     pub(super) name: Arc<str>,
     pub(super) room: Option<u32>,

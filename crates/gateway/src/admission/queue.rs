@@ -76,7 +76,7 @@ pub(super) struct Entry {
     next: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
     lanes: Slab<Lane>,
     lane_of: FxHashMap<(u32, u32, Class), u32>,
@@ -93,7 +93,7 @@ pub(super) struct Queue {
     walk: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Lane {
     bucket: u32,
     client: u32,
@@ -104,7 +104,7 @@ struct Lane {
     passed: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Bucket {
     group: u32,
     model: u32,
@@ -394,6 +394,42 @@ impl Queue {
             let bucket = self.buckets.remove(lane.bucket as usize);
             self.bucket_of.remove(&(bucket.group, bucket.model));
         }
+    }
+}
+
+#[cfg(test)]
+impl Queue {
+    /// Every list agrees with every other.
+    pub(super) fn check(&self, entries: &Slab<Entry>) -> Result<(), String> {
+        let mut seen = 0;
+        for (at, lane) in &self.lanes {
+            let (mut key, mut before) = (lane.head, NONE);
+            let mut order = None;
+            while key != NONE {
+                let entry = &entries[key as usize];
+                if entry.lane != index(at) || entry.prev != before || order > Some(entry.order) {
+                    return Err(format!("{} stands wrongly in its lane", entry.id));
+                }
+                order = Some(entry.order);
+                seen += 1;
+                (before, key) = (key, entry.next);
+            }
+            if lane.tail != before || before == NONE {
+                return Err("a lane ends wrongly".into());
+            }
+            let head = entries[lane.head as usize].order;
+            let shown = self.buckets[lane.bucket as usize].heads.get(&head) == Some(&index(at));
+            let parked = self.parked.get(&lane.client).is_some_and(|all| all.contains(&index(at)));
+            if shown == lane.parked || parked != lane.parked {
+                return Err(format!("a lane is shown {shown} and parked {parked}"));
+            }
+        }
+        let open = self.buckets.iter().filter(|(_, bucket)| !bucket.heads.is_empty()).count();
+        let all = [seen, self.due.len(), self.len() as usize];
+        if open != self.open.len() || all != [seen; 3] || self.lanes.len() != self.lane_of.len() {
+            return Err(format!("{open} of {} open, {all:?} wait", self.open.len()));
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Admission, Limit, Ms, Place, Refusal,
-    machine::Block,
+    next::Block,
     parties::{Backend, Client, whole},
     queue::{Class, Entry},
 };
