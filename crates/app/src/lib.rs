@@ -18,6 +18,7 @@ mod faults;
 pub mod folder;
 pub mod hub;
 pub mod jobs;
+pub mod keys;
 pub mod logging;
 mod news;
 pub mod offline;
