@@ -69,17 +69,26 @@ struct Held {
 impl Gateway {
     /// Starts on the current runtime. An error: none of its addresses could be had.
     pub async fn start(parts: Parts) -> Result<Gateway, ListenError> {
+        match Self::begin(parts) {
+            (gateway, Some(error)) if gateway.address().is_none() => {
+                gateway.stop().await;
+                Err(error)
+            }
+            (gateway, _) => Ok(gateway),
+        }
+    }
+
+    /// Starts also where it cannot listen yet: it tries again until it can. The error is
+    /// that of the first address which could not be had.
+    pub fn begin(parts: Parts) -> (Gateway, Option<ListenError>) {
         let gate = Arc::new(Gate::new(parts));
         let tasks = TaskTracker::new();
         let mut keeper = Keeper { gate: gate.clone(), tasks: tasks.clone(), held: Vec::new() };
         let (first, error) = keeper.settle();
-        if let (true, Some(error)) = (first.addresses.is_empty(), error) {
-            return Err(error);
-        }
         let (told, listening) = watch::channel(first);
         let keeper = tokio::spawn(keeper.keep(told));
         let sweeper = tokio::spawn(gate.clone().sweep());
-        Ok(Self { gate, tasks, listening, keeper, sweeper })
+        (Self { gate, tasks, listening, keeper, sweeper }, error)
     }
 
     /// Where it listens now.
@@ -95,6 +104,11 @@ impl Gateway {
     /// Connections of clients, idle ones included.
     pub fn connections(&self) -> usize {
         self.gate.connections.load(Relaxed)
+    }
+
+    /// Bytes of requests that are read and have no answer yet.
+    pub fn held_bytes(&self) -> usize {
+        self.gate.bodies.bytes()
     }
 
     /// Takes nothing new, lets what runs end for as long as `Options::drain` says, and

@@ -63,7 +63,7 @@ pub struct Totals {
 
 /// What has been counted since the start: for series.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Counts {
+pub(super) struct Totalled {
     pub requests: u64,
     pub refused: u64,
     pub failed: u64,
@@ -78,8 +78,8 @@ pub(super) struct Figures {
     overhead: Ring<Histogram, 5>,
     clients: FxHashMap<Arc<str>, Client>,
     backends: FxHashMap<Arc<str>, Backend>,
-    pub counts: Counts,
-    pub client_series: BTreeMap<Arc<str>, Counts>,
+    pub counts: Totalled,
+    pub client_series: BTreeMap<Arc<str>, Totalled>,
     /// What was seen since the source was read.
     pub overhead_us: Histogram,
     pub wait_us: Histogram,
@@ -87,7 +87,7 @@ pub(super) struct Figures {
 
 #[derive(Default)]
 pub(super) struct Backend {
-    pub counts: Counts,
+    pub counts: Totalled,
     pub ttft_us: Histogram,
     story: Ring<StoryMinute, 30>,
 }
@@ -281,9 +281,9 @@ impl Step {
     }
 }
 
-// === impl Counts ===
+// === impl Totalled ===
 
-impl Counts {
+impl Totalled {
     fn take(&mut self, row: &RequestRow) {
         self.requests += 1;
         self.refused += u64::from(row.finish == Finish::Refused);

@@ -209,6 +209,10 @@ impl LiveList {
         all.iter().map(|entry| entry.seen()).collect()
     }
 
+    pub(super) fn continue_after(&self, id: i64) {
+        self.last_id.fetch_max(id, AcqRel);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.listed.load(Relaxed)
     }

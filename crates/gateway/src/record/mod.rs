@@ -12,16 +12,20 @@ mod live;
 mod pump;
 mod recent;
 mod ring;
+mod source;
 mod trace;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use plimsoll_core::{
     clock::Clock,
     record::Record,
     request::{Endpoint, RequestRow},
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use self::{
     ended::EndedQueue,
@@ -37,6 +41,7 @@ pub use self::{
     live::{ClientBasis, Counted, MAX_LIVE, Phase, Under},
     pump::Pump,
     recent::{MAX_RECENT, RECENT_FOR},
+    source::RecordsSource,
     trace::Trace,
 };
 
@@ -99,6 +104,21 @@ impl Records {
     /// The oldest first, at most `most`.
     pub fn live(&self, most: usize) -> Vec<Under> {
         self.inner.live.oldest(most)
+    }
+
+    /// Numbers of further requests are higher than this one, that of an earlier start.
+    pub fn continue_after(&self, id: i64) {
+        self.inner.live.continue_after(id);
+    }
+
+    /// What the sampler reads. There is to be one.
+    pub fn source(&self, interval: watch::Receiver<Duration>) -> RecordsSource {
+        RecordsSource::new(self.clone(), interval)
+    }
+
+    /// Whether anything is under way.
+    pub fn is_busy(&self) -> bool {
+        self.inner.live.len() > 0
     }
 
     /// How many are under way in all, by client and by backend.

@@ -278,3 +278,46 @@ async fn beyond_the_bounds_requests_are_counted_and_nothing_grows() {
     let one_more = one(&records, "a");
     assert_eq!(records.live(usize::MAX)[0].id, one_more.id(), "there is room again");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_source_reads_what_passed_and_each_distribution_once() {
+    use plimsoll_core::{clock::Instant3, metric::Metric, source::Source as _};
+    let (records, mut reckoner, _) = bench();
+    for n in 0..80 {
+        answered(one(&records, &format!("client {n:02}")));
+    }
+    let mut open = one(&records, "client 79");
+    open.granted(&"chat".into(), "qwen3-8b");
+    open.sent();
+    reckoner.round(Instant::now(), false);
+    let (_interval, told) = watch::channel(Duration::from_secs(1));
+    let mut source = records.source(told);
+    let now = Instant3 { wall_ms: 0, monotonic_ms: 0, boottime_ms: 0 };
+    let mut read = || {
+        let mut out = Vec::new();
+        source.read(now, &mut out).unwrap();
+        plimsoll_core::reading::Tick { at: now, readings: out }
+    };
+    let first = read();
+    assert_eq!(first.get(Metric::GatewayRequests, ""), Some(80.0));
+    assert_eq!(first.get(Metric::GatewayInFlight, ""), Some(1.0));
+    assert_eq!(first.get(Metric::GatewayServiceInFlight, "chat"), Some(1.0));
+    assert_eq!(first.get(Metric::GatewayServiceTtft, "chat"), Some(80.0));
+    assert_eq!(first.get(Metric::GatewayClientRequests, OTHER), Some(16.0));
+    assert_eq!(first.get(Metric::GatewayClientInFlight, OTHER), Some(1.0));
+    assert_eq!(first.get(Metric::GatewayClientEnergy, "client 00"), None, "unknown is not 0");
+    let mut subjects = std::collections::HashSet::new();
+    for reading in &first.readings {
+        assert!(subjects.insert((reading.metric, reading.subject.clone())), "{reading:?} twice");
+    }
+    let second = read();
+    assert_eq!(second.get(Metric::GatewayServiceTtft, "chat"), None);
+    assert_eq!(second.get(Metric::GatewayServiceRequests, "chat"), Some(80.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_go_on_where_an_earlier_start_ended() {
+    let records = Records::new(clock());
+    records.continue_after(9_000_000 * 4096);
+    assert_eq!(one(&records, "a").id(), 9_000_000 * 4096 + 1);
+}
