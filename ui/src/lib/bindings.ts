@@ -95,6 +95,8 @@ export type BodiesAsk = { client: string,
  */
 minutes: number, };
 
+export type BodiesKept = { client: string, until_ms: number, };
+
 export type BreakerState = "passing" | "rejecting" | "probing";
 
 export type Cadence = "tick" | "processes" | "space";
@@ -1300,7 +1302,11 @@ clients: Array<TrafficClient>,
 /**
  * In flight and queued, the oldest first; at most 256.
  */
-live: Array<LiveRequest>, };
+live: Array<LiveRequest>, 
+/**
+ * Clients whose bodies are kept now.
+ */
+bodies: Array<BodiesKept>, };
 
 export type TrafficBackend = { 
 /**

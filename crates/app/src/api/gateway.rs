@@ -40,6 +40,15 @@ pub struct Traffic {
     pub clients: Vec<TrafficClient>,
     /// In flight and queued, the oldest first; at most 256.
     pub live: Vec<LiveRequest>,
+    /// Clients whose bodies are kept now.
+    pub bodies: Vec<BodiesKept>,
+}
+
+/// What a client sends and gets is kept in memory until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct BodiesKept {
+    pub client: String,
+    pub until_ms: i64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
