@@ -146,7 +146,7 @@ closing_lines() {
 
 groups=("$@")
 case ${1:-} in
-  -h | --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
   '') groups=("${ALL[@]}") ;;
 esac
 for group in "${groups[@]}"; do

@@ -21,7 +21,6 @@ use super::candidates::{Candidate, Key, MAX_CANDIDATES, Place};
 use crate::{
     adapter::{Adapter, Identity, Probe, identify},
     client::{Bounds, CallError, Client, Target},
-    kind::ServiceKind,
 };
 
 /// Ports that are asked at the same time.
@@ -96,12 +95,7 @@ pub async fn ask(
         let Ok(target) = Target::new(client, &format!("http://{address}"), None, bounds) else {
             continue;
         };
-        outcome = ask_at(adapters, target, address, candidate.likely, patience).await;
-        // The proxy before a container takes the connection and hangs up for as long as
-        // nobody listens inside: a server that loads for minutes begins so.
-        if outcome == Outcome::Foreign && candidate.container.is_some() {
-            outcome = Outcome::NotYet;
-        }
+        outcome = ask_at(adapters, target, address, candidate, patience).await;
         // Nobody is there in this family; perhaps in the other.
         if outcome != Outcome::NotYet {
             break;
@@ -114,12 +108,12 @@ async fn ask_at(
     adapters: &[Arc<dyn Adapter>],
     target: Target,
     address: SocketAddr,
-    likely: Option<ServiceKind>,
+    candidate: &Candidate,
     patience: Duration,
 ) -> Outcome {
     let probe = Probe::new(target);
     let asking = AssertUnwindSafe(async {
-        if let Some(identity) = identify(adapters, &probe, likely, patience).await {
+        if let Some(identity) = identify(adapters, &probe, candidate.likely, patience).await {
             return Outcome::Found(identity, address);
         }
         // As a rule somebody asked this already, and then it is not sent again. Its
@@ -128,6 +122,9 @@ async fn ask_at(
             // A server that begins says so at one path or another.
             Ok(_) if probe.was_told(503).await => Outcome::NotYet,
             Ok(_) => Outcome::Stranger,
+            // The proxy before a container takes the connection and hangs up for as long as
+            // nobody listens inside: a server that loads for minutes begins so.
+            Err(CallError::Closed { .. }) if candidate.container.is_some() => Outcome::NotYet,
             // A TLS server hangs up when it is spoken to in HTTP, and so do many others.
             Err(CallError::NotHttp { .. } | CallError::Closed { .. }) => Outcome::Foreign,
             Err(error) if error.is_absent() => Outcome::NotYet,

@@ -13,7 +13,9 @@ use crate::{
     adapter::{Memory, Scrape},
     adapters,
     client::Limits,
+    discovery::candidates::Within,
     health,
+    kind::ServiceKind,
 };
 
 pub fn candidate(pid: i32, started: i64, port: u16) -> Candidate {
@@ -187,6 +189,20 @@ async fn one_that_does_not_speak_http_hears_no_second_question_of_it() {
     let asked = server.asked.lock().unwrap();
     let http = asked.iter().filter(|line| line.contains("HTTP/1.1")).count();
     assert_eq!(http, 1, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_hangs_up_waits_for_what_is_in_its_container() {
+    for (answer, open, expected) in
+        [("", false, Outcome::NotYet), ("SSH-2.0-OpenSSH_9.2\r\n", true, Outcome::Foreign)]
+    {
+        let server = Server::start(answer, open).await;
+        let mut behind = candidate(10, 1, server.port);
+        let within = Within { id: String::new(), name: None, image: None, inner_port: 8000 };
+        behind.container = Some(within);
+        let outcome = ask(&knowing(), &client(), &behind, QUESTION, PATIENCE).await;
+        assert_eq!(outcome, expected, "{answer}");
+    }
 }
 
 #[test]
