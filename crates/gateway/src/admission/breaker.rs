@@ -3,10 +3,12 @@
 //! Passing: everything may go to it. It rejects after so many failures in a row, or when
 //! too large a share of what ended lately failed: a backend that fails every second
 //! request never fails twice in a row. Rejecting: nothing is sent until a pause is over.
-//! Probing: exactly one request is sent, and the rest waits for its answer. If it is
-//! served, the backend passes again, with room for one more after each success, so that
-//! those who waited do not all fall upon it at once; if it fails, the next pause is twice
-//! as long. A probe that ends without a verdict (its client left) makes way for another.
+//! Probing: exactly one request is sent, and the rest waits for its answer: not for the
+//! end of it, which may be minutes away, but for its beginning. Then the backend passes
+//! again, with room for one more after each answer that begins, so that those who waited
+//! do not all fall upon it at once. If the probe fails, the next pause is twice as long;
+//! pauses are short again once an answer was whole. A probe that ends without a verdict
+//! (its client left) makes way for another.
 //!
 //! Only the probe counts while probing: what was sent before the failures tells of a
 //! backend that is no more.
@@ -59,7 +61,7 @@ pub(super) struct Breaker {
     /// The last pause.
     pause: Ms,
     window: Window,
-    /// Room while it recovers: one more after each success.
+    /// Room while it recovers: one more after each answer that begins.
     ramp: Option<u32>,
 }
 
@@ -148,35 +150,43 @@ impl Breaker {
         self.tick(now)
     }
 
-    /// A request to it ended. True when the state changed.
+    /// An answer of it began: it is well enough for that. True when something changed.
+    pub(super) fn answered(&mut self, id: Id, now: Ms, room: u32) -> bool {
+        match (self.state, self.ramp) {
+            (BreakerState::Probing, _) if self.probe == Some(id) => {
+                self.pass(now);
+                self.ramp = (room > 2).then_some(2);
+                true
+            }
+            (BreakerState::Passing, Some(ramp)) => {
+                self.ramp = Some(ramp.saturating_add(1)).filter(|ramp| *ramp < room);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A request to it ended, [`Self::answered`] before if it was served. True when the
+    /// state changed.
     pub(super) fn ended(
         &mut self,
         id: Id,
         outcome: Outcome,
         now: Ms,
-        room: u32,
         limits: &BreakerLimits,
     ) -> bool {
         match self.state {
-            BreakerState::Passing => self.ended_passing(outcome, now, room, limits),
+            BreakerState::Passing => self.ended_passing(outcome, now, limits),
             BreakerState::Rejecting => false,
             BreakerState::Probing => {
                 if self.probe != Some(id) {
                     return false;
                 }
                 self.probe = None;
-                match outcome {
-                    Outcome::Served => {
-                        self.pass(now);
-                        self.ramp = (room > 2).then_some(2);
-                        true
-                    }
-                    Outcome::Failed => {
-                        self.reject(Tripped::Probe, now, limits);
-                        true
-                    }
-                    Outcome::Unknown => false,
+                if outcome == Outcome::Failed {
+                    self.reject(Tripped::Probe, now, limits);
                 }
+                outcome == Outcome::Failed
             }
         }
     }
@@ -185,6 +195,7 @@ impl Breaker {
     pub(super) fn limits_changed(&mut self, now: Ms, limits: &BreakerLimits) -> bool {
         if !limits.enabled && !self.passes() {
             self.pass(now);
+            self.pause = 0;
             return true;
         }
         if self.rejects() {
@@ -202,13 +213,7 @@ impl Breaker {
         }
     }
 
-    fn ended_passing(
-        &mut self,
-        outcome: Outcome,
-        now: Ms,
-        room: u32,
-        limits: &BreakerLimits,
-    ) -> bool {
+    fn ended_passing(&mut self, outcome: Outcome, now: Ms, limits: &BreakerLimits) -> bool {
         let failed = match outcome {
             Outcome::Served => false,
             Outcome::Failed => true,
@@ -217,10 +222,7 @@ impl Breaker {
         if failed {
             self.run = self.run.saturating_add(1);
         } else {
-            self.run = 0;
-            if let Some(ramp) = self.ramp {
-                self.ramp = Some(ramp.saturating_add(1)).filter(|ramp| *ramp < room);
-            }
+            (self.run, self.pause) = (0, 0);
         }
         if !limits.enabled {
             return false;
@@ -247,7 +249,6 @@ impl Breaker {
         self.probe = None;
         self.tripped = None;
         self.run = 0;
-        self.pause = 0;
         self.ramp = None;
         self.window = Window::default();
     }
@@ -316,7 +317,10 @@ mod tests {
 
     fn feed(breaker: &mut Breaker, outcomes: &[Outcome], now: Ms) {
         for outcome in outcomes {
-            breaker.ended(1, *outcome, now, 8, &LIMITS);
+            if *outcome == Served {
+                breaker.answered(1, now, 8);
+            }
+            breaker.ended(1, *outcome, now, &LIMITS);
         }
     }
 
@@ -380,13 +384,27 @@ mod tests {
             assert!(!breaker.tick(now - 1));
             assert!(breaker.tick(now));
             breaker.ask_with(7);
-            assert!(breaker.ended(7, Failed, now, 8, &LIMITS));
+            assert!(breaker.ended(7, Failed, now, &LIMITS));
         }
-        now += 5000;
-        breaker.tick(now);
-        breaker.ask_with(8);
-        assert!(breaker.ended(8, Served, now, 8, &LIMITS));
-        assert!(breaker.passes());
+        // An answer that begins and then breaks off is no reason for shorter pauses.
+        for (outcome, pause) in [(Failed, 5000), (Served, 1000)] {
+            now += 5000;
+            breaker.tick(now);
+            breaker.ask_with(8);
+            assert!(breaker.answered(8, now, 8));
+            assert!(breaker.passes());
+            breaker.ended(8, outcome, now, &LIMITS);
+            feed(&mut breaker, &[Failed; 3], now);
+            assert_eq!(breaker.until(), Some(now + pause));
+        }
+    }
+
+    #[test]
+    fn switched_off_its_pauses_begin_anew() {
+        let mut breaker = Breaker::new(0);
+        feed(&mut breaker, &[Failed; 3], 0);
+        let now = 5000;
+        breaker.limits_changed(now, &BreakerLimits { enabled: false, ..LIMITS });
         feed(&mut breaker, &[Failed; 3], now);
         assert_eq!(breaker.until(), Some(now + 1000));
     }
@@ -398,24 +416,25 @@ mod tests {
         breaker.tick(1000);
         breaker.ask_with(7);
         assert!(!breaker.wants_probe());
-        assert!(!breaker.ended(3, Served, 1001, 8, &LIMITS));
-        assert!(!breaker.ended(4, Failed, 1002, 8, &LIMITS));
+        assert!(!breaker.answered(3, 1001, 8));
+        assert!(!breaker.ended(3, Served, 1001, &LIMITS));
+        assert!(!breaker.ended(4, Failed, 1002, &LIMITS));
         assert_eq!(breaker.view().state, BreakerState::Probing);
         // Without a verdict another may ask.
-        assert!(!breaker.ended(7, Unknown, 1003, 8, &LIMITS));
+        assert!(!breaker.ended(7, Unknown, 1003, &LIMITS));
         assert!(breaker.wants_probe());
     }
 
     #[test]
-    fn room_grows_by_one_with_each_success_after_a_recovery() {
+    fn room_grows_by_one_with_each_answer_after_a_recovery() {
         let mut breaker = Breaker::new(0);
         feed(&mut breaker, &[Failed; 3], 0);
         breaker.tick(1000);
         breaker.ask_with(7);
-        breaker.ended(7, Served, 1000, 5, &LIMITS);
+        breaker.answered(7, 1000, 5);
         let mut rooms = vec![breaker.ramp()];
         for _ in 0..3 {
-            breaker.ended(1, Served, 1001, 5, &LIMITS);
+            breaker.answered(1, 1001, 5);
             rooms.push(breaker.ramp());
         }
         assert_eq!(rooms, [2, 3, 4, u32::MAX]);

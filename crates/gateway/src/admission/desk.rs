@@ -325,7 +325,9 @@ impl Permit {
         self.desk.end(self.grant.id, outcome, tokens);
     }
 
-    /// The first token came, or the head of an answer that does not stream.
+    /// The first token came, or the head of an answer that does not stream, so long after
+    /// the request was sent to its backend (not after it came: a time in line is ours). It
+    /// moves adaptive limits, and ends the wait for a backend that is asked again.
     pub fn first_byte(&self, ttft_ms: f64) {
         self.desk.with(|state, now| state.machine.first_byte(self.grant.id, ttft_ms, now));
     }

@@ -100,6 +100,11 @@ impl Admission {
 
     /// New limits, at once. What is in flight stays, and counts.
     pub fn set_limits(&mut self, limits: Limits, now: Ms) {
+        // Whoever watches much tells often, and mostly the same.
+        if self.limits == limits {
+            self.tick(now);
+            return;
+        }
         self.now = self.now.max(now);
         self.limits = limits;
         let names: Vec<Arc<str>> = self.limits.backends.keys().cloned().collect();
@@ -300,17 +305,30 @@ impl Admission {
         self.pump();
     }
 
-    /// The first token came, or the head of an answer that does not stream.
+    /// The first token came, or the head of an answer that does not stream, `ttft_ms` after
+    /// the request was sent to its backend: a time in line is no time of the backend's.
     pub fn first_byte(&mut self, id: Id, ttft_ms: f64, now: Ms) {
         self.pass_time(now);
         let Some(key) = self.find(id, State::Held) else { return };
-        let at = self.entries[key as usize].backend;
-        let Some(did) = self.backends[at as usize].first_byte(ttft_ms, self.now) else { return };
-        if let FirstByte::Told(moved) = did {
-            self.moved(moved);
+        let entry = &mut self.entries[key as usize];
+        if std::mem::replace(&mut entry.answered, true) {
+            return;
         }
-        self.refresh(at);
-        self.pump();
+        let at = entry.backend;
+        let backend = &mut self.backends[at as usize];
+        let recovers = backend.recovers();
+        let turned = recovers && backend.answered(id, self.now);
+        let adapted = backend.first_byte(ttft_ms, self.now);
+        if turned {
+            self.breaker_moved(at);
+        }
+        if let Some(FirstByte::Told(moved)) = &adapted {
+            self.moved(moved.clone());
+        }
+        if recovers || adapted.is_some() {
+            self.refresh(at);
+            self.pump();
+        }
     }
 
     /// Nobody is admitted any more, and who waits is refused. What is in flight goes on.

@@ -142,6 +142,7 @@ impl Admission {
         }
         if self.groups.len() >= 64 && self.groups.len().is_power_of_two() {
             self.forget_groups();
+            self.forget_backends();
         }
         let group = Group::new(key.clone(), |candidate| self.backend(&candidate.backend));
         let seats = group.seats();
@@ -173,7 +174,6 @@ impl Admission {
     /// Backends that are in no configuration, no list and no use, and of which nothing is
     /// known that must be remembered until they are.
     pub(super) fn forget_backends(&mut self) {
-        self.forget_groups();
         let Self { backends, backend_of, limits, .. } = self;
         let far_too_many = backends.len() >= HELD;
         backends.retain(|_, backend| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    BackendId, BackendView, Limits, Moved, Ms, Outcome,
+    BackendId, BackendView, Id, Limits, Moved, Ms, Outcome,
     balance::Standing,
     breaker::Breaker,
     gradient::Gradient,
@@ -177,8 +177,21 @@ impl Backend {
             Outcome::Failed => self.failed += 1,
             Outcome::Unknown => self.unknown += 1,
         }
-        let room = self.limits.room.unwrap_or(u32::MAX);
-        self.breaker.ended(entry.id, outcome, now, room, limits)
+        // Not everybody says when an answer begins.
+        let began = outcome == Outcome::Served && !entry.answered && self.answered(entry.id, now);
+        self.breaker.ended(entry.id, outcome, now, limits) || began
+    }
+
+    /// An answer began. True when its breaker turned.
+    pub(super) fn answered(&mut self, id: Id, now: Ms) -> bool {
+        let passed = self.breaker.passes();
+        self.breaker.answered(id, now, self.limits.room.unwrap_or(u32::MAX));
+        self.breaker.passes() != passed
+    }
+
+    /// It recovers: each answer that begins gives it more room.
+    pub(super) fn recovers(&self) -> bool {
+        !self.breaker.passes() || self.breaker.ramp() != u32::MAX
     }
 
     /// `None` before enough ended to say what is usual.

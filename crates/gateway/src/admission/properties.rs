@@ -35,6 +35,7 @@ const POLICIES: [Policy; 6] = [
 #[derive(Clone, Debug)]
 enum Step {
     Offer { client: usize, model: usize, list: usize, batch: bool, tokens: u32, wait: Ms },
+    Answer { which: usize },
     End { which: usize, outcome: usize },
     Retry { which: usize, outcome: usize, delay: Ms },
     Leave { which: usize },
@@ -51,6 +52,7 @@ fn steps(many: usize, tokens: u32) -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(client, model, list, batch, tokens, wait)| Step::Offer {
                 client, model, list, batch, tokens, wait,
             }),
+        3 => any::<usize>().prop_map(|which| Step::Answer { which }),
         6 => (any::<usize>(), 0..4_usize).prop_map(|(which, outcome)| Step::End { which, outcome }),
         2 => (any::<usize>(), 0..4_usize, prop_oneof![Just(0), 1..3000_u64])
             .prop_map(|(which, outcome, delay)| Step::Retry { which, outcome, delay }),
@@ -120,6 +122,8 @@ struct Known {
     ask: Ask,
     came: Ms,
     held: Option<(Arc<str>, bool)>,
+    /// Its answer began.
+    answered: bool,
     /// It was granted before and came back.
     again: bool,
 }
@@ -188,7 +192,13 @@ impl World {
                     policy,
                     hash: self.next % 5,
                 };
-                let known = Known { ask: ask.clone(), came: self.now, held: None, again: false };
+                let known = Known {
+                    ask: ask.clone(),
+                    came: self.now,
+                    held: None,
+                    answered: false,
+                    again: false,
+                };
                 self.known.insert(ask.id, known);
                 let id = ask.id;
                 match self.machine.offer(ask, self.now) {
@@ -204,6 +214,14 @@ impl World {
                     Offered::Queued(place) => prop_assert!(place.position >= 1),
                 }
             }
+            Step::Answer { which } => {
+                if let Some(id) = pick(&self.held(), *which) {
+                    self.machine.first_byte(id, (which % 500) as f64, self.now);
+                    if let Some(known) = self.known.get_mut(&id) {
+                        known.answered = true;
+                    }
+                }
+            }
             Step::End { which, outcome: of } => {
                 if let Some(id) = pick(&self.held(), *which) {
                     self.machine.release(id, outcome(*of), Some(100), self.now);
@@ -215,7 +233,7 @@ impl World {
                 if let Some(id) = pick(&self.held(), *which) {
                     if let Some(known) = self.known.get_mut(&id) {
                         known.held = None;
-                        known.again = true;
+                        (known.answered, known.again) = (false, true);
                     }
                     self.machine.retry(id, outcome(*of), *delay, self.now);
                 }
@@ -315,14 +333,15 @@ impl World {
                 && other.ask.priority == one.ask.priority
         });
         prop_assert!(overtaken.is_none(), "{} overtook {overtaken:?}", grant.id);
+        let clients_limited = limits.client != ClientLimits::default();
         // Batch that has waited out its time is overtaken by none that came after that,
-        // unless its own client, or the tokens it needs, hold it.
+        // unless a limit of its own client holds it.
         let starved = self.known.values().find(|other| {
             other.held.is_none()
                 && !one.again
                 && other.ask.priority == Priority::Batch
                 && one.came > other.came + limits.ageing
-                && other.ask.client == one.ask.client
+                && (other.ask.client == one.ask.client || !clients_limited)
                 && other.ask.model == one.ask.model
                 && other.ask.candidates == one.ask.candidates
                 && !other.again
@@ -518,7 +537,7 @@ proptest! {
             }
             for (backend, state) in &turned {
                 let here = |known: &&Known| {
-                    known.held.as_ref().is_some_and(|(at, _)| at == backend)
+                    known.held.as_ref().is_some_and(|(at, _)| at == backend) && !known.answered
                 };
                 let probes = world.known.values().filter(here)
                     .filter(|known| known.held.as_ref().is_some_and(|(_, probe)| *probe)).count();

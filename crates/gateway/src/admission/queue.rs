@@ -54,6 +54,8 @@ pub(super) struct Entry {
     pub(super) class: Class,
     pub(super) policy: Policy,
     pub(super) probe: bool,
+    /// While held: its answer began.
+    pub(super) answered: bool,
     /// Its client's rate was charged.
     pub(super) paid: bool,
     pub(super) order: Order,
@@ -137,6 +139,7 @@ impl Entry {
             class,
             policy: Policy::default(),
             probe: false,
+            answered: false,
             paid: false,
             order,
             deadline: 0,
