@@ -127,6 +127,14 @@ fn field(endpoint: Endpoint, name: &[u8]) -> Field {
     }
 }
 
+/// By a name as it is written. Half a surrogate makes it none of ours.
+fn careful_field(endpoint: Endpoint, raw: &str) -> Field {
+    match serde_json::from_str::<String>(raw) {
+        Ok(name) => field(endpoint, name.as_bytes()),
+        Err(_) => Field::Other,
+    }
+}
+
 // === impl Fields ===
 
 impl<'de> Visitor<'de> for Fields<'de> {
@@ -137,7 +145,14 @@ impl<'de> Visitor<'de> for Fields<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(field) = map.next_key_seed(Name(self.endpoint))? {
+        loop {
+            let field = if self.careful {
+                let raw = map.next_key::<&RawValue>()?;
+                raw.map(|raw| careful_field(self.endpoint, raw.get()))
+            } else {
+                map.next_key_seed(Name(self.endpoint))?
+            };
+            let Some(field) = field else { break };
             self.any = true;
             match field {
                 Field::Other => map.next_value::<IgnoredAny>().map(|_| ())?,
@@ -409,7 +424,7 @@ impl<'de> DeserializeSeed<'de> for Name {
     type Value = Field;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Field, D::Error> {
-        from.deserialize_bytes(self)
+        from.deserialize_str(self)
     }
 }
 
@@ -420,11 +435,7 @@ impl Visitor<'_> for Name {
         f.write_str("a name")
     }
 
-    fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Field, E> {
-        Ok(field(self.0, name))
-    }
-
     fn visit_str<E: Error>(self, name: &str) -> Result<Field, E> {
-        self.visit_bytes(name.as_bytes())
+        Ok(field(self.0, name.as_bytes()))
     }
 }

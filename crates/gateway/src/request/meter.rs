@@ -360,8 +360,7 @@ impl<'de> DeserializeSeed<'de> for KeySeed {
     type Value = Key;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
-        // As bytes: a name with half a surrogate is odd, and no fault of ours.
-        from.deserialize_bytes(self)
+        from.deserialize_str(self)
     }
 }
 
@@ -372,8 +371,8 @@ impl<'de> Visitor<'de> for KeySeed {
         f.write_str("a name")
     }
 
-    fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Key, E> {
-        Ok(match name {
+    fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
+        Ok(match name.as_bytes() {
             b"role" => Key::Role,
             b"type" | b"id" | b"call_id" | b"tool_call_id" | b"tool_use_id" | b"cache_control"
             | b"signature" | b"encrypted_content" | b"detail" | b"media_type" | b"status" => {
@@ -382,9 +381,5 @@ impl<'de> Visitor<'de> for KeySeed {
             b"image_url" | b"video_url" | b"audio_url" | b"input_audio" => Key::Media,
             _ => Key::Other,
         })
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
-        self.visit_bytes(name.as_bytes())
     }
 }

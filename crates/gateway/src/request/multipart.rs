@@ -66,16 +66,18 @@ pub fn understand(
         let head_len =
             memmem::find(look, b"\r\n\r\n").ok_or(wrong("a part's head does not end", head))?;
         let value = head + head_len + 4;
+        if body.get(value - 2..).is_some_and(|rest| rest.starts_with(between.as_bytes())) {
+            return Err(wrong("a part ends with its head", value));
+        }
         let found = ends
-            .find(body.get(value - 2..).unwrap_or_default())
+            .find(body.get(value..).unwrap_or_default())
             .ok_or(wrong("its last boundary is missing", value))?;
-        // A value may be empty, its boundary right behind the head.
-        let end = (value - 2 + found).max(value);
+        let end = value + found;
         let head_text = String::from_utf8_lossy(&body[head..head + head_len]);
         if let Some(name) = name_of(&head_text) {
             said.take(&name, body, (value, end), &mut places)?;
         }
-        at = value - 2 + found + between.len();
+        at = end + between.len();
     }
     places.end = Some(End::Form { at: begin, boundary: boundary.clone() });
     Ok(Understood {

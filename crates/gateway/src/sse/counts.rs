@@ -1,6 +1,7 @@
 //! Tokens, as the backend counted them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// What a backend said it read and wrote. Never guessed from chunks: what it did not say
 /// is `None`.
@@ -13,18 +14,83 @@ pub struct Counts {
     pub cached: Option<u32>,
 }
 
+/// Counts of one answer, added up as they come.
+///
+/// Most tell them once. llama.cpp tells them once for each choice, and vLLM, when asked,
+/// in each chunk from the beginning.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    running: Counts,
+    /// Told with the ends of choices, added up.
+    choices: Option<u32>,
+    /// Told behind the choices, added up.
+    after: Option<u32>,
+}
+
+/// Where counts stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// In the chunk that ends a choice.
+    Choice,
+    /// In a chunk without choices.
+    After,
+    Elsewhere,
+}
+
+/// A number of tokens, as lenient as JSON is; what is none is `None`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count(Option<u32>);
+
 // === impl Counts ===
 
 impl Counts {
-    /// Later words count; silence takes nothing back.
+    /// A later word of the same answer. All of them count from its beginning, so that the
+    /// greater one is the later one; a zero and silence take nothing back.
     pub fn update(&mut self, later: Self) {
-        self.tokens_in = later.tokens_in.or(self.tokens_in);
-        self.tokens_out = later.tokens_out.or(self.tokens_out);
-        self.cached = later.cached.or(self.cached);
+        self.tokens_in = later.tokens_in.max(self.tokens_in);
+        self.tokens_out = later.tokens_out.max(self.tokens_out);
+        self.cached = later.cached.max(self.cached);
     }
 
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+    /// Where these are silent, the others count.
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            tokens_in: self.tokens_in.or(others.tokens_in),
+            tokens_out: self.tokens_out.or(others.tokens_out),
+            cached: self.cached.or(others.cached),
+        }
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    pub fn add(&mut self, counts: Counts, told: Told) {
+        self.running.update(counts);
+        let sum = match told {
+            Told::Choice => &mut self.choices,
+            Told::After => &mut self.after,
+            Told::Elsewhere => return,
+        };
+        if let Some(more) = counts.tokens_out {
+            *sum = Some(sum.unwrap_or(0).saturating_add(more));
+        }
+    }
+
+    pub fn counts(&self) -> Counts {
+        let tokens_out = self.after.or(self.choices).or(self.running.tokens_out);
+        Counts { tokens_out, ..self.running }
+    }
+}
+
+// === impl Count ===
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        let count = |number: f64| (number >= 0.0 && number.is_finite()).then_some(number as u32);
+        Ok(Self(raw.get().parse().ok().or_else(|| raw.get().parse().ok().and_then(count))))
     }
 }
 
@@ -32,14 +98,16 @@ impl Counts {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Usage {
-    prompt_tokens: Option<u32>,
-    completion_tokens: Option<u32>,
-    input_tokens: Option<u32>,
-    output_tokens: Option<u32>,
-    total_tokens: Option<u32>,
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    input_tokens: Count,
+    output_tokens: Count,
+    total_tokens: Count,
     /// Anthropic counts these beside `input_tokens`.
-    cache_read_input_tokens: Option<u32>,
-    cache_creation_input_tokens: Option<u32>,
+    cache_read_input_tokens: Count,
+    cache_creation_input_tokens: Count,
+    /// DeepSeek's word for it.
+    prompt_cache_hit_tokens: Count,
     prompt_tokens_details: Option<Details>,
     input_tokens_details: Option<Details>,
 }
@@ -47,35 +115,36 @@ pub struct Usage {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Details {
-    cached_tokens: Option<u32>,
+    cached_tokens: Count,
 }
 
 /// llama.cpp's `timings`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Timings {
-    cache_n: Option<u32>,
-    prompt_n: Option<u32>,
-    predicted_n: Option<u32>,
+    cache_n: Count,
+    prompt_n: Count,
+    predicted_n: Count,
 }
 
 // === impl Usage ===
 
 impl From<Usage> for Counts {
     fn from(usage: Usage) -> Self {
-        let read = usage.cache_read_input_tokens;
+        let read = usage.cache_read_input_tokens.0;
+        let made = usage.cache_creation_input_tokens.0;
+        let beside = read.unwrap_or(0).saturating_add(made.unwrap_or(0));
+        let input = usage.input_tokens.0.map(|input| input.saturating_add(beside));
+        let written = usage.completion_tokens.0.or(usage.output_tokens.0);
         let details = usage.prompt_tokens_details.or(usage.input_tokens_details);
-        let beside =
-            read.unwrap_or(0).saturating_add(usage.cache_creation_input_tokens.unwrap_or(0));
-        let input = usage.input_tokens.map(|input| input.saturating_add(beside));
         Self {
             // Rerankers tell the sum alone, and write nothing.
-            tokens_in: usage.prompt_tokens.or(input).or_else(|| {
-                let written = usage.completion_tokens.or(usage.output_tokens);
-                usage.total_tokens.filter(|_| written.is_none())
-            }),
-            tokens_out: usage.completion_tokens.or(usage.output_tokens),
-            cached: details.and_then(|details| details.cached_tokens).or(read),
+            tokens_in: (usage.prompt_tokens.0.or(input))
+                .or(usage.total_tokens.0.filter(|_| written.is_none())),
+            tokens_out: written,
+            cached: (details.and_then(|details| details.cached_tokens.0))
+                .or(read)
+                .or(usage.prompt_cache_hit_tokens.0),
         }
     }
 }
@@ -84,8 +153,8 @@ impl From<Usage> for Counts {
 
 impl From<Timings> for Counts {
     fn from(timings: Timings) -> Self {
-        let cached = timings.cache_n;
-        let prompt = timings.prompt_n.map(|n| n.saturating_add(cached.unwrap_or(0)));
-        Self { tokens_in: prompt, tokens_out: timings.predicted_n, cached }
+        let cached = timings.cache_n.0;
+        let prompt = timings.prompt_n.0.map(|n| n.saturating_add(cached.unwrap_or(0)));
+        Self { tokens_in: prompt, tokens_out: timings.predicted_n.0, cached }
     }
 }

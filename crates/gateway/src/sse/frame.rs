@@ -8,7 +8,7 @@
 use std::fmt;
 
 use serde::{
-    Deserializer,
+    Deserialize, Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
@@ -78,6 +78,10 @@ impl Frame {
         let mut from = serde_json::Deserializer::from_slice(json);
         Object { to: &mut reading, top: true }.deserialize(&mut from).ok()?;
         from.end().ok()?;
+        if reading.is_error && reading.frame.error.is_none() {
+            // As vLLM tells of errors: the object itself is one.
+            reading.frame.error = std::str::from_utf8(json).ok().and_then(message_of);
+        }
         reading.object.then(|| reading.into_frame())
     }
 }
@@ -87,6 +91,8 @@ impl Frame {
 struct Reading {
     frame: Frame,
     object: bool,
+    /// `object` says `error`.
+    is_error: bool,
     timings: Counts,
     status: Option<Box<str>>,
 }
@@ -97,9 +103,7 @@ impl Reading {
     fn into_frame(self) -> Frame {
         let Self { mut frame, timings, status, .. } = self;
         // `usage` is the better count where both are there.
-        let mut counts = timings;
-        counts.update(frame.counts);
-        frame.counts = counts;
+        frame.counts = frame.counts.or(timings);
         if frame.finish.is_none() {
             frame.finish = status.filter(|status| {
                 matches!(&**status, "completed" | "incomplete" | "failed" | "cancelled")
@@ -142,7 +146,12 @@ impl<'de> Visitor<'de> for Object<'_> {
         while let Some(name) = map.next_key_seed(Name)? {
             let inner = Object { to: &mut *to, top: false };
             match name {
-                Member::Text | Member::Inner => map.next_value_seed(inner)?,
+                Member::Inner => map.next_value_seed(inner)?,
+                Member::Arguments => {
+                    // Anybody's own names stand in them: they are not looked into.
+                    let raw: &RawValue = map.next_value()?;
+                    to.frame.text |= !matches!(raw.get(), "\"\"" | "null" | "{}");
+                }
                 Member::Choices => {
                     let count = map.next_value_seed(Choices(&mut *to))?;
                     to.frame.choices = count;
@@ -166,7 +175,13 @@ impl<'de> Visitor<'de> for Object<'_> {
                     }
                 }
                 Member::Status => to.status = words(map.next_value()?).or(to.status.take()),
-                Member::Error => to.frame.error = fault(map.next_value()?),
+                Member::Error => {
+                    let error = fault(map.next_value()?);
+                    to.frame.error = error.or(to.frame.error.take());
+                }
+                Member::Object if top => {
+                    to.is_error = map.next_value::<&RawValue>()?.get() == "\"error\"";
+                }
                 Member::Type if top => {
                     let raw: &RawValue = map.next_value()?;
                     to.frame.kind = Kind::of(raw.get().trim_matches('"'));
@@ -269,16 +284,19 @@ fn words(raw: &RawValue) -> Option<Box<str>> {
 
 /// What an error says: its message, or all of it. `null` is none.
 fn fault(raw: &RawValue) -> Option<Box<str>> {
-    #[derive(serde::Deserialize)]
-    struct Said<'a> {
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-    }
     if matches!(raw.get(), "null" | "false") {
         return None;
     }
-    let message = serde_json::from_str::<Said<'_>>(raw.get()).ok().and_then(|said| said.message);
-    words(message.unwrap_or(raw)).or_else(|| Some(shortened(raw.get())))
+    message_of(raw.get()).or_else(|| words(raw)).or_else(|| Some(shortened(raw.get())))
+}
+
+fn message_of(json: &str) -> Option<Box<str>> {
+    #[derive(Deserialize)]
+    struct Said<'a> {
+        #[serde(borrow)]
+        message: &'a RawValue,
+    }
+    words(serde_json::from_str::<Said<'_>>(json).ok()?.message)
 }
 
 fn shortened(text: &str) -> Box<str> {
@@ -291,14 +309,16 @@ fn shortened(text: &str) -> Box<str> {
 
 /// What a member is to us.
 enum Member {
-    Text,
+    /// A text is a token; in an object or a list, what stands in it.
     Inner,
+    Arguments,
     Choices,
     Usage,
     Timings,
     Finish,
     Status,
     Error,
+    Object,
     Type,
     Done,
     Read,
@@ -328,11 +348,14 @@ impl Visitor<'_> for Name {
     fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Member, E> {
         Ok(match name {
             b"content" | b"text" | b"reasoning_content" | b"reasoning" | b"thinking"
-            | b"partial_json" | b"refusal" | b"arguments" => Member::Text,
-            b"delta" | b"message" | b"response" | b"tool_calls" | b"function"
-            | b"function_call" => Member::Inner,
+            | b"partial_json" | b"refusal" | b"name" | b"audio" | b"transcript" | b"delta"
+            | b"message" | b"response" | b"tool_calls" | b"function" | b"function_call"
+            | b"meta" => Member::Inner,
+            b"arguments" => Member::Arguments,
+            b"object" => Member::Object,
             b"choices" => Member::Choices,
-            b"usage" => Member::Usage,
+            // Cohere's are in `meta`.
+            b"usage" | b"tokens" => Member::Usage,
             b"timings" => Member::Timings,
             b"finish_reason" | b"stop_reason" | b"done_reason" => Member::Finish,
             b"status" => Member::Status,

@@ -15,7 +15,7 @@ use plimsoll_core::request::Endpoint;
 
 use super::{
     Passed,
-    counts::Counts,
+    counts::{Counts, Tally, Told},
     frame::{Frame, Kind},
     gaps::Gaps,
     glance::{TAIL, glance},
@@ -63,6 +63,7 @@ pub struct Watch {
     form: Form,
     cuts: bool,
     seen: Seen,
+    tally: Tally,
     gaps: Option<Gaps>,
     /// A line that came in part: its first bytes, up to [`LINE_MOST`].
     line: Vec<u8>,
@@ -74,7 +75,6 @@ pub struct Watch {
     event: Event,
     /// Of the event under way, what came in chunks before this one.
     held: Vec<Bytes>,
-    held_bytes: usize,
 }
 
 /// The event under way.
@@ -84,8 +84,8 @@ struct Event {
     begun: bool,
     /// It is the one that the client did not ask for.
     extra: bool,
-    /// It was too long to be held, and goes by.
-    loose: bool,
+    /// Bytes of it in chunks before this one.
+    bytes: usize,
     /// The one before was left out: so is a `\n` that is still to come of its end.
     cut_before: bool,
     kind: Option<Kind>,
@@ -138,6 +138,7 @@ impl Watch {
             form,
             cuts: usage_added && openai && form == Form::Events,
             seen: Seen::default(),
+            tally: Tally::default(),
             gaps: None,
             line: Vec::new(),
             tail: Vec::new(),
@@ -145,7 +146,6 @@ impl Watch {
             after_cr: false,
             event: Event::default(),
             held: Vec::new(),
-            held_bytes: 0,
         }
     }
 
@@ -169,11 +169,10 @@ impl Watch {
             let tail = std::mem::take(&mut self.long).then_some(tail);
             match self.form {
                 Form::Whole => self.whole(&line, tail.as_deref()),
-                _ => self.line(&line, tail.as_deref(), now_us),
+                _ => self.line(&line, tail.as_deref(), self.event.bytes, now_us),
             }
         }
         let held = std::mem::take(&mut self.held);
-        self.held_bytes = 0;
         if self.event.extra {
             return Passed::default();
         }
@@ -189,30 +188,31 @@ impl Watch {
         self.gaps.as_ref()?.quantile(share)
     }
 
+    /// Bytes that are kept of a line, of the end of a long one, and of an event.
+    #[cfg(test)]
+    pub(super) fn gathered(&self) -> (usize, usize, usize) {
+        (self.line.len(), self.tail.len(), self.held.iter().map(Bytes::len).sum())
+    }
+
     /// Tells lines apart, and passes on what is complete.
     fn lines(&mut self, chunk: Bytes, now_us: u64) -> Passed {
-        let mut out = Vec::new();
-        // From where on nothing was passed on yet, and where the event under way begins.
-        let (mut pending, mut at) = (0, 0);
-        let mut event_at = 0;
-        if self.after_cr && chunk.first() == Some(&b'\n') {
-            // The rest of the line's end before.
-            at = 1;
-            event_at = 1;
-            if self.cuts && !self.event.begun {
-                if self.event.cut_before {
-                    pending = 1;
-                }
-            } else if self.cuts {
-                event_at = 0;
-            }
+        if chunk.is_empty() {
+            return Passed::default();
         }
-        if !chunk.is_empty() {
-            self.after_cr = false;
+        let mut out = Vec::new();
+        // Where the next line begins, the event under way, and what is still to be passed on.
+        let (mut at, mut event_at, mut pending) = (0, 0, 0);
+        if std::mem::take(&mut self.after_cr) && chunk[0] == b'\n' {
+            // The rest of the end of the line before: of the event that ended with it, too.
+            at = 1;
+            if !self.event.begun {
+                event_at = 1;
+                pending = usize::from(self.event.cut_before);
+            }
         }
         while let Some(length) = memchr2(b'\n', b'\r', &chunk[at..]) {
             let end = at + length;
-            self.line_ends(&chunk[at..end], now_us);
+            let line = &chunk[at..end];
             at = end + 1;
             if chunk[end] == b'\r' {
                 match chunk.get(at) {
@@ -221,30 +221,31 @@ impl Watch {
                     None => self.after_cr = true,
                 }
             }
+            let size = self.event.bytes + (end - event_at);
+            self.line_ends(line, size, now_us);
             if self.event.begun {
                 continue;
             }
             // A blank line: the event is complete.
             if self.event.extra {
-                // `pending` stands before this event, or within it if it began earlier.
                 if event_at > pending {
-                    out.append(&mut self.held);
                     out.push(chunk.slice(pending..event_at));
                 }
                 self.held.clear();
                 pending = at;
-            }
-            if !self.held.is_empty() {
+            } else if !self.held.is_empty() {
                 out.append(&mut self.held);
             }
-            self.held_bytes = 0;
             self.event = Event { cut_before: self.event.extra, ..Event::default() };
             event_at = at;
         }
         self.gather(&chunk[at..]);
+        self.event.bytes += chunk.len() - event_at;
         self.pass(chunk, out, pending, event_at)
     }
 
+    /// Passes on what is complete in a chunk from `pending` on; of the event under way, which
+    /// begins at `event_at`, what need not be held.
     fn pass(
         &mut self,
         chunk: Bytes,
@@ -252,33 +253,25 @@ impl Watch {
         pending: usize,
         event_at: usize,
     ) -> Passed {
-        let all = chunk.len();
-        let open = self.event.begun || !self.line.is_empty() || self.long;
-        if !self.cuts || !open || self.event.loose {
+        let holds = self.cuts && event_at < chunk.len() && self.event.bytes <= LINE_MOST;
+        let extra = self.cuts && self.event.extra;
+        if !holds && !extra {
             if out.is_empty() && pending == 0 && self.held.is_empty() {
                 return Passed::one(chunk);
             }
             out.append(&mut self.held);
-            self.held_bytes = 0;
-            if pending < all {
+            if pending < chunk.len() {
                 out.push(chunk.slice(pending..));
             }
             return Passed::many(out);
         }
-        // Complete events go on; of the one under way everything is held.
-        if event_at > pending {
+        if pending < event_at {
             out.push(chunk.slice(pending..event_at));
         }
-        let from = event_at.max(pending);
-        if from < all {
-            self.held_bytes += all - from;
-            self.held.push(chunk.slice(from..));
-        }
-        if self.held_bytes > LINE_MOST {
-            // Too long for what it is waited for: it goes by, and with it the rest of it.
-            self.event.loose = true;
-            self.held_bytes = 0;
-            out.append(&mut self.held);
+        if extra {
+            self.held.clear();
+        } else if event_at < chunk.len() {
+            self.held.push(chunk.slice(event_at..));
         }
         Passed::many(out)
     }
@@ -303,21 +296,22 @@ impl Watch {
         self.tail.extend_from_slice(rest);
     }
 
-    fn line_ends(&mut self, piece: &[u8], now_us: u64) {
+    /// A line has ended; `size` of its event so far, itself included.
+    fn line_ends(&mut self, piece: &[u8], size: usize, now_us: u64) {
         if self.line.is_empty() && !self.long && piece.len() <= LINE_MOST {
-            return self.line(piece, None, now_us);
+            return self.line(piece, None, size, now_us);
         }
         self.gather(piece);
         let (mut line, tail) = (std::mem::take(&mut self.line), std::mem::take(&mut self.tail));
         let long = std::mem::take(&mut self.long);
-        self.line(&line, long.then_some(&tail), now_us);
+        self.line(&line, long.then_some(&tail), size, now_us);
         // The room is used again.
         line.clear();
         self.line = line;
     }
 
     /// One line; `tail` where it is longer than what is read of it.
-    fn line(&mut self, line: &[u8], tail: Option<&[u8]>, now_us: u64) {
+    fn line(&mut self, line: &[u8], tail: Option<&[u8]>, size: usize, now_us: u64) {
         if self.form == Form::Lines {
             if let Some(frame) = frame_of(line, tail) {
                 self.take(frame, now_us);
@@ -332,7 +326,7 @@ impl Watch {
         if let Some(name) = field(line, b"event") {
             self.event.kind = std::str::from_utf8(name).ok().map(Kind::of);
         } else if let Some(data) = field(line, b"data") {
-            self.data(data, tail, now_us);
+            self.data(data, tail, size, now_us);
         } else if let Some(error) = field(line, b"error") {
             // As older builds of llama.cpp told of errors.
             let frame = frame_of(error, tail).unwrap_or_default();
@@ -340,7 +334,7 @@ impl Watch {
         }
     }
 
-    fn data(&mut self, data: &[u8], tail: Option<&[u8]>, now_us: u64) {
+    fn data(&mut self, data: &[u8], tail: Option<&[u8]>, size: usize, now_us: u64) {
         if data == b"[DONE]" {
             self.seen.complete = true;
             return;
@@ -351,7 +345,9 @@ impl Watch {
         {
             frame.kind = kind;
         }
-        self.event.extra = self.cuts && frame.usage && frame.choices == Some(0);
+        // What is longer has begun to pass already.
+        let whole = size <= LINE_MOST;
+        self.event.extra |= self.cuts && whole && frame.usage && frame.choices == Some(0);
         self.take(frame, now_us);
     }
 
@@ -369,7 +365,13 @@ impl Watch {
     }
 
     fn keep(&mut self, frame: Frame) {
-        self.seen.counts.update(frame.counts);
+        let told = match frame.choices {
+            Some(0) => Told::After,
+            Some(_) if frame.finish.is_some() => Told::Choice,
+            _ => Told::Elsewhere,
+        };
+        self.tally.add(frame.counts, told);
+        self.seen.counts = self.tally.counts();
         if frame.finish.is_some() {
             self.seen.finish = frame.finish;
         }

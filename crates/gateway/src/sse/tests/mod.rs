@@ -1,3 +1,7 @@
+mod bounds;
+mod corpus;
+mod fuzz;
+
 use bytes::Bytes;
 use plimsoll_core::request::Endpoint;
 

@@ -1,3 +1,8 @@
+mod corpus;
+mod edits;
+mod fuzz;
+mod prefix;
+
 use super::*;
 
 fn read(endpoint: Endpoint, body: &str) -> Understood {
