@@ -10,6 +10,8 @@
 
 pub mod admission;
 pub mod clients;
+#[cfg(test)]
+mod corpus;
 mod gateway;
 pub mod record;
 pub mod request;
