@@ -31,6 +31,8 @@ pub struct Frame {
     /// Why it ended: `stop`, `length`, `tool_calls` …
     pub finish: Option<Box<str>>,
     pub error: Option<Box<str>>,
+    /// The status told with it.
+    pub error_status: Option<u16>,
     pub kind: Kind,
     /// Ollama's last line.
     pub done: bool,
@@ -80,7 +82,9 @@ impl Frame {
         from.end().ok()?;
         if reading.is_error && reading.frame.error.is_none() {
             // As vLLM tells of errors: the object itself is one.
-            reading.frame.error = std::str::from_utf8(json).ok().and_then(message_of);
+            let (error, status) = std::str::from_utf8(json).map(told_of).unwrap_or_default();
+            reading.frame.error = error;
+            reading.frame.error_status = status;
         }
         reading.object.then(|| reading.into_frame())
     }
@@ -176,8 +180,10 @@ impl<'de> Visitor<'de> for Object<'_> {
                 }
                 Member::Status => to.status = words(map.next_value()?).or(to.status.take()),
                 Member::Error => {
-                    let error = fault(map.next_value()?);
-                    to.frame.error = error.or(to.frame.error.take());
+                    if let Some((error, status)) = fault(map.next_value()?) {
+                        to.frame.error = Some(error);
+                        to.frame.error_status = status;
+                    }
                 }
                 Member::Object if top => {
                     to.is_error = map.next_value::<&RawValue>()?.get() == "\"error\"";
@@ -282,21 +288,28 @@ fn words(raw: &RawValue) -> Option<Box<str>> {
     Some(shortened(&text)).filter(|text| !text.is_empty())
 }
 
-/// What an error says: its message, or all of it. `null` is none.
-fn fault(raw: &RawValue) -> Option<Box<str>> {
+/// What an error says, or all of it; and its status. `null` is none.
+fn fault(raw: &RawValue) -> Option<(Box<str>, Option<u16>)> {
     if matches!(raw.get(), "null" | "false") {
         return None;
     }
-    message_of(raw.get()).or_else(|| words(raw)).or_else(|| Some(shortened(raw.get())))
+    let (message, status) = told_of(raw.get());
+    let message = message.or_else(|| words(raw)).unwrap_or_else(|| shortened(raw.get()));
+    Some((message, status))
 }
 
-fn message_of(json: &str) -> Option<Box<str>> {
-    #[derive(Deserialize)]
+/// Message and status of an object that is an error.
+pub fn told_of(json: &str) -> (Option<Box<str>>, Option<u16>) {
+    #[derive(Default, Deserialize)]
     struct Said<'a> {
         #[serde(borrow)]
-        message: &'a RawValue,
+        message: Option<&'a RawValue>,
+        #[serde(borrow)]
+        code: Option<&'a RawValue>,
     }
-    words(serde_json::from_str::<Said<'_>>(json).ok()?.message)
+    let said: Said<'_> = serde_json::from_str(json).unwrap_or_default();
+    let status = said.code.and_then(|code| code.get().trim_matches('"').parse().ok());
+    (said.message.and_then(words), status.filter(|status| (400..600).contains(status)))
 }
 
 fn shortened(text: &str) -> Box<str> {

@@ -16,7 +16,7 @@ use plimsoll_core::request::Endpoint;
 use super::{
     Passed,
     counts::{Counts, Tally, Told},
-    frame::{Frame, Kind},
+    frame::{Frame, Kind, told_of},
     gaps::Gaps,
     glance::{TAIL, glance},
 };
@@ -49,9 +49,13 @@ pub struct Seen {
     pub last_us: Option<u64>,
     /// Why the model stopped, in the backend's word.
     pub finish: Option<Box<str>>,
-    /// What the backend said went wrong, in the midst of its answer.
+    /// What the backend said went wrong, in the midst of a stream. Of an answer that does
+    /// not stream its status tells.
     pub error: Option<Box<str>>,
-    /// The answer said itself that it is complete (`[DONE]`, `message_stop`, `done` …).
+    /// The status that it told with it: below 500 it was the client's own mistake.
+    pub error_status: Option<u16>,
+    /// The stream said itself that this was its end (`[DONE]`, `message_stop`, `done` …, or an
+    /// error that ends it). One without has broken off, however clean its end looked.
     pub complete: bool,
     /// All bytes that came.
     pub bytes: u64,
@@ -181,6 +185,19 @@ impl Watch {
 
     pub fn seen(&self) -> &Seen {
         &self.seen
+    }
+
+    /// What was passed on ends where an event or a line ends: something else may follow.
+    pub fn is_between(&self) -> bool {
+        let line = self.line.is_empty() && !self.long;
+        match self.form {
+            // Where something could be taken out, what has begun is held.
+            Form::Events => {
+                (self.cuts && self.event.bytes <= LINE_MOST) || (line && !self.event.begun)
+            }
+            Form::Lines => line,
+            Form::Whole | Form::Unread => false,
+        }
     }
 
     /// Microseconds between tokens that this share (0 to 1) of them did not exceed.
@@ -329,8 +346,9 @@ impl Watch {
             self.data(data, tail, size, now_us);
         } else if let Some(error) = field(line, b"error") {
             // As older builds of llama.cpp told of errors.
-            let frame = frame_of(error, tail).unwrap_or_default();
-            self.seen.error = frame.error.or(Some("the backend told of an error".into()));
+            let (error, error_status) = std::str::from_utf8(error).map(told_of).unwrap_or_default();
+            let frame = Frame { error, error_status, kind: Kind::Failed, ..Frame::default() };
+            self.keep(frame);
         }
     }
 
@@ -375,8 +393,12 @@ impl Watch {
         if frame.finish.is_some() {
             self.seen.finish = frame.finish;
         }
+        if self.form == Form::Whole {
+            return;
+        }
         if frame.error.is_some() {
             self.seen.error = frame.error;
+            self.seen.error_status = frame.error_status;
         } else if frame.kind == Kind::Failed && self.seen.error.is_none() {
             self.seen.error = Some("the backend told of an error".into());
         }

@@ -166,3 +166,45 @@ fn only_what_was_added_is_taken_out() {
         assert_eq!(out, own.as_bytes());
     }
 }
+
+#[test]
+fn an_error_in_the_midst_of_a_stream_is_told_with_its_status() {
+    let of = |stream: &str| {
+        let (_, watch) = fed(Form::Events, false, stream.as_bytes(), &[]);
+        let seen = watch.seen().clone();
+        (seen.error.map(String::from), seen.error_status, seen.complete)
+    };
+    let told = |words: &str, status, complete| (Some(words.to_owned()), status, complete);
+    for (stream, right) in [
+        (
+            "data: {\"error\":{\"message\":\"Too long\",\"code\":400}}\n\n",
+            ("Too long", Some(400), false),
+        ),
+        ("data: {\"error\":{\"message\":\"Odd\",\"code\":\"invalid\"}}\n\n", ("Odd", None, false)),
+        ("data: {\"error\":\"Plain words\"}\n\n", ("Plain words", None, false)),
+        ("data: {\"error\":{\"detail\":7}}\n\n", ("{\"detail\":7}", None, false)),
+        ("error: {\"code\":500,\"message\":\"Old way\"}\n\n", ("Old way", Some(500), true)),
+        ("event: error\ndata: {\"x\":1}\n\n", ("the backend told of an error", None, true)),
+        ("error: nothing known\n\n", ("the backend told of an error", None, true)),
+    ] {
+        assert_eq!(of(stream), told(right.0, right.1, right.2), "{stream}");
+    }
+    assert_eq!(of("data: {\"choices\":[],\"error\":null}\n\n"), (None, None, false));
+}
+
+#[test]
+fn it_is_known_where_something_else_may_follow() {
+    let mut watch = Watch::new(Endpoint::Chat, Form::Events, false);
+    let mut after = |text: &str| {
+        watch.feed(Bytes::from(text.to_owned()), 0);
+        watch.is_between()
+    };
+    assert!(after("data: 1\n\n"));
+    assert!(!after("da"));
+    assert!(!after("ta: 1\n"));
+    assert!(after("\n"));
+    // What is held back was not passed on.
+    let mut watch = Watch::new(Endpoint::Chat, Form::Events, true);
+    watch.feed("da".into(), 0);
+    assert!(watch.is_between());
+}
