@@ -49,7 +49,11 @@ impl Asks {
             id: self.next,
             client: self.clients[(self.next % 10) as usize].clone(),
             model: self.model.clone(),
-            priority: if self.next % 4 == 0 { Priority::Batch } else { Priority::Interactive },
+            priority: if self.next.is_multiple_of(4) {
+                Priority::Batch
+            } else {
+                Priority::Interactive
+            },
             tokens: 500,
             deadline: u64::MAX,
             candidates: self.candidates.clone(),

@@ -300,7 +300,7 @@ impl Future for Admit {
             // Polled after its end, or its desk is gone.
             None => Err(Refusal {
                 limit: Limit::Stopping,
-                reason: "nobody decides on it any more".into(),
+                reason: "Nobody decides on it any more.".into(),
                 retry_after: None,
             }),
         })

@@ -229,8 +229,7 @@ impl Admission {
         if self.stopping {
             self.decide(key, Err(Refusal::stopping()));
         } else if entry.deadline <= wake {
-            let refusal = self.too_late(&entry);
-            self.decide(key, Err(refusal));
+            self.decide(key, Err(Refusal::no_time_to_retry(delay)));
         } else if delay > 0 {
             let entry = &mut self.entries[key as usize];
             (entry.state, entry.granted) = (State::Sleeping, wake);

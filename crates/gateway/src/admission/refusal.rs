@@ -20,19 +20,31 @@ impl Refusal {
     pub(super) fn stopping() -> Self {
         Self {
             limit: Limit::Stopping,
-            reason: "Plimsoll is stopping and takes no more requests".into(),
+            reason: "Plimsoll is stopping and takes no more requests.".into(),
             retry_after: Some(LATER),
         }
     }
 
+    pub(super) fn no_time_to_retry(pause: Ms) -> Self {
+        let reason = match pause {
+            0 => "It failed, and its deadline leaves no time to try again.".into(),
+            pause => {
+                format!("It failed, and its deadline comes before another try in {}.", Span(pause))
+            }
+        };
+        Self { limit: Limit::Deadline, reason, retry_after: Some(pause.max(SOON)) }
+    }
+
     pub(super) fn twice(id: u64) -> Self {
-        let reason = format!("request {id} is already here");
+        let reason = format!("Request {id} is already here.");
         Self { limit: Limit::Twice, reason, retry_after: None }
     }
 }
 
 // === impl Admission ===
 
+// Each reason is one sentence for a person: what is full or wrong, and where it can be told
+// how much of it.
 impl Admission {
     /// Refuses at once what could not be served in time.
     pub(super) fn may_wait(&mut self, entry: &Entry, block: Option<Block>) -> Result<(), Refusal> {
@@ -52,7 +64,7 @@ impl Admission {
         if self.now.saturating_add(soonest) > entry.deadline {
             let reason = format!(
                 "{} requests stand before it, and it would be served in about {}, after its \
-                 deadline",
+                 deadline.",
                 position - 1,
                 Span(expected),
             );
@@ -65,7 +77,7 @@ impl Admission {
     pub(super) fn too_late(&mut self, entry: &Entry) -> Refusal {
         let waited = Span(self.now.saturating_sub(entry.came));
         if let Some(gate) = self.gates.held_by() {
-            let reason = format!("nothing is admitted: {}", gate.reason());
+            let reason = format!("Nothing is admitted: {}.", gate.reason());
             return Refusal { limit: Limit::Pressure, reason, retry_after: Some(LATER) };
         }
         if let Some(refusal) = self.refused_by_rate(entry) {
@@ -76,9 +88,9 @@ impl Admission {
         }
         let full = self.what_is_full(entry);
         let reason = if entry.deadline <= entry.came {
-            format!("there is no room now, and it may not wait: {full}")
+            format!("There is no room now, and it may not wait: {full}.")
         } else {
-            format!("no room came free in the {waited} that it waited: {full}")
+            format!("No room came free in the {waited} that it waited: {full}.")
         };
         let retry_after = self.expected(entry, 1).map_or(SOON, |(wait, _)| wait.max(SOON));
         Refusal { limit: Limit::Deadline, reason, retry_after: Some(retry_after) }
@@ -87,7 +99,7 @@ impl Admission {
     pub(super) fn too_big(&self, entry: &Entry) -> Refusal {
         let most = self.members(entry).filter_map(|backend| backend.view(0).kv_tokens).max();
         let reason = format!(
-            "it may take {} tokens, and no backend that could answer holds more than {}",
+            "It may take {} tokens, and no backend that could answer holds more than {}.",
             entry.tokens,
             most.unwrap_or(0)
         );
@@ -147,16 +159,19 @@ impl Admission {
         };
         let (queue, batch) = (self.limits.queue, self.limits.queue_batch);
         if self.queue.len() >= queue {
-            return full(format!("the queue is full: {queue} requests wait"));
+            return full(format!("The queue is full: {queue} requests wait."));
         }
         if entry.class == Class::Batch && self.queue.of_class(Class::Batch) >= batch {
-            return full(format!("the queue is full for batch requests: {batch} wait"));
+            return full(format!("The queue is full for batch requests: {batch} wait."));
         }
         let client = &self.clients[entry.client as usize];
         if let Some(most) = client.queue_room
             && client.queued >= most
         {
-            return full(format!("{most} requests of {} wait already", client.name));
+            return full(format!(
+                "The client {} may have {most} requests in the queue, and has.",
+                client.name
+            ));
         }
         Ok(())
     }
@@ -198,9 +213,8 @@ impl Admission {
         if hope {
             return Ok(());
         }
-        let (reason, retry_after) = self
-            .none_serves(entry)
-            .unwrap_or_else(|| ("no backend that could answer serves".into(), LATER));
+        let (reason, retry_after) =
+            self.none_serves(entry).unwrap_or_else(|| ("No backend can answer.".into(), LATER));
         Err(Refusal { limit: Limit::Backends, reason, retry_after: Some(retry_after) })
     }
 
@@ -210,30 +224,36 @@ impl Admission {
         if group.ranks.iter().any(|rank| rank.passing > 0) {
             return None;
         }
-        let mut reason = String::from("no backend that could answer serves");
+        let mut reason = String::from("No backend can answer");
         let mut soonest = None::<Ms>;
         for (n, backend) in self.members(entry).enumerate() {
             // A list of many would not be read.
             if n == 3 {
-                reason.push_str(", …");
+                reason.push_str("; …");
                 break;
             }
-            reason.push_str(if n == 0 { ": " } else { ", " });
+            reason.push_str(if n == 0 { ": " } else { "; " });
             let view = backend.breaker.view();
             let _ = match (backend.up, view.tripped, view.next_probe) {
                 (false, ..) => write!(reason, "{} is down", backend.id),
                 (true, Some(why), Some(at)) => {
                     let left = at.saturating_sub(self.now);
                     soonest = Some(soonest.map_or(left, |before| before.min(left)));
-                    write!(reason, "{}: {why}, it is asked again in {}", backend.id, Span(left))
+                    write!(
+                        reason,
+                        "{} is left alone, because {why}, and asked again in {}",
+                        backend.id,
+                        Span(left)
+                    )
                 }
                 (true, Some(why), None) => {
                     soonest = Some(soonest.map_or(SOON, |before| before.min(SOON)));
-                    write!(reason, "{}: {why}, it is being asked again", backend.id)
+                    write!(reason, "{} is being asked again, because {why}", backend.id)
                 }
                 (true, None, _) => write!(reason, "{} serves again", backend.id),
             };
         }
+        reason.push('.');
         Some((reason, soonest.map_or(LATER, |left| left.max(SOON))))
     }
 
@@ -285,9 +305,13 @@ impl Client {
     fn over_rate(&self, left: Option<Ms>) -> Refusal {
         let reason = match left {
             Some(left) => {
-                format!("{} has used up its rate, there is more in {}", self.name, Span(left))
+                format!(
+                    "The client {} has used up its rate; there is more in {}.",
+                    self.name,
+                    Span(left)
+                )
             }
-            None => format!("{} may have no requests: its rate is 0", self.name),
+            None => format!("The client {} may have no requests: its rate is 0.", self.name),
         };
         Refusal { limit: Limit::Rate, reason, retry_after: left.map(|left| left.max(SOON)) }
     }

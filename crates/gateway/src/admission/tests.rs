@@ -386,7 +386,7 @@ fn what_cannot_be_served_in_time_is_refused_at_once() {
     assert_eq!(refusal.retry_after, Some(80_000));
     assert_eq!(
         refusal.reason,
-        "7 requests stand before it, and it would be served in about 80 s, after its deadline"
+        "7 requests stand before it, and it would be served in about 80 s, after its deadline."
     );
     assert_eq!(floor.machine.queued() as usize, waiting.len());
 }
@@ -405,7 +405,7 @@ fn a_deadline_that_passes_in_line_ends_the_wait_with_its_reason() {
     assert_eq!(floor.refused[0].1.limit, Limit::Deadline);
     assert_eq!(
         floor.refused[0].1.reason,
-        "no room came free in the 5.0 s that it waited: 1 of 1 on a"
+        "No room came free in the 5.0 s that it waited: 1 of 1 on a."
     );
     assert_eq!(floor.machine.next_due(), None);
 }
@@ -434,7 +434,10 @@ fn without_time_to_wait_there_is_room_now_or_a_refusal() {
         floor.offer(ask);
     }
     assert_eq!(floor.granted(), [1]);
-    assert_eq!(floor.refused[0].1.reason, "there is no room now, and it may not wait: 1 of 1 on a");
+    assert_eq!(
+        floor.refused[0].1.reason,
+        "There is no room now, and it may not wait: 1 of 1 on a."
+    );
 }
 
 #[test]
@@ -568,7 +571,7 @@ fn where_no_backend_is_up_a_request_is_refused_at_once() {
     floor.come("x");
     let refusal = floor.refused[0].1.clone();
     assert_eq!(refusal.limit, Limit::Backends);
-    assert_eq!(refusal.reason, "no backend that could answer serves: a is down");
+    assert_eq!(refusal.reason, "No backend can answer: a is down.");
     assert_eq!(refusal.retry_after, Some(5000));
 }
 
@@ -700,8 +703,8 @@ fn whoever_cannot_wait_for_the_probe_is_refused_and_told_when() {
     assert_eq!((refusal.limit, refusal.retry_after), (Limit::Backends, Some(1000)));
     assert_eq!(
         refusal.reason,
-        "no backend that could answer serves: a: 3 requests in a row failed, it is asked again \
-         in 1.0 s"
+        "No backend can answer: a is left alone, because 3 requests in a row failed, and asked \
+         again in 1.0 s."
     );
 }
 
@@ -793,7 +796,9 @@ fn a_retry_that_would_come_back_too_late_is_refused_at_once() {
     let mut floor = Floor::new(room(1));
     let id = floor.come("x");
     floor.retry(id, 60_000);
-    assert_eq!(floor.refused(), [(id, Limit::Deadline)]);
+    let refusal = floor.refused[0].1.clone();
+    assert_eq!(refusal.reason, "It failed, and its deadline comes before another try in 60 s.");
+    assert_eq!((refusal.limit, refusal.retry_after), (Limit::Deadline, Some(60_000)));
     assert_eq!((floor.machine.in_flight(), floor.machine.queued()), (0, 0));
 }
 
@@ -847,7 +852,7 @@ fn what_no_backend_could_ever_hold_is_refused_at_once() {
     let too_big = sized(&mut floor, 1001);
     assert_eq!(
         floor.refused[0].1.reason,
-        "it may take 1001 tokens, and no backend that could answer holds more than 1000"
+        "It may take 1001 tokens, and no backend that could answer holds more than 1000."
     );
     assert_eq!(floor.refused(), [(too_big, Limit::Tokens)]);
     sized(&mut floor, 1000);
@@ -886,7 +891,10 @@ fn a_rate_makes_wait_and_refuses_what_would_wait_too_long() {
     let too_many = floor.come("x");
     assert_eq!(floor.refused[0].1.limit, Limit::Rate);
     assert_eq!(floor.refused[0].1.retry_after, Some(61_000));
-    assert_eq!(floor.refused[0].1.reason, "x has used up its rate, there is more in 61 s");
+    assert_eq!(
+        floor.refused[0].1.reason,
+        "The client x has used up its rate; there is more in 61 s."
+    );
     assert_eq!(floor.refused(), [(too_many, Limit::Rate)]);
     let other = floor.come("y");
     assert_eq!(floor.granted(), [other]);
@@ -971,7 +979,7 @@ fn a_gate_that_is_enforced_holds_everybody_until_it_opens() {
     floor.pass(5000);
     assert_eq!(
         floor.refused[0].1.reason,
-        "nothing is admitted: only 8 % of memory is available, 10 % is the least"
+        "Nothing is admitted: only 8 % of memory is available, 10 % is the least."
     );
     assert_eq!(floor.refused(), [(short, Limit::Pressure)]);
     floor.machine.pressure(free(20.0), floor.now);
