@@ -3,6 +3,7 @@
 #   ./bench.sh history   ingest, size a sample, queries; against one row a sample
 #   ./bench.sh cpu       `plimsoll up` against btm, 300 sleeping processes beside them
 #   ./bench.sh services  watching twenty engines every second, one of them hanging
+#   ./bench.sh gateway   requests and streams through the gateway, beside nginx as a plain proxy
 #   ./bench.sh window    first painted value, CPU seen and hidden, under Xvfb
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -32,6 +33,13 @@ bench_cpu() {
     PLIMSOLL_BIN=$target/release/plimsoll "$target/debug/measure" cpu "$@"
 }
 
+bench_gateway() {
+  say "building plimsoll and the measuring tool"
+  need_packages "a proxy to compare with" nginx-light
+  cargo build --release -p plimsoll
+  PLIMSOLL_BIN=$(realpath "$target/release/plimsoll") cargo bench -p plimsoll-gateway --bench beside_nginx
+}
+
 bench_window() {
   say "building the window and the measuring tool"
   need_packages "the window" $BUILD_PACKAGES
@@ -44,13 +52,13 @@ bench_window() {
 }
 
 case "${1:-}" in
-  history | services | cpu | window)
+  history | services | cpu | gateway | window)
     what=$1
     shift
     "bench_$what" "$@"
     ;;
   *)
-    sed -n '2,6s/^# \{0,1\}//p' "$0"
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac
