@@ -14,7 +14,7 @@ use plimsoll_gateway::{
     clients::{Clients, Keys, Rules},
     record::Records,
     route::{Backend, Table},
-    serve::{Alone, Options},
+    serve::{Alone, Bounds, Options},
 };
 use plimsoll_services::kind::ServiceKind;
 use tokio::sync::watch;
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
     let mut listen: SocketAddr = "127.0.0.1:1876".parse()?;
     let (mut backends, mut models) = (Vec::new(), Vec::new());
-    let (mut room, mut threads) = (1024, 1);
+    let (mut room, mut threads, mut max_body) = (1024, 1, Bounds::default().body_bytes);
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} wants a value"))?;
         match word.as_str() {
@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--model" => models.push(value.into()),
             "--room" => room = value.parse()?,
             "--threads" => threads = value.parse()?,
+            "--max-body" => max_body = value.parse()?,
             _ => return Err(format!("{word} is not known").into()),
         }
     }
@@ -52,11 +53,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         n => tokio::runtime::Builder::new_multi_thread().worker_threads(n).enable_all().build()?,
     };
-    runtime.block_on(run(listen, table, room))
+    let bounds = Bounds { body_bytes: max_body, ..Bounds::default() };
+    let options = Options { listen: vec![listen], bounds, ..Options::default() };
+    runtime.block_on(run(options, table, room))
 }
 
-async fn run(listen: SocketAddr, table: Table, room: u32) -> Result<(), Box<dyn Error>> {
-    let options = Options { listen: vec![listen], ..Options::default() };
+async fn run(options: Options, table: Table, room: u32) -> Result<(), Box<dyn Error>> {
     let (_options, options) = watch::channel(Arc::new(options));
     let (_table, table) = watch::channel(Arc::new(table));
     let (_keys, keys) = watch::channel(Arc::new(Keys::default()));

@@ -109,6 +109,16 @@ impl Way {
             .is_some_and(|candidate| candidate.rank > 0)
     }
 
+    /// The same, asking each by this name where it would be asked as the client wrote it: for
+    /// a request that does not write the name itself.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Arc<Way> {
+        let name: Arc<str> = name.into();
+        let send_as = self.send_as.iter();
+        let send_as = send_as.map(|own| Some(own.as_ref().unwrap_or(&name).clone())).collect();
+        Arc::new(Self { send_as, ..self.clone() })
+    }
+
     fn place(&self, backend: &str) -> Option<usize> {
         self.candidates.iter().position(|candidate| &*candidate.backend == backend)
     }

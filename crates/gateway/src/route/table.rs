@@ -135,10 +135,11 @@ impl Table {
         if name.is_empty() {
             return Err(NoWay::Unnamed);
         }
-        match known.get(name) {
+        let way = match known.get(name) {
             Some(way) => way.clone(),
             None => self.find(speech, name).map(Arc::new),
-        }
+        };
+        if model.is_empty() { way.map(|way| way.named(name)) } else { way }
     }
 
     pub fn backend(&self, id: &str) -> Option<&Backend> {

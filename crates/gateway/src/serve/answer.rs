@@ -12,11 +12,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::{
+    StatusCode,
+    body::{Body, Frame, SizeHint},
+};
 use plimsoll_core::request::Finish;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
+    consult::Together,
     course::Course,
     patient::Stage,
     refuse::{Dialect, Refused},
@@ -37,6 +41,8 @@ pub struct Answer {
 enum What {
     Whole(Option<Bytes>),
     Passing(Box<Passing>),
+    /// Of several models.
+    Together(Box<Together>),
 }
 
 /// An answer that passes through as its backend writes it.
@@ -51,8 +57,7 @@ pub struct Passing {
     cuts: bool,
     dialect: Dialect,
     pace: Pace,
-    /// What its end says of the backend.
-    outcome: Outcome,
+    status: StatusCode,
     ready: VecDeque<Bytes>,
     stage: At,
 }
@@ -86,6 +91,10 @@ impl Answer {
         Self { what: What::Passing(Box::new(passing)), stage: None }
     }
 
+    pub fn together(together: Together) -> Self {
+        Self { what: What::Together(Box::new(together)), stage: None }
+    }
+
     /// Tells the connection when this answer has been given.
     pub fn on(&mut self, stage: Arc<Stage>) {
         self.stage = Some(stage);
@@ -113,6 +122,9 @@ impl Body for Answer {
             What::Passing(passing) => {
                 passing.poll(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
+            What::Together(together) => {
+                together.poll(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            }
         }
     }
 
@@ -120,6 +132,7 @@ impl Body for Answer {
         match &self.what {
             What::Whole(bytes) => bytes.is_none(),
             What::Passing(passing) => passing.stage == At::Over && passing.ready.is_empty(),
+            What::Together(together) => together.is_over(),
         }
     }
 
@@ -132,6 +145,7 @@ impl Body for Answer {
                 Some(size) => SizeHint::with_exact(size),
                 None => SizeHint::default(),
             },
+            What::Together(_) => SizeHint::default(),
         }
     }
 }
@@ -146,7 +160,7 @@ impl Passing {
         (watch, form, cuts): (Watch, Form, bool),
         dialect: Dialect,
         pace: Pace,
-        outcome: Outcome,
+        status: StatusCode,
     ) -> Self {
         Self {
             course,
@@ -157,7 +171,7 @@ impl Passing {
             cuts,
             dialect,
             pace,
-            outcome,
+            status,
             ready: VecDeque::new(),
             stage: At::Flowing,
         }
@@ -229,7 +243,7 @@ impl Passing {
     fn take(&mut self, piece: Bytes) {
         let now = Instant::now();
         self.pace.heard = now;
-        self.course.answered();
+        self.course.answered(self.status);
         let now_us = self.us(now);
         self.ready.extend(self.watch.feed(piece, now_us));
         let seen = self.watch.seen();
@@ -257,14 +271,28 @@ impl Passing {
         let now_us = self.us(Instant::now());
         self.ready.extend(self.watch.end(now_us));
         self.saw();
-        match self.watch.seen().error.as_deref() {
-            None => self.course.end(Finish::Answered, String::new(), self.outcome),
-            Some(error) => {
-                let error = error.to_owned();
-                self.course.end(Finish::Failed, error, Outcome::Failed);
-            }
-        }
+        let (finish, reason, outcome) = self.verdict();
+        self.course.end(finish, reason, outcome);
         self.stage = At::Over;
+    }
+
+    /// How an answer that came to its end went.
+    fn verdict(&self) -> (Finish, String, Outcome) {
+        let seen = self.watch.seen();
+        match &seen.error {
+            // A mistake of the client's own, told within a stream that had begun.
+            Some(error) if seen.error_status.is_some_and(|code| (400..500).contains(&code)) => {
+                (Finish::Failed, error.to_string(), Outcome::Served)
+            }
+            Some(error) => (Finish::Failed, error.to_string(), Outcome::Failed),
+            // It closed as if all were well, and never said that it was done.
+            None if seen.chunks > 0 && !seen.complete && self.form == Form::Events => {
+                let place = self.upstream.place();
+                let reason = format!("{place} ended its answer without saying that it was whole.");
+                (Finish::Failed, reason, Outcome::Served)
+            }
+            None => (Finish::Answered, String::new(), outcome_of(self.status)),
+        }
     }
 
     fn saw(&mut self) {
@@ -279,7 +307,7 @@ impl Passing {
         self.flow = None;
         self.saw();
         if matches!(self.form, Form::Events | Form::Lines) {
-            self.ready.push_back(self.dialect.event(&why));
+            self.ready.push_back(self.dialect.event(&why, self.watch.is_between()));
         }
         self.course.end(why.finish, why.message, outcome);
         self.stage = At::Flush;
@@ -293,6 +321,11 @@ impl Drop for Passing {
             self.saw();
         }
     }
+}
+
+/// What an answer that came whole says of its backend.
+pub fn outcome_of(status: StatusCode) -> Outcome {
+    if status.is_server_error() { Outcome::Failed } else { Outcome::Served }
 }
 
 // === impl Pace ===

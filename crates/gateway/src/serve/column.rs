@@ -17,16 +17,18 @@ use hyper::{
 };
 use plimsoll_core::request::{Endpoint, Finish, Priority};
 use plimsoll_services::kind::ServiceKind;
-use tokio::time::Instant;
+use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
-    answer::{Answer, Pace, Passing},
+    answer::{Answer, Pace, Passing, outcome_of},
+    consult,
     course::Course,
     door::{self, Page},
     gate::Gate,
     listen::Link,
     options::Options,
-    own, read,
+    own,
+    read::{self, Share},
     refuse::{Dialect, Refused},
     retry::Budget,
 };
@@ -40,7 +42,7 @@ use crate::{
     upstream::{self, Begun, Sending, Upstream},
 };
 
-const X_REQUEST: HeaderName = HeaderName::from_static("x-plimsoll-request");
+pub const X_REQUEST: HeaderName = HeaderName::from_static("x-plimsoll-request");
 const X_BACKEND: HeaderName = HeaderName::from_static("x-plimsoll-backend");
 const X_WAIT: HeaderName = HeaderName::from_static("x-plimsoll-wait-ms");
 const X_FALLBACK: HeaderName = HeaderName::from_static("x-plimsoll-fallback");
@@ -51,9 +53,8 @@ const X_DEADLINE: HeaderName = HeaderName::from_static("x-plimsoll-deadline-ms")
 /// An answer of at most so many bytes that is there at once goes on in one piece.
 const AT_ONCE: u64 = 256 << 10;
 
-/// The longest that a request may ask to wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
-
+/// From this size on a body is looked through elsewhere.
+const LARGE: usize = 1 << 20;
 /// Answers one request, in any case.
 pub async fn serve(gate: &Arc<Gate>, link: &Link, request: Request<Incoming>) -> Response<Answer> {
     link.stage.reads_body();
@@ -98,38 +99,75 @@ async fn go(
     let endpoint = endpoint_of(&head, &client)?;
     let mut trace = gate.records.begin(endpoint);
     trace.client(&client.name, client.basis);
-    let refuse = |trace: &mut Trace, refused: Refused| {
-        trace.status(refused.status.as_u16());
-        trace.finish(refused.finish, refused.message.clone());
-        refused
-    };
 
     // All of the body, within its bounds: nothing is decided on a half.
     let mut share = gate.bodies.share();
     let body = match read::whole(body, &options.bounds, &mut share).await {
         Ok(body) => body,
-        Err(unread) => return Err(refuse(&mut trace, unread.into())),
+        Err(unread) => return Err(refuse(trace, unread.into())),
     };
     link.stage.works();
 
+    // What Plimsoll alone was told goes no further.
+    let wishes = Wishes::of(&head.headers);
+    upstream::cross_to_backend(&mut head.headers);
+    let (head, client) = (&head, &*client);
+    ask(gate, options, Asked { head, endpoint, client, wishes, body, share, trace }).await
+}
+
+/// A question that was read.
+pub struct Asked<'a> {
+    /// Without what Plimsoll alone was told.
+    pub head: &'a request::Parts,
+    pub endpoint: Endpoint,
+    pub client: &'a Client,
+    pub wishes: Wishes,
+    pub body: Bytes,
+    pub share: Share,
+    pub trace: Trace,
+}
+
+/// What a request says of itself to Plimsoll alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    priority: Option<Priority>,
+    /// The longest that it waits for room.
+    wait: Option<Duration>,
+}
+
+/// The rest of the way: what a question to one model goes through, and one to several as
+/// many times.
+pub async fn ask(
+    gate: &Arc<Gate>,
+    options: &Options,
+    asked: Asked<'_>,
+) -> Result<Response<Answer>, Refused> {
     // Which model, and what is known of the question.
-    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let understood = match body::understand(endpoint, &body, content_type) {
+    let content_type = asked.head.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|kind| kind.to_str().ok());
+    let understood = match understand(asked.endpoint, &asked.body, content_type).await {
         Ok(understood) => understood,
-        Err(misread) => return Err(refuse(&mut trace, misread.into())),
+        Err(misread) => return Err(refuse(asked.trace, misread)),
     };
     let model = understood.model.as_deref().unwrap_or_default();
+    if let Some(names) = consult::models(asked.endpoint, model) {
+        return match consult::judge(&names, options) {
+            Ok(()) => consult::consult(gate, options, asked, &understood, names).await,
+            Err(refused) => Err(refuse(asked.trace, refused)),
+        };
+    }
+    let Asked { head, endpoint, client, wishes, body, share, mut trace } = asked;
 
     // Which backends could answer.
     let table = gate.table();
     let way = match table.way(endpoint, model) {
         Ok(way) => way,
-        Err(none) => return Err(refuse(&mut trace, none.into())),
+        Err(none) => return Err(refuse(trace, none.into())),
     };
-    if !may_ask(&client, model, &way) {
-        return Err(refuse(&mut trace, Refused::not_its_model(model)));
+    if !may_ask(client, model, &way) {
+        return Err(refuse(trace, Refused::not_its_model(model)));
     }
-    let priority = priority_of(&head.headers, &client, &way);
+    let priority = wishes.priority(client, &way);
     trace.asked(model, understood.stream, priority);
     trace.expects(Some(understood.prompt_tokens), understood.max_tokens);
     if let Some(route) = &way.route {
@@ -141,27 +179,48 @@ async fn go(
 
     // Room in all, of the client, of the model and of a backend, or a place in the queue.
     let mut course = Course::new(gate.clone(), trace, model.into(), share);
-    let ask = Ask {
+    let admitted = gate.desk.admit(Ask {
         id: course.trace.id().unsigned_abs(),
         client: client.name.clone(),
         model: way.counted.clone(),
         priority,
         tokens: understood.prompt_tokens.saturating_add(understood.max_tokens.unwrap_or(0)),
-        deadline: gate.desk.deadline_in(patience_of(&head.headers, options, priority)),
+        deadline: gate.desk.deadline_in(wishes.wait(options, priority)),
         candidates: way.candidates.clone(),
         policy: way.policy,
         hash: understood.prefix,
-    };
-    let admitted = gate.desk.admit(ask);
+    });
     admit(&mut course, admitted).await?;
 
-    // To the backend, with what Plimsoll alone was told taken out.
-    upstream::cross_to_backend(&mut head.headers);
-    let question = Question { head: &head, body, understood: &understood, way: &way };
+    // To the backend …
+    let question = Question { head, body, understood: &understood, way: &way };
     let (begun, from) = send(gate, options, &table, &mut course, question).await?;
 
-    // And back, with the permit inside the body.
+    // … and back, with the permit inside the body.
     Ok(give_back(options, course, endpoint, begun, from).await)
+}
+
+pub fn refuse(mut trace: Trace, refused: Refused) -> Refused {
+    trace.status(refused.status.as_u16());
+    trace.finish(refused.finish, refused.message.clone());
+    refused
+}
+
+/// A large body takes milliseconds to look through: not on the threads that pass tokens.
+async fn understand(
+    endpoint: Endpoint,
+    bytes: &Bytes,
+    content_type: Option<&str>,
+) -> Result<Understood, Refused> {
+    if bytes.len() <= LARGE {
+        return Ok(body::understand(endpoint, bytes, content_type)?);
+    }
+    let (bytes, kind) = (bytes.clone(), content_type.map(str::to_owned));
+    let read = spawn_blocking(move || body::understand(endpoint, &bytes, kind.as_deref())).await;
+    match read {
+        Ok(understood) => Ok(understood?),
+        Err(_) => Err(Refused::gone()),
+    }
 }
 
 fn endpoint_of(head: &request::Parts, client: &Client) -> Result<Endpoint, Refused> {
@@ -181,23 +240,38 @@ fn may_ask(client: &Client, model: &str, way: &Way) -> bool {
     key.may_ask(std::iter::once(model).chain(services))
 }
 
-/// By the request's own word, its route's, its client's. A batch client stays one.
-fn priority_of(headers: &HeaderMap, client: &Client, way: &Way) -> Priority {
-    match headers.get(X_PRIORITY).map(HeaderValue::as_bytes) {
-        Some(b"batch") => Priority::Batch,
-        Some(b"interactive") if client.priority != Some(Priority::Batch) => Priority::Interactive,
-        _ => way.priority.or(client.priority).unwrap_or_default(),
-    }
-}
+// === impl Wishes ===
 
-/// How long it may wait for room.
-fn patience_of(headers: &HeaderMap, options: &Options, priority: Priority) -> Duration {
-    let usual = match priority {
-        Priority::Interactive => options.wait,
-        Priority::Batch => options.batch_wait,
-    };
-    let told = headers.get(X_DEADLINE).and_then(|ms| ms.to_str().ok()?.parse().ok());
-    told.map_or(usual, |ms| Duration::from_millis(ms).min(LONGEST_WAIT))
+impl Wishes {
+    fn of(headers: &HeaderMap) -> Self {
+        let priority = match headers.get(X_PRIORITY).map(HeaderValue::as_bytes) {
+            Some(b"batch") => Some(Priority::Batch),
+            Some(b"interactive") => Some(Priority::Interactive),
+            _ => None,
+        };
+        let wait = headers.get(X_DEADLINE).and_then(|ms| ms.to_str().ok()?.parse().ok());
+        Self { priority, wait: wait.map(Duration::from_millis) }
+    }
+
+    /// By its own word, its route's, its client's. A batch client stays one.
+    fn priority(self, client: &Client, way: &Way) -> Priority {
+        match self.priority {
+            Some(Priority::Batch) => Priority::Batch,
+            Some(Priority::Interactive) if client.priority != Some(Priority::Batch) => {
+                Priority::Interactive
+            }
+            _ => way.priority.or(client.priority).unwrap_or_default(),
+        }
+    }
+
+    /// Less than usual, never more.
+    fn wait(self, options: &Options, priority: Priority) -> Duration {
+        let usual = match priority {
+            Priority::Interactive => options.wait,
+            Priority::Batch => options.batch_wait,
+        };
+        self.wait.map_or(usual, |wait| wait.min(usual))
+    }
 }
 
 /// Waits for room, for as long as the client and the person who watches want it to.
@@ -330,7 +404,6 @@ async fn give_back(
     upstream::cross_to_client(&mut parts.headers);
     mark(&mut parts, &course, &from);
     course.trace.status(parts.status.as_u16());
-    let outcome = if parts.status.is_server_error() { Outcome::Failed } else { Outcome::Served };
     let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let form = Form::of(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING));
     let mut watch = Watch::new(endpoint, form, from.usage_added);
@@ -355,12 +428,12 @@ async fn give_back(
         if flow.is_over()
             && let Some(whole) = first.take()
         {
-            course.answered();
+            course.answered(parts.status);
             course.first();
             // What is given back is a view of the same bytes.
             let _ = (watch.feed(whole.clone(), 0).count(), watch.end(0).count());
             course.saw(watch.seen());
-            course.end(Finish::Answered, String::new(), outcome);
+            course.end(Finish::Answered, String::new(), outcome_of(parts.status));
             from.upstream.rest_of(flow).await;
             return Response::from_parts(parts, Answer::whole(whole));
         }
@@ -368,7 +441,7 @@ async fn give_back(
     let pace = Pace::new(options.budgets.between, Instant::now() + options.budgets.total);
     let dialect = Dialect::at(endpoint);
     let seen = (watch, form, cuts);
-    let mut passing = Passing::new(course, flow, from.upstream, seen, dialect, pace, outcome);
+    let mut passing = Passing::new(course, flow, from.upstream, seen, dialect, pace, parts.status);
     if let Some(piece) = first {
         passing.begin_with(piece);
     }

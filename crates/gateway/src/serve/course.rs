@@ -3,7 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hyper::StatusCode;
 use plimsoll_core::request::Finish;
+use tokio::time::Instant;
 
 use super::{gate::Gate, read::Share, refuse::Refused};
 use crate::{
@@ -19,9 +21,10 @@ pub struct Course {
     /// As it was asked for.
     pub model: Arc<str>,
     permit: Option<Permit>,
-    /// A backend may be at work on it.
-    sent: bool,
+    /// Since then a backend may be at work on it.
+    sent: Option<Instant>,
     answered: bool,
+    first: bool,
     tokens: Option<u32>,
     /// Its body's share in what is held.
     share: Option<Share>,
@@ -36,8 +39,9 @@ impl Course {
             trace,
             model,
             permit: None,
-            sent: false,
+            sent: None,
             answered: false,
+            first: false,
             tokens: None,
             share: Some(share),
         }
@@ -53,22 +57,29 @@ impl Course {
 
     /// From here on a backend may be at work on it.
     pub fn sent(&mut self) {
-        self.sent = true;
+        self.sent = Some(Instant::now());
         self.trace.sent();
     }
 
     /// The first piece of its answer is there: it cannot be tried again, and its body goes.
-    pub fn answered(&mut self) {
+    pub fn answered(&mut self, status: StatusCode) {
+        if std::mem::replace(&mut self.answered, true) {
+            return;
+        }
         self.share = None;
+        // A server that fails has not come back. And its own time counts, not our queue's:
+        // that would shrink the limit that makes it wait.
+        if !status.is_server_error()
+            && let (Some(permit), Some(sent)) = (&self.permit, self.sent)
+        {
+            permit.first_byte(sent.elapsed().as_secs_f64() * 1000.0);
+        }
     }
 
     /// The first token, or the first piece of what does not stream.
     pub fn first(&mut self) {
-        if !std::mem::replace(&mut self.answered, true) {
+        if !std::mem::replace(&mut self.first, true) {
             self.trace.first();
-            if let Some(permit) = &self.permit {
-                permit.first_byte(self.trace.begun().elapsed().as_secs_f64() * 1000.0);
-            }
         }
     }
 
@@ -85,7 +96,7 @@ impl Course {
     /// Gives the permit back; after the pause it waits for another, at the head of the line
     /// and with its first deadline.
     pub fn again(&mut self, outcome: Outcome, pause: Duration) -> Option<Admit> {
-        self.sent = false;
+        self.sent = None;
         self.trace.retry();
         Some(self.permit.take()?.retry_after(outcome, pause))
     }
@@ -107,7 +118,7 @@ impl Course {
     }
 
     fn give_back(&self, permit: Permit, outcome: Outcome) {
-        if outcome == Outcome::Unknown && self.sent {
+        if outcome == Outcome::Unknown && self.sent.is_some() {
             self.gate.leave(permit, &self.model, self.trace.id());
         } else {
             permit.end(outcome, self.tokens);

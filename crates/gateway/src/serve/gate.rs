@@ -39,6 +39,8 @@ pub struct Gate {
     pub bodies: Arc<Held>,
     /// Of these, what is kept for another try.
     pub retries: Arc<Held>,
+    /// Answers of several models to one question, as far as they are held.
+    pub consults: Arc<Held>,
     /// What runs may end, and nothing new is taken.
     pub stop: CancellationToken,
     /// What still runs is cut off.
@@ -48,10 +50,9 @@ pub struct Gate {
     leavers: Mutex<HashMap<BackendId, u32>>,
 }
 
-/// How often a slot is looked at after its client left, at first; and for how long.
+/// How often a slot is looked at after its client left: at first, and at most.
 const SLOT_LOOK: Duration = Duration::from_millis(25);
 const SLOT_LOOK_MAX: Duration = Duration::from_millis(500);
-const SLOT_WATCH: Duration = Duration::from_secs(10);
 
 // === impl Gate ===
 
@@ -68,6 +69,7 @@ impl Gate {
             upstreams: Upstreams::default(),
             bodies: Arc::default(),
             retries: Arc::default(),
+            consults: Arc::default(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             connections: AtomicUsize::new(0),
@@ -117,6 +119,7 @@ impl Gate {
         let backend = permit.grant.backend.clone();
         let _leaver = Leaver::new(&self, &backend);
         let left = Instant::now();
+        let watch = self.options().slot_watch;
         let mut pause = SLOT_LOOK;
         loop {
             let Some(running) = self.world.running(&backend).await else { break };
@@ -125,7 +128,7 @@ impl Gate {
             if running <= ours {
                 break;
             }
-            if left.elapsed() >= SLOT_WATCH {
+            if left.elapsed() >= watch {
                 let after_ms = u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let model = model.to_string();
                 self.world.orphaned(Orphan { backend, model, request, after_ms });

@@ -45,7 +45,7 @@ pub enum ListenError {
 /// Connections that wait to be taken; the kernel holds them.
 const BACKLOG: u32 = 4096;
 /// Longest wait for the name of a client's program.
-const LOOK_UP: Duration = Duration::from_millis(100);
+const LOOK_UP: Duration = Duration::from_millis(30);
 /// Pause after the system could not give a connection (too many open files, most often).
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -138,7 +138,6 @@ fn protocol(options: &Options) -> http1::Builder {
         .max_header_size(options.bounds.head_bytes)
         // What reads is bounded by this, too: a head that never ends is refused at it.
         .max_buf_size((options.bounds.head_bytes * 2).max(64 << 10))
-        .pipeline_flush(true)
         .half_close(false);
     protocol
 }

@@ -4,6 +4,7 @@
 
 mod answer;
 mod column;
+mod consult;
 mod course;
 mod door;
 mod gate;
@@ -19,6 +20,6 @@ mod world;
 pub use self::{
     gate::Gate,
     listen::{Door, ListenError},
-    options::{Bounds, Budgets, Idle, Options, PORT, Patience, Retry},
+    options::{Bounds, Budgets, Consult, Idle, Options, PORT, Patience, Retry},
     world::{Alone, Orphan, World},
 };

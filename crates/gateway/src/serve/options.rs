@@ -24,6 +24,10 @@ pub struct Options {
     pub budgets: Budgets,
     pub retry: Retry,
     pub idle: Idle,
+    pub consult: Consult,
+    /// How long a backend's slot is looked at after its client left, before what runs on
+    /// is told as an orphan.
+    pub slot_watch: Duration,
     /// How long what runs may go on when Plimsoll stops.
     pub drain: Duration,
 }
@@ -90,6 +94,15 @@ pub struct Idle {
     pub life: Duration,
 }
 
+/// One question to several models at once (DE4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consult {
+    /// Most models for one question.
+    pub models: usize,
+    /// Of all consulted answers together, held while they are read.
+    pub held_bytes: usize,
+}
+
 /// The port that clients are pointed at.
 pub const PORT: u16 = 1876;
 
@@ -112,6 +125,8 @@ impl Default for Options {
             budgets: Budgets::default(),
             retry: Retry::default(),
             idle: Idle::default(),
+            consult: Consult::default(),
+            slot_watch: Duration::from_secs(10),
             drain: Duration::from_secs(30),
         }
     }
@@ -160,6 +175,12 @@ impl Default for Retry {
             pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(10),
         }
+    }
+}
+
+impl Default for Consult {
+    fn default() -> Self {
+        Self { models: 5, held_bytes: 512 << 20 }
     }
 }
 

@@ -18,7 +18,7 @@ use super::options::Bounds;
 /// Why a body was not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unread {
-    #[error("The body is larger than {0} bytes, the most that `gateway.body_mib` allows.")]
+    #[error("The body is larger than {0} bytes, the most that `gateway.max_body_mib` allows.")]
     TooLarge(usize),
     #[error("Plimsoll holds as many bytes of requests as it may. Ask again in a moment.")]
     Full,
@@ -61,6 +61,15 @@ impl Share {
         }
         self.bytes += bytes;
         true
+    }
+}
+
+impl Share {
+    /// Holds no more than so much from here on.
+    pub fn keep(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.held.0.fetch_sub(less, Relaxed);
+        self.bytes -= less;
     }
 }
 

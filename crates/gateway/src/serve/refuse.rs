@@ -89,15 +89,18 @@ impl Dialect {
         value.to_string().into()
     }
 
-    /// An error in the middle of a stream, so that a client reads why it ends. The blank
-    /// line ends what may have been cut off before it.
-    pub fn event(self, refused: &Refused) -> Bytes {
+    /// An error in the middle of a stream, so that a client reads why it ends. `between`:
+    /// what came before it is complete.
+    pub fn event(self, refused: &Refused, between: bool) -> Bytes {
         let body = self.body(refused);
         let mut event = Vec::with_capacity(body.len() + 32);
+        if !between {
+            event.extend_from_slice(if self == Dialect::Ollama { b"\n" } else { b"\n\n" });
+        }
         match self {
-            Dialect::OpenAi => event.extend_from_slice(b"\n\ndata: "),
-            Dialect::Anthropic => event.extend_from_slice(b"\n\nevent: error\ndata: "),
-            Dialect::Ollama => event.push(b'\n'),
+            Dialect::OpenAi => event.extend_from_slice(b"data: "),
+            Dialect::Anthropic => event.extend_from_slice(b"event: error\ndata: "),
+            Dialect::Ollama => {}
         }
         event.extend_from_slice(&body);
         event.extend_from_slice(if self == Dialect::Ollama { b"\n" } else { b"\n\n" });
@@ -230,6 +233,9 @@ impl Refused {
         }
         if self.finish == Finish::Refused {
             headers.insert(X_LIMIT, HeaderValue::from_static(self.code));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -390,7 +396,10 @@ mod tests {
             r#"{"error":{"message":"No \"x\".","type":"not_found_error"},"type":"error"}"#
         );
         assert_eq!(text(&Dialect::Ollama.body(&refused)), r#"{"error":"No \"x\"."}"#);
-        assert!(text(&Dialect::Anthropic.event(&refused)).starts_with("\n\nevent: error\ndata: {"));
+        assert!(
+            text(&Dialect::Anthropic.event(&refused, true)).starts_with("event: error\ndata: {")
+        );
+        assert!(text(&Dialect::OpenAi.event(&refused, false)).starts_with("\n\ndata: {"));
     }
 
     #[test]

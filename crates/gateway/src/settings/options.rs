@@ -8,7 +8,7 @@ use std::{
 use plimsoll_core::config::{Config, Gateway};
 use plimsoll_services::client;
 
-use crate::serve::{Bounds, Budgets, Idle, Options, Patience, Retry};
+use crate::serve::{Bounds, Budgets, Consult, Idle, Options, Patience, Retry};
 
 /// A total of 0 is no limit; a year is none, either.
 const ANY_TIME: Duration = Duration::from_secs(365 * 86_400);
@@ -63,6 +63,10 @@ fn options_on(config: &Config, here: client::Limits) -> Options {
             },
             life: if gateway.pool.idle_s == 0 { here.idle_life } else { s(gateway.pool.idle_s) },
         },
+        consult: Consult {
+            models: gateway.consult.max_models as usize,
+            held_bytes: mib(gateway.consult.held_mib),
+        },
         drain: s(gateway.drain_s),
         slot_watch: usual.slot_watch,
     }
@@ -82,8 +86,7 @@ fn listen(gateway: &Gateway) -> Vec<SocketAddr> {
     for address in std::iter::once(&gateway.address).chain(&gateway.also) {
         let Ok(address) = address.parse::<SocketAddr>() else { continue };
         add(address);
-        // A free port here need not be free there.
-        if address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) && address.port() != 0 {
+        if address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
             add(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), address.port()));
         }
     }
@@ -120,7 +123,8 @@ mod tests {
     #[test]
     fn it_listens_on_both_addresses_of_this_machine_and_on_those_that_are_named() {
         assert_eq!(listens(""), ["127.0.0.1:1876", "[::1]:1876"]);
-        assert_eq!(listens("gateway.address = \"127.0.0.1:0\""), ["127.0.0.1:0"]);
+        let free = listens("gateway.address = \"127.0.0.1:0\"");
+        assert_eq!(free, ["127.0.0.1:0", "[::1]:0"]);
         let more = "gateway.also = [\"172.17.0.1:1876\", \"[::1]:1876\"]";
         assert_eq!(listens(more), ["127.0.0.1:1876", "[::1]:1876", "172.17.0.1:1876"]);
         assert_eq!(listens("gateway.enabled = false"), [""; 0]);
@@ -146,6 +150,12 @@ mod tests {
         let retry = of("").retry;
         assert_eq!((retry.held_bytes, retry.payload_bytes), (100 << 20, 50 << 20));
         assert_eq!(of("gateway.retry.tries = 0").retry.most, 0);
+    }
+
+    // DE4
+    #[test]
+    fn five_models_are_consulted_at_most_within_512_mib() {
+        assert_eq!(of("").consult, Consult { models: 5, held_bytes: 512 << 20 });
     }
 
     #[test]

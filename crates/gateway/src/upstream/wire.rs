@@ -55,11 +55,11 @@ pub async fn connect(origin: &Origin, trust: Option<&Trust>) -> io::Result<Wire>
 fn system_trust() -> io::Result<Trust> {
     static TRUST: OnceLock<Result<Trust, String>> = OnceLock::new();
     let made = TRUST.get_or_init(|| {
-        use rustls_platform_verifier::BuilderVerifierExt as _;
+        use rustls_platform_verifier::BuilderVerifierExt;
         let provider = Arc::new(ring::default_provider());
         ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_platform_verifier())
+            .and_then(BuilderVerifierExt::with_platform_verifier)
             .map(|builder| Arc::new(builder.with_no_client_auth()))
             .map_err(|error| error.to_string())
     });

@@ -1,1 +1,177 @@
+//! What clients may send, how slowly, and what they may not smuggle in.
 
+use std::time::Duration;
+
+use plimsoll_gateway::serve::{Bounds, Options, Patience};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::house::{CHAT, House, PATIENCE, backend, chat, double, options, room};
+
+async fn small() -> (House, plimsoll_sim::server::Handle) {
+    let double = double(4, 3, 0.0).await;
+    let bounds = Bounds { body_bytes: 4096, head_bytes: 4096, ..Bounds::default() };
+    let hasty = Duration::from_millis(200);
+    let patience = Patience { head: hasty, body: hasty, idle: hasty * 3, write: hasty };
+    let options = Options { bounds, patience, ..options() };
+    (House::open(vec![backend("one", &double.url())], room(4), options).await, double)
+}
+
+/// Sends these bytes and takes all that comes until the connection is closed.
+async fn say(house: &House, text: &str) -> String {
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    rest(&mut stream).await
+}
+
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut taken = Vec::new();
+    // A reset is an end, too.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut taken)).await.expect("it was never closed");
+    String::from_utf8_lossy(&taken).into_owned()
+}
+
+fn statuses(said: &str) -> Vec<&str> {
+    said.match_indices("HTTP/1.1 ").map(|(at, _)| &said[at + 9..at + 12]).collect()
+}
+
+#[tokio::test]
+async fn heads_and_bodies_have_bounds() {
+    let (house, double) = small().await;
+    let large = format!(r#"{{"model":"instant","x":"{}"}}"#, "x".repeat(5000));
+    let reply = house.client().await.post(CHAT, large).await;
+    assert_eq!(
+        (reply.status, reply.json()["error"]["code"].as_str()),
+        (413, Some("body_too_large"))
+    );
+    // Without a length said beforehand, too.
+    let chunk = format!("{:x}\r\n{}\r\n", 1000, "x".repeat(1000));
+    let chunked = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n{}",
+        chunk.repeat(6)
+    );
+    assert_eq!(statuses(&say(&house, &chunked).await), ["413"]);
+    let head =
+        format!("GET /health HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(5000));
+    assert_eq!(statuses(&say(&house, &head).await), ["431"]);
+    let fields =
+        format!("GET /health HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: 1\r\n".repeat(200));
+    assert_eq!(statuses(&say(&house, &fields).await), ["431"]);
+    let endless = format!("GET /{} ", "x".repeat(400_000));
+    assert!(!say(&house, &endless).await.contains("200"));
+    assert_eq!(double.stats().requests, 0);
+    assert_eq!(house.gateway.held_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_is_too_slow_is_cut_off() {
+    let (house, double) = small().await;
+    // With nothing, with a head, with a body, and between two requests.
+    let body = chat(false, 3);
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    assert_eq!(say(&house, "").await, "");
+    assert_eq!(say(&house, &head[..40]).await, "");
+    assert_eq!(say(&house, &format!("{head}{}", &body[..10])).await, "");
+    assert_eq!(statuses(&say(&house, &format!("{head}{body}")).await), ["200"]);
+    // A byte now and then does not help.
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let mut sent = 0;
+    for byte in head.as_bytes() {
+        if stream.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        sent += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(sent < head.len(), "a head of {sent} bytes took as long as it wanted");
+    crate::house::until(|| house.gateway.connections() == 0).await;
+    assert_eq!(double.stats().requests, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_answer_is_cut_off_and_its_backend_freed() {
+    let (house, double) = small().await;
+    double.set_fault(plimsoll_sim::server::Planned::new(plimsoll_sim::server::Fault::Endless));
+    let body = chat(false, 3);
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let request = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    house.until(|flying, _| flying == 1).await;
+    house.until(|flying, _| flying == 0).await;
+    double.until(|stats| stats.connections == 0).await;
+}
+
+#[tokio::test]
+async fn nothing_is_smuggled_behind_a_request() {
+    let (house, double) = small().await;
+    let second = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\nx-smuggled: 1\r\n\r\n");
+    let say = async |head: &str, body: &str| {
+        let text = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\n{head}\r\n\r\n{body}");
+        say(&house, &text).await
+    };
+    // A length and chunks at once: what follows the chunks is not another request.
+    for head in [
+        "content-length: 6\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 6",
+    ] {
+        let said = say(head, &format!("0\r\n\r\n{second}")).await;
+        assert_eq!(statuses(&said), ["400"], "one answer, and the connection closed: {said}");
+    }
+    for (head, body) in [
+        ("content-length: 5\r\ncontent-length: 6", "hello"),
+        ("content-length: 5, 6", "hello"),
+        ("content-length: +5", "hello"),
+        ("content-length: -1", ""),
+        ("content-length: 0x5", "hello"),
+        ("transfer-encoding: chunked, identity", "0\r\n\r\n"),
+        ("transfer-encoding: xchunked", "0\r\n\r\n"),
+        ("transfer-encoding: identity", "hello"),
+        ("transfer-encoding : chunked", "0\r\n\r\n"),
+        ("x: 1\r\n y: 2", ""),
+        ("x\0: 1", ""),
+    ] {
+        let said = say(head, &format!("{body}{second}")).await;
+        let seen = statuses(&said);
+        assert!(seen.len() <= 1 && !said.contains(" 200 "), "{head:?}: {said}");
+    }
+    // Chunks that two readers could read as two things.
+    for chunks in [
+        "5;\nhello\r\n0\r\n\r\n",
+        "g\r\nhello\r\n",
+        "-1\r\n",
+        "5\r\nhelloXX0\r\n\r\n",
+        "5 \r\nhello",
+    ] {
+        let said = say("transfer-encoding: chunked", &format!("{chunks}{second}")).await;
+        assert!(!said.contains(" 200 ") && statuses(&said).len() <= 1, "{chunks:?}: {said}");
+    }
+    assert_eq!(double.stats().requests, 0);
+}
+
+#[tokio::test]
+async fn connections_have_a_bound_and_idle_ones_cost_nobody_else() {
+    let double = double(1, 2, 0.0).await;
+    let bounds = Bounds { connections: 8, ..Bounds::default() };
+    let few = Options { bounds, ..options() };
+    let house = House::open(vec![backend("one", &double.url())], room(1), few).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut client = house.client().await;
+        assert_eq!(client.get("/health").await.status, 200);
+        held.push(client);
+    }
+    let mut more = TcpStream::connect(house.address).await.unwrap();
+    assert_eq!(rest(&mut more).await, "");
+    held.pop();
+    crate::house::until(|| house.gateway.connections() < 8).await;
+    assert_eq!(house.client().await.get("/health").await.status, 200);
+}

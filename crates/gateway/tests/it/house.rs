@@ -15,12 +15,12 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
-use plimsoll_core::{clock::SystemClock, request::RequestRow};
+use plimsoll_core::{clock::SystemClock, record::Nowhere, request::RequestRow};
 use plimsoll_gateway::{
     Drained, Gateway, Parts,
     admission::{BackendId, BackendLimits, Desk, Limits},
     clients::{Clients, Keys, Rules},
-    record::Records,
+    record::{Pump, Records},
     route::{Backend, Table},
     serve::{Options, Orphan, World},
 };
@@ -41,11 +41,11 @@ pub struct House {
     pub options: watch::Sender<Arc<Options>>,
     pub table: watch::Sender<Arc<Table>>,
     pub desk: Desk,
-    pub limits: Limits,
     pub records: Records,
     pub world: Arc<Watching>,
     _keys: watch::Sender<Arc<Keys>>,
     _rules: watch::Sender<Arc<Rules>>,
+    _pump: Pump,
 }
 
 /// Asks the doubles themselves what they run.
@@ -119,8 +119,8 @@ impl House {
         let (table, table_seen) = watch::channel(Arc::new(Table::of(backends)));
         let (_keys, keys) = watch::channel(Arc::new(Keys::default()));
         let (_rules, rules) = watch::channel(Arc::new(Rules::default()));
-        let desk = Desk::new(limits.clone());
-        let records = Records::new(Arc::new(SystemClock));
+        let desk = Desk::new(limits);
+        let (records, _pump) = Records::start(Arc::new(SystemClock), Arc::new(Nowhere));
         let world = Arc::new(Watching::default());
         let gateway = Gateway::start(Parts {
             options: options_seen,
@@ -133,7 +133,18 @@ impl House {
         .await
         .unwrap();
         let address = gateway.address().unwrap();
-        Self { gateway, address, options, table, desk, limits, records, world, _keys, _rules }
+        Self {
+            gateway,
+            address,
+            options,
+            table,
+            desk,
+            records,
+            world,
+            _keys,
+            _rules,
+            _pump,
+        }
     }
 
     /// One double behind a gateway with as much room as it has slots.

@@ -1,6 +1,7 @@
 //! The whole gateway before doubles of model servers: one binary.
 
 mod bounds;
+mod consult;
 mod door;
 mod faults;
 mod flood;

@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 
-use plimsoll_core::process::{Process, ProcessTable};
+use plimsoll_core::{
+    config::Config,
+    process::{Process, ProcessTable},
+};
 use plimsoll_services::{
     kind::ServiceKind,
     service::{Basis, Holder, Service, Slots},
@@ -12,7 +15,7 @@ use crate::route::{Room, RoomBasis, Rooms};
 /// One service, looked at again and again.
 struct Bench {
     rooms: Rooms,
-    text: &'static str,
+    config: Config,
     service: Service,
     processes: ProcessTable,
 }
@@ -20,7 +23,12 @@ struct Bench {
 impl Bench {
     fn new(kind: ServiceKind, text: &'static str) -> Self {
         let service = service("it", kind, &["m"]);
-        Self { rooms: Rooms::default(), text, service, processes: ProcessTable::default() }
+        Self {
+            rooms: Rooms::default(),
+            config: config(text),
+            service,
+            processes: ProcessTable::default(),
+        }
     }
 
     /// A look that finds so many running and waiting, while we have `ours` there.
@@ -34,7 +42,7 @@ impl Bench {
     /// The same look once more.
     fn again(&mut self, ours: u32) -> Room {
         let view = view(std::slice::from_ref(&self.service));
-        self.rooms.look(&config(self.text), &view, &self.processes, |_| ours)["it"]
+        self.rooms.look(&self.config, &view, &self.processes, |_| ours)["it"]
     }
 
     fn run(&mut self, command: &str) {

@@ -1,0 +1,135 @@
+//! One question to several models at once (DE4): `POST /v1/chat/completions` for the model
+//! `consult:a,b,c`. Any client can ask so, and reads the answers as it reads several choices:
+//! the choice 0 is a's answer, 1 is b's, 2 is c's, each with its `model` beside it.
+//!
+//! Each model is asked like any other request: by its own way, under admission, with a row
+//! of its own in the log. Streamed answers come as they are written, piece by piece, in any
+//! order. One that fails ends its choice with `finish_reason: "error"` and an `error` beside
+//! it; the others go on. Where all fail, so does the request.
+
+mod expert;
+#[cfg(test)]
+mod tests;
+mod together;
+mod words;
+
+use std::{future::poll_fn, sync::Arc};
+
+use futures::future::BoxFuture;
+use hyper::{
+    Response, StatusCode,
+    header::{self, HeaderValue},
+};
+use plimsoll_core::request::Endpoint;
+
+use self::expert::Expert;
+pub use self::together::Together;
+use super::{
+    answer::Answer,
+    column::{self, Asked, X_REQUEST},
+    gate::Gate,
+    options::Options,
+    read::Unread,
+    refuse::Refused,
+};
+use crate::request::{self as body, Understood};
+
+const PREFIX: &str = "consult:";
+
+/// The models that are asked, each once; `None` where one model is meant.
+pub fn models(endpoint: Endpoint, model: &str) -> Option<Vec<Arc<str>>> {
+    if endpoint != Endpoint::Chat {
+        return None;
+    }
+    let mut names: Vec<Arc<str>> = Vec::new();
+    for name in model.strip_prefix(PREFIX)?.split(',').map(str::trim) {
+        if !name.is_empty() && !names.iter().any(|known| &**known == name) {
+            names.push(name.into());
+        }
+    }
+    Some(names)
+}
+
+/// Why so many, or so few, cannot be asked.
+pub fn judge(names: &[Arc<str>], options: &Options) -> Result<(), Refused> {
+    let most = options.consult.models;
+    let message = match names.len() {
+        0 => format!("`{PREFIX}` is followed by the names of models, with commas between."),
+        many if many > most => {
+            format!("{many} models are consulted; `gateway.consult.max_models` allows {most}.")
+        }
+        _ => return Ok(()),
+    };
+    Err(Refused::new(StatusCode::BAD_REQUEST, "consult", message).about("model"))
+}
+
+/// Asks all of them, one question each. Dropped, it asks none any more.
+pub fn consult(
+    gate: &Arc<Gate>,
+    options: &Options,
+    asked: Asked<'_>,
+    understood: &Understood,
+    names: Vec<Arc<str>>,
+) -> BoxFuture<'static, Result<Response<Answer>, Refused>> {
+    let (stream, usage) = (understood.stream, understood.usage_wanted);
+    let model = understood.model.clone().unwrap_or_default();
+    let request = asked.trace.id();
+    let held = options.consult.held_bytes;
+    let consults = gate.consults.clone();
+    let experts = questions(gate, options, asked, understood, names)
+        .into_iter()
+        .map(|(name, asking)| Expert::new(name, asking, consults.share(), held))
+        .collect();
+    let mut together = Together::new(experts, format!("consult-{request}"), usage);
+    Box::pin(async move {
+        let (kind, mut answer) = if stream {
+            // Until the first has begun it may still be an error as a whole.
+            poll_fn(|cx| together.poll_begun(cx)).await?;
+            ("text/event-stream", Response::new(Answer::together(together)))
+        } else {
+            let whole = poll_fn(|cx| together.poll_whole(cx, &model)).await?;
+            ("application/json", Response::new(Answer::whole(whole)))
+        };
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(X_REQUEST, request.into());
+        Ok(answer)
+    })
+}
+
+/// A question to each, not begun: the same body but for the model's name.
+fn questions(
+    gate: &Arc<Gate>,
+    options: &Options,
+    asked: Asked<'_>,
+    understood: &Understood,
+    names: Vec<Arc<str>>,
+) -> Vec<(Arc<str>, expert::Asking)> {
+    let Asked { head, endpoint, client, wishes, body: whole, share, trace } = asked;
+    let (options, client) = (Arc::new(options.clone()), Arc::new(client.clone()));
+    // The first takes what was begun for all; the others get their own.
+    let mut first = Some((trace, share));
+    let question = |name: Arc<str>| {
+        let (trace, mut share) = first.take().unwrap_or_else(|| {
+            let mut trace = gate.records.begin(endpoint);
+            trace.client(&client.name, client.basis);
+            (trace, gate.bodies.share())
+        });
+        let body = body::outgoing(understood, whole.clone(), Some(&*name), false).body;
+        // Each has a body of its own now.
+        let fits = share.grow(body.len(), options.bounds.bodies_bytes);
+        let (gate, options, client, head) =
+            (gate.clone(), options.clone(), client.clone(), head.clone());
+        let asking = async move {
+            if !fits {
+                return Err(column::refuse(trace, Unread::Full.into()));
+            }
+            let asked =
+                Asked { head: &head, endpoint, client: &client, wishes, body, share, trace };
+            column::ask(&gate, &options, asked).await
+        };
+        (name, Box::pin(asking) as expert::Asking)
+    };
+    names.into_iter().map(question).collect()
+}
