@@ -159,7 +159,7 @@ pub struct ServiceEntry {
     pub max_connections: u32,
     pub max_in_flight: MaxInFlight,
     /// 0: any number.
-    pub max_tokens: MaxInFlight,
+    pub max_tokens: u32,
     /// Program and arguments; empty: somebody else starts it.
     pub command: Vec<String>,
     /// Empty: the home folder.

@@ -108,7 +108,7 @@ impl Rooms {
                 requests,
                 basis,
                 tokens: entry
-                    .and_then(|entry| entry.max_tokens.number())
+                    .map(|entry| entry.max_tokens)
                     .filter(|tokens| *tokens > 0)
                     .map(u64::from),
                 outside: running(service).map(|_| of.over.iter().copied().min().unwrap_or(0)),

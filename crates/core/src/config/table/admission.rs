@@ -289,7 +289,7 @@ pub(super) const ENTRIES: &[Setting] = &[
         "gateway.pool.idle",
         "Idle connections to a service",
         "Most connections to one service that are kept for the next request; 0: what fits this \
-         machine, at most 8.",
+         machine, 32 for each CPU and at most 160, half as many in a container.",
     )
     .whole(0, 0, 1024)
     .unit("connections")

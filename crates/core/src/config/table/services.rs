@@ -138,9 +138,9 @@ pub(super) const ENTRIES: &[Setting] = &[
         SERVICES,
         "services.*.max_tokens",
         "Tokens at once",
-        "Most tokens of running requests, read and to be written, that its KV cache takes at once. \
-         auto: as the server says it, else any number; 0: any number.",
+        "Most tokens of running requests, read and to be written, that it is given at once, as far \
+         as its KV cache holds them; 0: any number.",
     )
-    .whole_or(&["auto"], 0, 1_000_000_000)
+    .whole(0, 0, 1_000_000_000)
     .unit("tokens"),
 ];
