@@ -9,7 +9,9 @@
 //! traffic can be replayed through it.
 
 pub mod admission;
+pub mod cache;
 pub mod clients;
+pub mod coalesce;
 #[cfg(test)]
 mod corpus;
 mod gateway;
