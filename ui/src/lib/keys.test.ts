@@ -15,6 +15,7 @@ const plain = (key: string, more?: Partial<KeyPress>) => actionOf(press(key, mor
 it('the map of the keyboard', () => {
   expect(plain('1')).toEqual({ do: 'page', page: 'overview' });
   expect(plain('3')).toEqual({ do: 'page', page: 'processes' });
+  expect(plain('5')).toEqual({ do: 'page', page: 'traffic' });
   expect(plain(',', { ctrlKey: true })).toEqual({ do: 'page', page: 'settings' });
   expect(plain('k', { ctrlKey: true })).toEqual({ do: 'palette' });
   expect(plain(' ')).toEqual({ do: 'live' });
@@ -28,7 +29,7 @@ it('the map of the keyboard', () => {
 });
 
 it('a page that does not exist has no key', () => {
-  expect(plain('5')).toBeNull();
+  expect(plain('6')).toBeNull();
 });
 
 it('typing is typing, except for what is commanded', () => {

@@ -28,6 +28,7 @@ const PAGE_KEYS: Record<string, PageId> = {
   '2': 'explore',
   '3': 'processes',
   '4': 'services',
+  '5': 'traffic',
 };
 
 /** What a key means. `typing`: the focus is in a text field; `onControl`: on something that uses Space and arrows itself. */
@@ -95,6 +96,7 @@ export const KEY_LIST: [keys: string, meaning: string][] = [
   ['2', 'Explore'],
   ['3', 'Processes'],
   ['4', 'Services'],
+  ['5', 'Traffic'],
   ['Ctrl ,', 'Settings'],
   ['Ctrl K', 'Go to or run'],
   ['Space', 'Live or paused'],
@@ -106,10 +108,11 @@ export const KEY_LIST: [keys: string, meaning: string][] = [
   ['↑  ↓', 'Rows; Enter opens one'],
   ['E', 'Export what is shown'],
   ['A', 'Add a service'],
+  ['C', 'Connect a program'],
   ['T', 'Test the connection to a service'],
   ['O', 'Output of a service that Plimsoll runs'],
   ['Ctrl Enter', 'Apply staged changes'],
   ['Ctrl Z', 'Undo the last apply'],
-  ['Del', 'End a process (asks)'],
+  ['Del', 'End a process, cancel a request (asks)'],
   ['?', 'This list'],
 ];

@@ -1,6 +1,6 @@
 // Pages by hash: `#/explore?series=gpu.vram.used`. The hash survives a reload and needs no server.
 
-export const PAGES = ['overview', 'explore', 'processes', 'services', 'settings'] as const;
+export const PAGES = ['overview', 'explore', 'processes', 'services', 'traffic', 'settings'] as const;
 export type PageId = (typeof PAGES)[number];
 
 export const TITLES: Record<PageId, string> = {
@@ -8,6 +8,7 @@ export const TITLES: Record<PageId, string> = {
   explore: 'Explore',
   processes: 'Processes',
   services: 'Services',
+  traffic: 'Traffic',
   settings: 'Settings',
 };
 

@@ -35,6 +35,7 @@ const PAGE_KEYS: Record<string, string> = {
   explore: '2',
   processes: '3',
   services: '4',
+  traffic: '5',
   settings: 'Ctrl ,',
 };
 const PARTS: [id: string, label: string, words: string][] = [
@@ -135,6 +136,21 @@ export function actions(): Entry[] {
         router.go('explore');
         press('E');
       },
+    },
+    {
+      id: 'connect',
+      kind: 'action',
+      label: 'Connect a program',
+      words: 'gateway openai key address client sdk base url',
+      keys: 'C',
+      run: () => router.go('traffic', '?do=connect'),
+    },
+    {
+      id: 'keys',
+      kind: 'action',
+      label: 'Keys of the gateway',
+      words: 'revoke make api key client',
+      run: () => router.go('traffic', '?do=keys'),
     },
     {
       id: 'backup',

@@ -1,6 +1,7 @@
 // Invented data for `npm run dev`: one workstation, the same on every start.
 // Variants by address: `?fake=nogpu`, `?fake=empty`, `?fake=alarm`, `?fake=trouble`, `?fake=ailing`,
-// `?fake=first`, `?fake=down`, and of the services `?fake=found`, `?fake=unsought`, `?fake=slow`.
+// `?fake=first`, `?fake=down`, and of the services `?fake=found`, `?fake=unsought`, `?fake=slow`, of the gateway
+// `?fake=idle`, `?fake=failing`, `?fake=port`, `?fake=off`.
 // Beside any of them: `&theme=light`, `&hold=on|freeing|restoring|lost`, `&history=slow`.
 
 import type { Answer, LiveValue, SeriesInfo, SeriesKey, SettingState, SettingValue } from '../../bindings';
@@ -12,6 +13,7 @@ import { processAnswers } from './processes';
 import { alarm, marks, rules } from './rules';
 import { answer, catalogue } from './series';
 import { serviceAnswers, serviceMarks, serviceSeries } from './services';
+import { trafficAnswers, trafficSeries } from './traffic';
 
 /** The settings that every page reads. */
 function settings(theme: string): SettingState[] {
@@ -38,7 +40,8 @@ export function devHost(search = location.search, more: (now: number) => Handler
   const empty = variant === 'empty';
   const start = Date.now();
   const lately = { gpu, ailing: variant === 'ailing', start };
-  const list = [...catalogue(gpu), ...serviceSeries(lately)];
+  const idle = ['idle', 'port', 'off'].includes(variant);
+  const list = [...catalogue(gpu), ...serviceSeries(lately), ...trafficSeries({ idle })];
   const find = (metric: string, subject: string) =>
     list.find((s) => s.metric === metric && s.subject === subject);
   const kept = new Map<string, string>();
@@ -46,7 +49,10 @@ export function devHost(search = location.search, more: (now: number) => Handler
   const hold = fakeHold(start, params.get('hold'));
   const handlers: Handlers = {
     about: () => about(gpu, start, variant === 'first'),
-    status: () => status(gpu, start, empty ? 0 : list.length, paused),
+    status: () => ({
+      ...status(gpu, start, empty ? 0 : list.length, paused),
+      gateway: ['off', 'port'].includes(variant) ? null : '127.0.0.1:1876',
+    }),
     series: (): SeriesInfo[] =>
       empty
         ? []
@@ -87,6 +93,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
         : { basis: 'none', kwh: null, cost: null, currency: 'EUR', covered: 0 },
     ...processAnswers(gpu, start),
     ...serviceAnswers({ ...lately, variant, emit: (live) => made.emit(live) }),
+    ...trafficAnswers({ start, variant, emit: (live) => made.emit(live) }),
     ...(empty && {
       processes: () => ({ at_ms: 0, interval_ms: 5000, processes: [], vram_unknown: null }),
     }),
@@ -136,6 +143,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
             .filter(({ value }) => !Number.isNaN(value));
       fake.emit({ event: 'tick', at_ms: now, values });
       if (!empty) fake.emit({ event: 'services', at_ms: now });
+      if (!empty && !idle) fake.emit({ event: 'traffic', at_ms: now });
       if (hold.tick(now)) fake.emit(HOLD_NEWS);
       if (n % 5 === 0) fake.emit({ event: 'processes', at_ms: now });
       n += 1;

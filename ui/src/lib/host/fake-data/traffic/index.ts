@@ -1,0 +1,2 @@
+export { trafficAnswers, type TrafficFake } from './world';
+export { trafficSeries } from './series';
