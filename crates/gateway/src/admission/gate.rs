@@ -232,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn an_opening_value_on_the_wrong_side_does_not_make_it_flap() {
+        let mut all = GateSet::new();
+        let wrong = Gate { mode: GateMode::Enforce, close: 90.0, open: 95.0 };
+        let limits = Gates { cpu: wrong, ..Gates::default() };
+        for cpu in [92.0, 92.0, 91.0] {
+            let busy = Pressure { cpu: Some(cpu), ..Pressure::default() };
+            all.update(&limits, &busy, |_| {});
+            assert!(all.holds, "at {cpu}");
+        }
+    }
+
+    #[test]
     fn what_is_not_known_closes_no_gate() {
         let mut all = GateSet::new();
         set(

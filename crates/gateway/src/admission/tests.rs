@@ -322,6 +322,25 @@ fn interactive_goes_before_batch_until_batch_has_waited_long_enough() {
 }
 
 #[test]
+fn those_who_want_different_things_of_one_backend_stand_in_one_line() {
+    let mut floor = Floor::new(room(1));
+    let running = floor.come("x");
+    let ids: Vec<Id> = ["m", "n", "m", "o", "n"]
+        .into_iter()
+        .map(|model| {
+            let ask = floor.ask(model, model, "a");
+            floor.offer(ask.clone());
+            ask.id
+        })
+        .collect();
+    floor.served(running);
+    for id in &ids {
+        floor.served(*id);
+    }
+    assert_eq!(floor.granted()[1..], ids);
+}
+
+#[test]
 fn the_queue_is_bounded_and_some_of_it_is_kept_for_interactive_requests() {
     let mut floor = Floor::new(Limits { queue: 4, queue_batch: 2, ..room(1) });
     floor.come("x");
@@ -457,6 +476,16 @@ fn whoever_leaves_gives_back_what_he_has_wherever_he_is() {
         (floor.granted(), floor.machine.queued(), floor.machine.in_flight()),
         (vec![], 0, 0)
     );
+}
+
+#[test]
+fn what_was_granted_to_one_that_left_is_told_to_nobody() {
+    let mut floor = Floor::new(room(1));
+    let ids = floor.come_many("x", 3);
+    floor.machine.release(ids[0], Outcome::Served, None, 0);
+    floor.machine.leave(ids[1], 0);
+    floor.hear();
+    assert_eq!(floor.granted(), [ids[0], ids[2]]);
 }
 
 #[test]
@@ -780,6 +809,54 @@ fn a_retry_stands_at_the_head_with_the_deadline_it_came_with() {
 }
 
 #[test]
+fn a_batch_request_that_is_tried_again_goes_first_too() {
+    let mut floor = Floor::new(room(1));
+    let mut ask = floor.ask("x", "m", "a");
+    ask.priority = Priority::Batch;
+    let batch = ask.id;
+    floor.offer(ask);
+    let interactive = floor.come("y");
+    floor.set(|limits| limits.backend.room = Some(0));
+    floor.retry(batch, 0);
+    floor.set(|limits| limits.backend.room = Some(1));
+    assert_eq!(floor.granted(), [batch, batch]);
+    floor.served(batch);
+    assert_eq!(floor.granted(), [interactive]);
+}
+
+#[test]
+fn one_that_wants_another_backend_holds_up_nobody() {
+    let mut floor = Floor::new(room(1));
+    let send = |floor: &mut Floor| {
+        let ask = floor.ask("x", "m", "a b");
+        let id = ask.id;
+        floor.offer(ask);
+        id
+    };
+    let (failed, other) = (send(&mut floor), send(&mut floor));
+    floor.sent();
+    floor.retry(failed, 0);
+    assert_eq!(floor.granted(), NOBODY);
+    let third = send(&mut floor);
+    assert_eq!(floor.sent(), [(third, "a".into())]);
+    floor.served(other);
+    assert_eq!(floor.sent(), [(failed, "b".into())]);
+}
+
+#[test]
+fn a_retry_that_asks_a_backend_again_may_answer_again() {
+    let mut floor = Floor::new(room(1));
+    let id = floor.come("x");
+    floor.first_byte(id);
+    floor.set(|limits| limits.breaker.failures = 1);
+    floor.retry(id, 0);
+    floor.pass(1000);
+    assert!(floor.granted[1].probe);
+    floor.first_byte(id);
+    assert_eq!(floor.backend("a").breaker.state, BreakerState::Passing);
+}
+
+#[test]
 fn a_retry_holds_no_room_while_it_pauses() {
     let mut floor = Floor::new(room(1));
     let ids = floor.come_many("x", 2);
@@ -835,15 +912,42 @@ fn a_large_request_is_not_overtaken_for_ever_by_small_ones() {
     let large = sized(&mut floor, 900);
     let after = sized(&mut floor, 100);
     // Others in other lines want the same backend: they wait behind it, too.
-    let mut ask = floor.ask("y", "other", "a b");
-    ask.tokens = 100;
-    let elsewhere = ask.id;
-    floor.offer(ask);
-    assert_eq!(floor.sent().last(), Some(&(elsewhere, "b".into())));
+    let mut others = ["a", "a b"].map(|backends| floor.ask("y", "other", backends));
+    let [here, elsewhere] = [others[0].id, others[1].id];
+    for other in &mut others {
+        other.tokens = 100;
+        floor.offer(other.clone());
+    }
+    assert_eq!(floor.sent()[2..], [(elsewhere, "b".into())]);
     floor.served(small[0]);
     assert_eq!(floor.granted(), NOBODY);
     floor.served(small[1]);
     assert_eq!(floor.granted(), [large, after]);
+    floor.served(large);
+    assert_eq!(floor.granted(), [here]);
+}
+
+#[test]
+fn nobody_waits_behind_one_that_waits_for_tokens_and_then_for_its_client() {
+    let mut limits = kv(1000);
+    limits.gates.cpu = Gate { mode: GateMode::Enforce, close: 90.0, open: 80.0 };
+    named(&mut limits, "y", |client| client.in_flight = Some(1));
+    let mut floor = Floor::new(limits);
+    sized(&mut floor, 200);
+    floor.machine.pressure(Pressure { cpu: Some(95.0), ..Pressure::default() }, 0);
+    let mut offer = |client: &str, model: &str, backends: &str, tokens| {
+        let mut ask = floor.ask(client, model, backends);
+        ask.tokens = tokens;
+        floor.offer(ask.clone());
+        ask.id
+    };
+    offer("y", "m", "a", 900);
+    let behind = offer("z", "m", "a", 10);
+    let takes_the_room = offer("y", "n", "b", 10);
+    floor.granted();
+    floor.machine.pressure(Pressure { cpu: Some(5.0), ..Pressure::default() }, 0);
+    floor.hear();
+    assert_eq!(floor.granted(), [takes_the_room, behind]);
 }
 
 #[test]
@@ -927,6 +1031,9 @@ fn a_retry_is_not_charged_again() {
     let id = floor.come("x");
     floor.retry(id, 0);
     assert_eq!(floor.granted(), [id, id]);
+    // Six a minute: the next one is due ten seconds after the first, not twenty.
+    floor.come("x");
+    assert_eq!(floor.machine.next_due(), Some(10_000));
 }
 
 // === What moves by itself ===
