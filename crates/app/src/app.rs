@@ -22,7 +22,9 @@ use crate::{
     config_handle::ConfigHandle,
     door::page::Links,
     hub::Hub,
+    gateway::Traffic,
     jobs::Jobs,
+    keys::KeyRing,
     logging::Logging,
     services::{Services, actions::Underway, hold::HoldDesk},
 };
@@ -51,6 +53,10 @@ pub struct Parts {
     pub processes: watch::Receiver<Arc<ProcessTable>>,
     pub inspect: Arc<dyn Inspect>,
     pub services: Services,
+    /// The gateway.
+    pub traffic: Traffic,
+    /// Its keys.
+    pub keys: KeyRing,
     /// Models that something is done with now.
     pub underway: Underway,
     /// The GPU, free for somebody else for a while.

@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use plimsoll_core::{
@@ -12,6 +13,7 @@ use plimsoll_core::{
     mark::{Mark, MarkKind},
     record::Record,
 };
+use plimsoll_gateway::record::Records;
 use plimsoll_history::{History, Reader, RecordingStatus, State};
 use plimsoll_sense::{Sampler, raise_open_files_limit};
 use tokio::{
@@ -33,8 +35,10 @@ use crate::{
         socket::{SocketDoor, SocketPlace},
     },
     folder::DataFolder,
+    gateway::{self, Traffic},
     hub::Hub,
     jobs::{Jobs, Stopped},
+    keys::KeyRing,
     logging::{self, Logging},
     news,
     project::{history_options, project, sense_options},
@@ -60,6 +64,15 @@ pub struct Engine {
     _folder: DataFolder,
 }
 
+/// Where Plimsoll is to be reached, as far as somebody says it at the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Doors {
+    /// Serve the window to a browser at this loopback address.
+    pub ui: Option<SocketAddr>,
+    /// The gateway's address; `None`: as configured.
+    pub gateway: Option<SocketAddr>,
+}
+
 /// Where the doors are going to be.
 struct Places {
     socket: SocketPlace,
@@ -82,11 +95,11 @@ impl Places {
 
 impl Engine {
     /// Starts everything on the current runtime.
-    pub async fn start(folder: DataFolder, ui: Option<SocketAddr>) -> Result<Self, Fault> {
+    pub async fn start(folder: DataFolder, doors: Doors) -> Result<Self, Fault> {
         raise_open_files_limit();
         // First of all: where a door cannot be opened no service was touched yet, so that one
         // that an earlier Plimsoll left running goes on.
-        let places = Places::reserve(folder.socket(), ui).await?;
+        let places = Places::reserve(folder.socket(), doors.ui).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started = clock.now();
         let started_ms = started.wall_ms;
@@ -155,6 +168,14 @@ impl Engine {
         })
         .await?;
         sources.list.push(Box::new(services.source()));
+        let (records, pump) = Records::start(clock.clone(), announced.clone());
+        if let Ok(Some(newest)) = history.reader().newest_request().await {
+            records.continue_after(newest);
+        }
+        let interval = project(config.watch(), |config: &Arc<Config>| {
+            Duration::from_millis(u64::from(config.sampling.interval_ms))
+        });
+        sources.list.push(Box::new(records.source(interval)));
         say_what_happened(&folder, &*recorder, started_ms);
         // A new demo gets a past first; its live ticks wait for that.
         let hold =
@@ -165,6 +186,23 @@ impl Engine {
         }
         let sampler = Sampler::start(sources.list, sense, clock.clone(), record.clone());
         services::managed::tell_vram(sampler.watch(), publish_vram);
+        let keys = KeyRing::open(state.clone(), record.clone()).await?;
+        let traffic = Traffic::start(gateway::Parts {
+            config: config.watch(),
+            clock: clock.clone(),
+            hub: hub.clone(),
+            record: record.clone(),
+            records,
+            pump,
+            keys: keys.watch(),
+            services: &services,
+            processes: sources.processes.clone(),
+            pulse: sampler.watch(),
+            gpu: sources.gpu.clone(),
+            address: doors.gateway,
+            simulated,
+        })
+        .await?;
         let alerts = Alerts::start(alerts::Parts {
             pulse: sampler.watch(),
             gpu: sources.gpu.clone(),
@@ -205,6 +243,8 @@ impl Engine {
             processes: sources.processes,
             inspect: sources.inspect,
             services,
+            traffic,
+            keys,
             underway: Underway::default(),
             hold: gpu_hold,
             record,
@@ -273,6 +313,11 @@ impl Engine {
         }
         self.app.jobs.stop().await;
         self.followers.cancel();
+        // What runs may end while the services are still there.
+        self.app.traffic.stop().await;
+        if let Err(fault) = self.app.keys.save_uses().await {
+            tracing::warn!("when keys were used last was not kept: {fault}");
+        }
         self.app.hold.stop().await;
         self.app.services.stop();
         self.app.services.stop_runs().await;

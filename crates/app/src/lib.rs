@@ -16,6 +16,7 @@ mod engine;
 pub mod export;
 mod faults;
 pub mod folder;
+pub mod gateway;
 pub mod hub;
 pub mod jobs;
 pub mod keys;

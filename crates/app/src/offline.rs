@@ -25,6 +25,7 @@ use crate::{
     dispatch::blocking,
     doctor::{self, Patient},
     folder::DataFolder,
+    keys::KeyRing,
     places::Surroundings,
     services::{
         self,
@@ -38,6 +39,7 @@ use crate::{
 /// The data folder, owned for as long as a change takes.
 pub struct Offline {
     pub config: ConfigHandle,
+    pub keys: KeyRing,
     /// Services that earlier runs found.
     found: Found,
     simulated: bool,
@@ -58,8 +60,9 @@ impl Offline {
         let config =
             ConfigHandle::load(places.config, environment, state.clone(), clock.clone()).await;
         // A history is written by nobody now.
+        let keys = KeyRing::open(state.clone(), Arc::new(Nowhere)).await?;
         let found = Found::load(state, clock, Arc::new(Nowhere)).await;
-        Ok(Self { config, found, simulated, _folder: folder })
+        Ok(Self { config, keys, found, simulated, _folder: folder })
     }
 
     pub async fn accept_service(&self, id: &str) -> Result<Done, Fault> {

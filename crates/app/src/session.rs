@@ -20,7 +20,7 @@ use crate::{
     api::{About, Command, Fault, FaultCode, Live, Nothing, Subscription},
     dispatch::blocking,
     door::{Host, client::Client, wire},
-    engine::Engine,
+    engine::{Doors, Engine},
     folder::{DataFolder, OwnError, Owner},
     logging::{self, Logging},
     offline,
@@ -38,6 +38,8 @@ pub struct Options {
     pub demo: bool,
     /// Serve the window to a browser at this loopback address.
     pub ui: Option<SocketAddr>,
+    /// Where the gateway listens, whatever the configuration says; port 0 takes a free one.
+    pub gateway: Option<SocketAddr>,
 }
 
 /// A running Plimsoll, in this process or another one.
@@ -72,6 +74,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 // === impl Options ===
 
 impl Options {
+    fn doors(&self) -> Doors {
+        Doors { ui: self.ui, gateway: self.gateway }
+    }
+
     pub fn places(&self) -> Result<Places, Fault> {
         let around = Surroundings::read();
         let (data, config) = (self.data_dir.as_deref(), self.config.as_deref());
@@ -91,7 +97,7 @@ impl Session {
         loop {
             let places = options.places()?;
             let owner = match DataFolder::own(&places, &Surroundings::read()) {
-                Ok(folder) => return Self::host(folder, options.ui).await,
+                Ok(folder) => return Self::host(folder, options.doors()).await,
                 Err(OwnError::Fault(fault)) => return Err(fault),
                 Err(OwnError::Held(owner)) => owner,
             };
@@ -109,7 +115,7 @@ impl Session {
     /// Hosts the engine; a folder that somebody owns is a fault that says who.
     pub async fn start(options: Options) -> Result<Self, Fault> {
         let folder = DataFolder::own(&options.places()?, &Surroundings::read())?;
-        Self::host(folder, options.ui).await
+        Self::host(folder, options.doors()).await
     }
 
     /// Attaches to the owner of the folder; `Ok(None)` where nobody owns it.
@@ -124,8 +130,8 @@ impl Session {
         }
     }
 
-    async fn host(folder: DataFolder, ui: Option<SocketAddr>) -> Result<Self, Fault> {
-        let engine = Engine::start(folder, ui).await?;
+    async fn host(folder: DataFolder, doors: Doors) -> Result<Self, Fault> {
+        let engine = Engine::start(folder, doors).await?;
         let app = engine.app().clone();
         let about = app.about();
         // Without `--ui` there is no page, and that is no fault here.

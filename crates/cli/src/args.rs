@@ -1,11 +1,15 @@
 //! What can be typed, in one place: help, completions and man page come from here.
 
+mod keys;
+mod requests;
 mod services;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::keys::{KeyAction, KeyPriority, KeyScope, Keys, NewKey};
+pub use self::requests::Requests;
 pub use self::services::{Hold, NewService, OfService, OutputOf, RunOf, ServiceAction, Services};
 
 const EXAMPLES: &str = "\
@@ -67,6 +71,10 @@ pub enum Command {
     Services(Services),
     /// Free the GPU for a while: models are unloaded, and brought back at the end
     Hold(Hold),
+    /// Requests that passed the gateway, the newest first
+    Requests(Requests),
+    /// Keys for the gateway: for programs in containers and on other machines
+    Keys(Keys),
     /// How the running Plimsoll is doing; exit code 3 where none runs
     Status,
     /// A new one-time link to the page of a running `up --ui`; an unused one from before is void
@@ -86,6 +94,9 @@ pub struct Up {
     /// Serve the window to a browser at this loopback address; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub ui: Option<SocketAddr>,
+    /// Where the gateway listens, whatever the configuration says; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub gateway: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]

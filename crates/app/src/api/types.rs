@@ -84,8 +84,10 @@ pub struct Status {
     pub self_rss_bytes: Option<u64>,
     pub active_alerts: u32,
     pub sources: Vec<SourceStatus>,
-    /// Where the gateway listens; `None` until there is one.
+    /// Where the gateway listens; `None` where it does not.
     pub gateway: Option<String>,
+    /// Plimsoll's own time of the last 5 minutes' requests, p50; `None` where there were none.
+    pub gateway_overhead_us: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]

@@ -61,7 +61,8 @@ impl App {
             self_rss_bytes: pulse.tick.get(Metric::SelfRss, "").map(whole),
             active_alerts: self.alerts.active(),
             sources: pulse.sources.to_vec(),
-            gateway: None,
+            gateway: self.traffic.address().map(|address| address.to_string()),
+            gateway_overhead_us: self.traffic.overhead_us(),
         }
     }
 

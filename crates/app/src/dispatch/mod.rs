@@ -60,19 +60,25 @@ impl Host for App {
             C::ServiceStop(service) => answer(self.services.stop_run(&service.id).await?),
             C::ServiceOutput(ask) => answer(self.services.output(&ask, self.now_ms()).await?),
 
-            C::Traffic(_)
-            | C::Requests(_)
-            | C::RequestCancel(_)
-            | C::RequestBody(_)
-            | C::GatewayBodies(_)
-            | C::GatewayConnect(_)
-            | C::GatewayTest(_)
-            | C::Keys(_)
-            | C::KeyAdd(_)
-            | C::KeyChange(_)
-            | C::KeyRevoke(_) => {
-                Err(Fault::new(FaultCode::Unavailable, "The gateway is not there yet."))
+            C::Traffic(_) => answer(self.traffic.now(&self.services.list(), self.now_ms())),
+            C::Requests(ask) => answer(self.traffic.requests(&self.reader, ask).await?),
+            C::RequestCancel(request) => answer(self.traffic.cancel(&request)?),
+            C::RequestBody(request) => answer(self.traffic.body(&request)?),
+            C::GatewayBodies(ask) => answer(self.traffic.keep_bodies(ask, self.now_ms())?),
+            C::GatewayConnect(_) => answer(
+                blocking({
+                    let app = self.clone();
+                    move || app.traffic.connect()
+                })
+                .await?,
+            ),
+            C::GatewayTest(test) => answer(self.traffic.test(test).await?),
+            C::Keys(_) => answer(self.keys.list().await),
+            C::KeyAdd(spec) => answer(self.keys.add(spec, self.now_ms()).await?),
+            C::KeyChange(change) => {
+                answer(self.keys.change(&change.id, change.spec, self.now_ms()).await?)
             }
+            C::KeyRevoke(key) => answer(self.keys.revoke(&key.id, self.now_ms()).await?),
 
             C::Alerts(_) => answer(self.alerts.list()),
             C::AlertsHistory(range) => answer(self.alerts_history(range).await?),

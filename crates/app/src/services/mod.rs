@@ -27,7 +27,7 @@ use plimsoll_services::{
     adapters,
     client::{Client, Limits},
     discovery::{Known, Verdict},
-    fleet::{self, Fleet, FleetSource, FleetView, Pace, Wanted, unseen},
+    fleet::{self, Fleet, FleetSource, FleetView, Looker, Pace, Wanted, unseen},
     managed::Managed,
     service::{Hint, Origin, Service},
 };
@@ -142,6 +142,16 @@ impl Services {
     /// What the sampler reads.
     pub fn source(&self) -> FleetSource {
         self.fleet.source()
+    }
+
+    /// What is watched, with the keys for it.
+    pub fn wanted(&self) -> watch::Receiver<Arc<Wanted>> {
+        project(self.asked.clone(), |asked: &Asked| asked.wanted.clone())
+    }
+
+    /// Looks at a service whenever somebody must know now.
+    pub fn looker(&self) -> Looker {
+        self.fleet.looker()
     }
 
     pub fn view(&self) -> watch::Receiver<Arc<FleetView>> {

@@ -7,7 +7,9 @@ mod follow;
 mod history;
 mod hold;
 mod interrupt;
+mod keys;
 mod link;
+mod requests;
 mod sample;
 mod services;
 mod shell;
@@ -35,6 +37,8 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Alerts(args) => alerts::run(&global, args).await,
         Command::Services(args) => services::run(&global, args).await,
         Command::Hold(args) => hold::run(&global, args).await,
+        Command::Requests(args) => requests::run(&global, args).await,
+        Command::Keys(args) => keys::run(&global, args).await,
         Command::Status => status::run(&global).await,
         Command::Link => link::run(&global).await,
         Command::Doctor(args) => doctor::run(&global, args).await,
@@ -48,7 +52,7 @@ fn options(global: &Global) -> Options {
         data_dir: global.data_dir.clone(),
         config: global.config.clone(),
         demo: global.demo,
-        ui: None,
+        ..Options::default()
     }
 }
 

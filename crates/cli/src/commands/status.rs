@@ -63,6 +63,10 @@ pub async fn run(global: &Global) -> Outcome {
         ),
     };
     row("costs", cost);
+    if let Some(gateway) = &status.gateway {
+        let own = status.gateway_overhead_us.map(|us| format!(", adds {:.2} ms", us / 1000.0));
+        row("gateway", format!("{gateway}{}", own.unwrap_or_default()));
+    }
     row("alerts", format!("{} active", status.active_alerts));
     if let Some(ui) = about.ui {
         row("window", ui);

@@ -1,7 +1,7 @@
 //! `up` and `demo`: host the engine until told to end.
 
 use plimsoll_app::{
-    api::{Fault, FaultCode},
+    api::{Command, Fault, FaultCode, Nothing, Traffic},
     session::Session,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -46,12 +46,17 @@ pub async fn run(global: &Global, args: Up, demo: bool) -> Outcome {
     let mut options = options(global);
     options.demo = demo;
     options.ui = args.ui;
+    options.gateway = args.gateway;
     let session = tokio::select! {
         session = Session::start(options) => session?,
         () = ends.next() => return Ok(()),
     };
     // Whether or not somebody reads this, it records.
-    let _ = if global.json { ready_line(&session) } else { ready_words(&session, demo) };
+    let traffic: Traffic = session.call(Command::Traffic(Nothing {})).await?;
+    let _ = match global.json {
+        true => ready_line(&session, &traffic),
+        false => ready_words(&session, &traffic, demo),
+    };
     ends.next().await;
     tokio::select! {
         () = session.stop() => {}
@@ -70,10 +75,11 @@ struct Ready<'a> {
     socket: &'a str,
     /// Address of the page with its token.
     ui: Option<&'a str>,
+    /// The first address where the gateway listens.
     gateway: Option<&'a str>,
 }
 
-fn ready_line(session: &Session) -> Outcome {
+fn ready_line(session: &Session, traffic: &Traffic) -> Outcome {
     let about = session.about();
     out::json(&Ready {
         ready: true,
@@ -81,11 +87,11 @@ fn ready_line(session: &Session) -> Outcome {
         data_dir: &about.data_dir,
         socket: &about.socket,
         ui: session.page_link(),
-        gateway: None,
+        gateway: traffic.addresses.first().map(String::as_str),
     })
 }
 
-fn ready_words(session: &Session, demo: bool) -> Outcome {
+fn ready_words(session: &Session, traffic: &Traffic, demo: bool) -> Outcome {
     let about = session.about();
     out::line(if demo {
         "Plimsoll runs a simulated workstation: nothing here is measured."
@@ -95,6 +101,10 @@ fn ready_words(session: &Session, demo: bool) -> Outcome {
     out::line(format_args!("  data           {}", about.data_dir))?;
     out::line(format_args!("  configuration  {}", about.config_path))?;
     out::line(format_args!("  socket         {}", about.socket))?;
+    out::line(match traffic.addresses.first() {
+        Some(address) => format!("  gateway        http://{address}/v1"),
+        None => format!("  gateway        none: {}", traffic.reason),
+    })?;
     if let Some(link) = session.page_link() {
         out::line(format_args!("  window         {link}"))?;
         out::line(

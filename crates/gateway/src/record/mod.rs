@@ -5,6 +5,7 @@
 //! everything else is done by one task, a few times a second: the energy of the cards is
 //! shared out, figures are counted, and rows go on into the log in batches.
 
+mod bodies;
 mod ended;
 mod energy;
 mod figures;
@@ -28,6 +29,7 @@ use plimsoll_core::{
 use tokio::{sync::watch, time::Instant};
 
 use self::{
+    bodies::Bodies,
     ended::EndedQueue,
     energy::Energy,
     figures::Figures,
@@ -35,6 +37,7 @@ use self::{
     recent::Recent,
 };
 pub use self::{
+    bodies::{MAX_BODIES, MAX_TEXT, Passed},
     figures::{
         ClientHour, MAX_BACKENDS, MAX_CLIENT_SERIES, MAX_CLIENTS, OTHER, StoryMinute, Totals,
     },
@@ -59,6 +62,7 @@ pub(crate) struct Inner {
     energy: Energy,
     figures: Mutex<Figures>,
     recent: Mutex<Recent>,
+    bodies: Bodies,
 }
 
 // === impl Records ===
@@ -81,6 +85,7 @@ impl Records {
             energy: Energy::default(),
             figures: Mutex::default(),
             recent: Mutex::default(),
+            bodies: Bodies::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -171,6 +176,22 @@ impl Records {
             Some(joules) => self.inner.energy.read(card, joules, Instant::now()),
             None => self.inner.energy.lose(card),
         }
+    }
+
+    /// Keeps what a client sends and gets from now on, for [`MAX_BODIES`] at most; with no time
+    /// no longer, and forgets what there is. `false`: too many clients' are kept already.
+    pub fn keep_bodies(&self, client: &str, time: Duration) -> bool {
+        self.inner.bodies.keep(client, time, Instant::now())
+    }
+
+    /// Clients whose bodies are kept now, and for how long yet.
+    pub fn bodies_kept(&self) -> Vec<(Arc<str>, Duration)> {
+        self.inner.bodies.clients(Instant::now())
+    }
+
+    /// What passed of a request, where it was kept.
+    pub fn body(&self, id: i64) -> Option<Passed> {
+        self.inner.bodies.of(id, Instant::now())
     }
 
     /// Requests that could not be recorded because a bound was reached.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     Inner,
+    bodies::Passed,
     ended::Ended,
     energy::Ran,
     live::{ClientBasis, Entry, NONE_TOKENS, NONE_US, Phase},
@@ -39,6 +40,8 @@ pub struct Trace {
     status: u16,
     end: Option<(Finish, Cow<'static, str>)>,
     ran: Ran,
+    /// What passes, where a person wants to see it.
+    passed: Option<Box<Passed>>,
 }
 
 // === impl Trace ===
@@ -61,6 +64,7 @@ impl Trace {
             status: 0,
             end: None,
             ran: Ran::default(),
+            passed: None,
         }
     }
 
@@ -186,6 +190,21 @@ impl Trace {
         self.shared = Some(shared);
     }
 
+    /// The body of its question, once its client is known: kept where a person wants to see it.
+    pub fn question(&mut self, body: &[u8]) {
+        let client = self.entry.words().client.clone();
+        if self.inner.bodies.wants(&client, self.since) {
+            self.passed.get_or_insert_default().asked(body);
+        }
+    }
+
+    /// A piece of its answer as the client gets it.
+    pub fn answer(&mut self, piece: &[u8]) {
+        if let Some(passed) = &mut self.passed {
+            passed.answered(piece);
+        }
+    }
+
     /// The status that the client gets.
     pub fn status(&mut self, status: u16) {
         self.status = status;
@@ -270,6 +289,9 @@ impl Drop for Trace {
             false => (Finish::Left, Cow::Borrowed("")),
         });
         let words = std::mem::take(&mut *entry.words());
+        if let Some(passed) = self.passed.take() {
+            self.inner.bodies.put(entry.id, &words.client, *passed, self.since);
+        }
         let known = |us: u64| (us != NONE_US).then_some(us);
         let tokens = |cell: &std::sync::atomic::AtomicU32| {
             Some(cell.load(Relaxed)).filter(|&tokens| tokens != NONE_TOKENS)

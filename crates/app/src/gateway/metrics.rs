@@ -1,0 +1,171 @@
+//! `GET /metrics`: what was measured last, in the text that Prometheus reads. All series of
+//! the last tick, ours and those of the services alike, under the names of the catalogue.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use plimsoll_core::{
+    metric::{Kind, Metric, SubjectKind},
+    reading::{Reading, Tick, Value},
+    unit::Unit,
+};
+use plimsoll_gateway::record::Records;
+
+/// Series that are told; a page is never longer than some megabytes.
+const MAX_SERIES: usize = 20_000;
+
+pub(super) fn text(tick: &Tick, records: &Records) -> String {
+    let mut by_metric: BTreeMap<Metric, Vec<&Reading>> = BTreeMap::new();
+    for reading in tick.readings.iter().take(MAX_SERIES) {
+        by_metric.entry(reading.metric).or_default().push(reading);
+    }
+    let mut out = String::with_capacity(tick.readings.len() * 64);
+    for (metric, readings) in by_metric {
+        let spec = metric.spec();
+        // What a distribution held within one second is no total.
+        if spec.kind == Kind::Histogram {
+            continue;
+        }
+        let name = name_of(metric);
+        let kind = if spec.kind == Kind::Counter { "counter" } else { "gauge" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "# HELP {name} {} ({})", spec.label, spec.name);
+        let _ = writeln!(out, "# TYPE {name} {kind}");
+        for reading in readings {
+            out.push_str(&name);
+            label(&mut out, spec.subject, &reading.subject);
+            let _ = match reading.value {
+                Value::Gauge(value) => writeln!(out, " {value}"),
+                _ => writeln!(out, " {}", reading.number()),
+            };
+        }
+    }
+    let totals = records.totals();
+    summary(
+        &mut out,
+        "plimsoll_gateway_overhead_seconds",
+        &[("0.5", totals.overhead_p50_us), ("0.99", totals.overhead_p99_us)],
+    );
+    let _ = writeln!(out, "# TYPE plimsoll_gateway_records_dropped_total counter");
+    let _ = writeln!(out, "plimsoll_gateway_records_dropped_total {}", records.dropped());
+    out
+}
+
+/// `gpu.vram.used` in bytes is `plimsoll_gpu_vram_used_bytes`.
+fn name_of(metric: Metric) -> String {
+    let spec = metric.spec();
+    let mut name = format!("plimsoll_{}", spec.name.replace('.', "_"));
+    let unit = match spec.unit {
+        Unit::Bytes => "bytes",
+        Unit::BytesPerSecond => "bytes_per_second",
+        Unit::Percent => "percent",
+        Unit::Celsius => "celsius",
+        Unit::Watts => "watts",
+        Unit::Joules => "joules",
+        Unit::Megahertz => "megahertz",
+        Unit::Milliseconds => "milliseconds",
+        Unit::Count | Unit::Flag => "",
+    };
+    if !unit.is_empty() && !name.ends_with(unit) {
+        name.push('_');
+        name.push_str(unit);
+    }
+    if spec.kind == Kind::Counter {
+        name.push_str("_total");
+    }
+    name
+}
+
+fn label(out: &mut String, kind: SubjectKind, subject: &str) {
+    let key = match kind {
+        SubjectKind::Machine | SubjectKind::Plimsoll => return,
+        SubjectKind::Core => "core",
+        SubjectKind::Disk => "disk",
+        SubjectKind::Mount => "mount",
+        SubjectKind::Interface => "interface",
+        SubjectKind::Sensor => "sensor",
+        SubjectKind::Gpu => "gpu",
+        SubjectKind::Process => "process",
+        SubjectKind::Service => "service",
+        SubjectKind::Client => "client",
+        SubjectKind::Model => match subject.split_once('/') {
+            Some((service, model)) => {
+                let _ = write!(
+                    out,
+                    "{{service=\"{}\",model=\"{}\"}}",
+                    Escaped(service),
+                    Escaped(model)
+                );
+                return;
+            }
+            None => "model",
+        },
+    };
+    let _ = write!(out, "{{{key}=\"{}\"}}", Escaped(subject));
+}
+
+/// Plimsoll's own time over the last five minutes.
+fn summary(out: &mut String, name: &str, quantiles: &[(&str, Option<u64>)]) {
+    let _ = writeln!(out, "# TYPE {name} summary");
+    for (quantile, us) in quantiles {
+        if let Some(us) = us {
+            #[expect(clippy::cast_precision_loss, reason = "a time")]
+            let seconds = *us as f64 / 1e6;
+            let _ = writeln!(out, "{name}{{quantile=\"{quantile}\"}} {seconds}");
+        }
+    }
+}
+
+/// As a label's value is written.
+struct Escaped<'a>(&'a str);
+
+impl std::fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '\\' => f.write_str("\\\\")?,
+                '"' => f.write_str("\\\"")?,
+                '\n' => f.write_str("\\n")?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use plimsoll_core::clock::{Instant3, SystemClock};
+
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_catalogue_and_each_is_one_metric() {
+        assert_eq!(name_of(Metric::VramUsed), "plimsoll_gpu_vram_used_bytes");
+        assert_eq!(name_of(Metric::GatewayRequests), "plimsoll_gateway_requests_total");
+        assert_eq!(name_of(Metric::GpuEnergy), "plimsoll_gpu_energy_joules_total");
+        let names: BTreeSet<_> = Metric::ALL.iter().map(|&metric| name_of(metric)).collect();
+        assert_eq!(names.len(), Metric::ALL.len());
+    }
+
+    #[tokio::test]
+    async fn readings_are_told_with_their_subjects_escaped() {
+        let at = Instant3 { wall_ms: 0, monotonic_ms: 0, boottime_ms: 0 };
+        let readings = vec![
+            Reading::gauge(Metric::CpuBusy, &"".into(), 12.5),
+            Reading::counter(Metric::GatewayClientRequests, &"a \"b\"\\".into(), 7),
+            Reading::gauge(Metric::ModelVram, &"ollama/qwen3:8b".into(), 1024.0),
+        ];
+        let records = Records::new(Arc::new(SystemClock));
+        let text = text(&Tick { at, readings }, &records);
+        for line in [
+            "# TYPE plimsoll_cpu_busy_percent gauge",
+            "plimsoll_cpu_busy_percent 12.5",
+            "plimsoll_gateway_client_requests_total{client=\"a \\\"b\\\"\\\\\"} 7",
+            "plimsoll_model_vram_bytes{service=\"ollama\",model=\"qwen3:8b\"} 1024",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line:?} in\n{text}");
+        }
+    }
+}

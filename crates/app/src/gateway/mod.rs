@@ -1,0 +1,269 @@
+//! The gateway within Plimsoll: it is given what the configuration and the services say,
+//! asks back through [`world`], and is told of in [`traffic`] and [`log`].
+//!
+//! A port that is taken does not hold Plimsoll up: the gateway says so and tries again.
+
+mod bodies;
+mod connect;
+mod follow;
+mod log;
+mod marks;
+mod metrics;
+mod power;
+mod test;
+mod traffic;
+mod world;
+
+pub use self::log::requests_alone;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use plimsoll_core::{
+    clock::Clock, config::Config, device::GpuInfo, process::ProcessTable, record::Record,
+};
+use plimsoll_gateway::{
+    Gateway, Listening, Parts as GatewayParts,
+    admission::Desk,
+    clients::{Clients, Keys, Rules},
+    record::{Pump, Records},
+    route::{Room, Table},
+    serve::Options,
+    settings,
+};
+use plimsoll_sense::Pulse;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{Fault, FaultCode, GatewayState},
+    hub::Hub,
+    project::project,
+    services::Services,
+};
+
+use self::{follow::Followed, world::Around};
+
+/// Where the demo's gateway listens, beside that of a real Plimsoll.
+const DEMO_PORT: u16 = 1886;
+
+/// What the gateway is made of.
+pub struct Parts<'a> {
+    pub config: watch::Receiver<Arc<Config>>,
+    pub clock: Arc<dyn Clock>,
+    pub hub: Hub,
+    /// Takes the marks.
+    pub record: Arc<dyn Record>,
+    pub records: Records,
+    pub pump: Pump,
+    pub keys: watch::Receiver<Arc<Keys>>,
+    pub services: &'a Services,
+    pub processes: watch::Receiver<Arc<ProcessTable>>,
+    pub pulse: watch::Receiver<Arc<Pulse>>,
+    pub gpu: watch::Receiver<Option<Arc<GpuInfo>>>,
+    /// Where it listens, whatever the configuration says.
+    pub address: Option<SocketAddr>,
+    pub simulated: bool,
+}
+
+/// The gateway that runs. It ends with [`Traffic::stop`].
+pub struct Traffic {
+    pub records: Records,
+    record: Arc<dyn Record>,
+    desk: Desk,
+    table: watch::Receiver<Arc<Table>>,
+    followed: watch::Receiver<Arc<Followed>>,
+    options: watch::Receiver<Arc<Options>>,
+    listening: watch::Receiver<Listening>,
+    draining: std::sync::atomic::AtomicBool,
+    running: Mutex<Option<(Gateway, Pump)>>,
+    followers: CancellationToken,
+}
+
+// === impl Traffic ===
+
+impl Traffic {
+    /// Starts on the current runtime. An address that somebody named and that cannot be
+    /// listened at is a fault; one of the configuration is tried again.
+    pub async fn start(parts: Parts<'_>) -> Result<Self, Fault> {
+        let Parts { config, clock, hub, record, records, pump, .. } = parts;
+        let Parts { keys, services, processes, pulse, gpu, address, simulated, .. } = parts;
+        let followers = CancellationToken::new();
+        let options = project(config.clone(), move |config: &Arc<Config>| {
+            Arc::new(options_of(config, address, simulated))
+        });
+        let rules =
+            project_always(&config, &followers, |config| Arc::new(Rules::new(&config.gateway)));
+        let first = config.borrow().clone();
+        let desk = Desk::new(settings::limits(&first, &keys.borrow(), &Default::default()));
+        let follower = follow::Follower {
+            config: config.clone(),
+            keys: keys.clone(),
+            wanted: services.wanted(),
+            view: services.view(),
+            processes: processes.clone(),
+            desk: desk.clone(),
+            records: records.clone(),
+            gpu: gpu.clone(),
+        };
+        let (table, followed) = follower.start(&followers);
+        follow::spawn(&followers, power::follow(pulse.clone(), gpu, desk.clone(), records.clone()));
+        follow::spawn(&followers, marks::follow(desk.clone(), clock.clone(), record.clone()));
+        let world = Around {
+            processes,
+            looker: services.looker(),
+            clock,
+            record: record.clone(),
+            records: records.clone(),
+            pulse,
+            peers: world::Programs::default(),
+        };
+        let (gateway, error) = Gateway::begin(GatewayParts {
+            options: options.clone(),
+            table: table.clone(),
+            desk: desk.clone(),
+            records: records.clone(),
+            clients: Clients::new(keys.clone(), rules),
+            world: Arc::new(world),
+        });
+        let listening = gateway.listening();
+        if let (Some(address), Some(error)) = (address, error)
+            && gateway.address().is_none()
+        {
+            gateway.stop().await;
+            followers.cancel();
+            return Err(Fault::new(
+                FaultCode::Unavailable,
+                format!("The gateway cannot listen at {address}: {error}"),
+            )
+            .hint("Choose another port; 0 takes a free one."));
+        }
+        follow::spawn(
+            &followers,
+            traffic::tell(records.clone(), desk.clone(), listening.clone(), hub),
+        );
+        follow::spawn(&followers, say_where(listening.clone()));
+        Ok(Self {
+            records,
+            record,
+            desk,
+            table,
+            followed,
+            options,
+            listening,
+            draining: std::sync::atomic::AtomicBool::new(false),
+            running: Mutex::new(Some((gateway, pump))),
+            followers,
+        })
+    }
+
+    /// The first address that it listens at.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listening.borrow().addresses.first().copied()
+    }
+
+    /// Its own time of the last minutes' requests, p50.
+    pub fn overhead_us(&self) -> Option<f64> {
+        self.records.totals().overhead_p50_us.map(traffic::float)
+    }
+
+    /// How it is, and why where it does not listen.
+    pub fn state(&self) -> (GatewayState, String) {
+        let listening = self.listening.borrow();
+        if self.draining.load(std::sync::atomic::Ordering::Relaxed) {
+            (GatewayState::Draining, "Plimsoll stops: what runs may end.".into())
+        } else if !listening.addresses.is_empty() {
+            (GatewayState::Listening, String::new())
+        } else if self.options.borrow().listen.is_empty() {
+            (GatewayState::Off, "`gateway.enabled` is false.".into())
+        } else {
+            (GatewayState::Failed, listening.reasons.join(" "))
+        }
+    }
+
+    /// Takes nothing new, lets what runs end, and writes down what ended.
+    pub async fn stop(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((gateway, pump)) = running else { return };
+        self.draining.store(true, std::sync::atomic::Ordering::Relaxed);
+        let drained = gateway.stop().await;
+        if drained.cut_off > 0 {
+            tracing::warn!(
+                connections = drained.cut_off,
+                "what still ran through the gateway was cut off"
+            );
+        }
+        self.followers.cancel();
+        pump.close().await;
+    }
+}
+
+/// The configuration's options; an address that was named at the start goes before them.
+fn options_of(config: &Config, address: Option<SocketAddr>, simulated: bool) -> Options {
+    let mut options = settings::options(config);
+    if let Some(address) = address {
+        options.listen = vec![address];
+    } else if simulated && config.gateway.address == Config::default().gateway.address {
+        // Beside the gateway of a real Plimsoll.
+        for address in &mut options.listen {
+            address.set_port(DEMO_PORT);
+        }
+    }
+    options
+}
+
+/// As [`project`], of what does not compare.
+fn project_always<T: Send + Sync + 'static>(
+    config: &watch::Receiver<Arc<Config>>,
+    stop: &CancellationToken,
+    part: impl Fn(&Config) -> T + Send + 'static,
+) -> watch::Receiver<T> {
+    let mut config = config.clone();
+    let (publish, read) = watch::channel(part(&config.borrow_and_update()));
+    follow::spawn(stop, async move {
+        while config.changed().await.is_ok() {
+            let now = config.borrow_and_update().clone();
+            publish.send_replace(part(&now));
+        }
+    });
+    read
+}
+
+async fn say_where(mut listening: watch::Receiver<Listening>) {
+    loop {
+        {
+            let now = listening.borrow_and_update();
+            for address in &now.addresses {
+                tracing::info!(%address, "the gateway listens");
+            }
+            for reason in &now.reasons {
+                tracing::warn!("{reason}");
+            }
+        }
+        if listening.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What is published while nothing is known.
+impl Default for Followed {
+    fn default() -> Self {
+        Self { rooms: std::collections::BTreeMap::<_, Room>::new() }
+    }
+}
+
+/// The gateway's address as a program on this machine says it.
+fn local(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port()))
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, v6.port()))
+        }
+        address => address,
+    }
+}
