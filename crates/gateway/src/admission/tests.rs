@@ -910,7 +910,6 @@ fn a_large_request_is_not_overtaken_for_ever_by_small_ones() {
     let mut floor = Floor::new(kv(1000));
     let small = [500, 400].map(|tokens| sized(&mut floor, tokens));
     let large = sized(&mut floor, 900);
-    let after = sized(&mut floor, 100);
     // Others in other lines want the same backend: they wait behind it, too.
     let mut others = ["a", "a b"].map(|backends| floor.ask("y", "other", backends));
     let [here, elsewhere] = [others[0].id, others[1].id];
@@ -919,12 +918,13 @@ fn a_large_request_is_not_overtaken_for_ever_by_small_ones() {
         floor.offer(other.clone());
     }
     assert_eq!(floor.sent()[2..], [(elsewhere, "b".into())]);
+    let after = sized(&mut floor, 100);
     floor.served(small[0]);
     assert_eq!(floor.granted(), NOBODY);
     floor.served(small[1]);
-    assert_eq!(floor.granted(), [large, after]);
+    assert_eq!(floor.granted(), [large, here]);
     floor.served(large);
-    assert_eq!(floor.granted(), [here]);
+    assert_eq!(floor.granted(), [after]);
 }
 
 #[test]
