@@ -80,6 +80,7 @@ impl Table {
         let mut table = Self {
             default_model: gateway.default_model.as_str().into(),
             policy: policy_of(gateway.policy),
+            young: view.at_ms == 0,
             ..Self::default()
         };
         for service in view.services.iter().filter(|service| is_backend(service)) {

@@ -2,6 +2,7 @@ use std::sync::LazyLock;
 
 use plimsoll_core::request::{Endpoint, Priority};
 use plimsoll_services::{
+    fleet::FleetView,
     kind::ServiceKind,
     service::{Loaded, Model, ServiceState},
 };
@@ -184,6 +185,9 @@ fn before_all_have_told_their_models_a_name_may_come_to_be_known() {
     services[0].state = ServiceState::Starting;
     let no = table("", &services).way(Endpoint::Chat, "mine").unwrap_err();
     assert!(no.is_passing() && no.to_string().contains("ask again"), "{no}");
+    let unseen = FleetView::default();
+    let first = Table::make(&config(""), &wanted(&services), &unseen, None);
+    assert!(first.way(Endpoint::Chat, "mine").unwrap_err().is_passing(), "nothing was seen yet");
     services[0].state = ServiceState::Down;
     let no = table("", &services).way(Endpoint::Chat, "mine").unwrap_err();
     assert!(!no.is_passing() && no.to_string().contains("What chat would have is not known"));
