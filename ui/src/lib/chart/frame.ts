@@ -27,6 +27,35 @@ export const yOf = (f: Frame, value: number): number =>
 export const crisp = (f: Frame, v: number): number =>
   (Math.round(v * f.dpr) + (f.dpr % 2 === 1 ? 0.5 : 0)) / f.dpr;
 
+export interface Box {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
+/** Whether a line with a band passes through a box, both in pixels of the canvas. */
+export function crosses(
+  f: Pick<Frame, 'left' | 'top' | 'width' | 'height' | 'view' | 'lo' | 'hi'>,
+  { at, min, max }: { at: number[]; min: (number | null)[]; max: (number | null)[] },
+  box: Box,
+): boolean {
+  const frame = f as Frame;
+  for (let i = 0; i < at.length; i++) {
+    const low = min[i];
+    const high = max[i];
+    if (low == null || high == null) continue;
+    const x = xOf(frame, at[i] ?? 0);
+    // From a point a line leads to the next one, unless a gap lies between.
+    const next = max[i + 1] == null ? i : i + 1;
+    if (x > box.right || xOf(frame, at[next] ?? 0) < box.left) continue;
+    const upper = Math.max(high, max[next] ?? high);
+    const lower = Math.min(low, min[next] ?? low);
+    if (yOf(frame, upper) <= box.bottom && yOf(frame, lower) >= box.top) return true;
+  }
+  return false;
+}
+
 const patterns = new Map<string, CanvasPattern | null>();
 
 /** Diagonal hatch, from a tile in the screen's pixels that is drawn once. */

@@ -3,7 +3,7 @@
 
 import type { MarkKind } from '../bindings';
 import type { Span } from '../range';
-import { crisp, hatch, xOf, yOf, type Frame } from './frame';
+import { crisp, hatch, xOf, yOf, type Box, type Frame } from './frame';
 import { markColor } from './ink';
 import type { Tick } from './scale';
 
@@ -86,8 +86,13 @@ export function gaps(f: Frame, spans: readonly Span[]): void {
   }
 }
 
-/** Length or reason of the gaps, over all lines: the longest gap first, and none over another. */
-export function gapWords(f: Frame, spans: readonly Span[], label: (gap: Span) => string | null): void {
+/** Length or reason of the gaps, beside all lines: the longest gap first, and none over another. */
+export function gapWords(
+  f: Frame,
+  spans: readonly Span[],
+  label: (gap: Span) => string | null,
+  isTaken: (box: Box) => boolean,
+): void {
   const { ctx, ink } = f;
   const taken: [number, number][] = [];
   ctx.font = ink.fontLabel;
@@ -103,17 +108,23 @@ export function gapWords(f: Frame, spans: readonly Span[], label: (gap: Span) =>
     // Beside the gap, or within one that leaves no room beside it.
     const within = (Math.max(f.left, xOf(f, gap.from)) + Math.min(right, xOf(f, gap.to)) - long) / 2;
     const wide = xOf(f, gap.to) - xOf(f, gap.from) > long + 24;
-    const place = [before, after, ...(wide ? [within] : [])].find(
-      (x) => x >= f.left && x + long <= right && taken.every(([a, b]) => x + long < a - 8 || x > b + 8),
-    );
+    const fits = (x: number) =>
+      x >= f.left && x + long <= right && taken.every(([a, b]) => x + long < a - 8 || x > b + 8);
+    const clear = ([x, y]: readonly [number, number]) =>
+      !isTaken({ left: x - 2, right: x + long + 2, top: y - 10, bottom: y + 3 });
+    // On the ground, else under the ceiling. Where lines pass everywhere nothing is said:
+    // that there is a gap is seen.
+    const place = [f.top + f.height - 8, f.top + 22]
+      .flatMap((y) => [before, after, ...(wide ? [within] : [])].filter(fits).map((x) => [x, y] as const))
+      .find(clear);
     if (place === undefined) continue;
-    taken.push([place, place + long]);
-    const y = f.top + f.height - 8;
+    const [x, y] = place;
+    taken.push([x, x + long]);
     ctx.lineWidth = 4;
     ctx.strokeStyle = ink.surface;
-    ctx.strokeText(text, place, y);
+    ctx.strokeText(text, x, y);
     ctx.fillStyle = ink.text2;
-    ctx.fillText(text, place, y);
+    ctx.fillText(text, x, y);
   }
 }
 

@@ -114,7 +114,7 @@ it('what does not serve yet is starting, and down only where it said no more', (
   // That it was healthy in the end says how it began.
   const late = toldSpans([mark(20, 'a is healthy')], some('a'), view);
   expect(short(bandsOf(points, 10, [], late, view))[0]).toBe('starting 0-20');
-  const long = toldSpans([mark(20, 'a is degraded: has been loading for 10 min')], some('a'), view);
+  const long = toldSpans([mark(20, 'a is down: has been loading for 10 min')], some('a'), view);
   expect(short(bandsOf(points, 10, [], long, view))[0]).toBe('starting 0-20');
 });
 

@@ -55,7 +55,7 @@ export function toldSpans(marks: readonly Mark[], service: Service, view: Span):
   // From being degraded or from starting comes such a mark, and from nothing else.
   const first = told[0];
   const wasIll = first?.state === 'healthy' && / is healthy\b/.test(first.title);
-  const loaded = / is degraded: has been loading for /.test(first?.title ?? '');
+  const loaded = / is down: has been loading for /.test(first?.title ?? '');
   return { degraded: spans('degraded', wasIll), starting: spans('starting', wasIll || loaded) };
 }
 
