@@ -79,9 +79,10 @@ export function figuresOf(r: Item, line: Line): Figure[] {
     if (r.shared !== null)
       list.push(word('Shared', r.shared === 'hit' ? 'from the cache' : 'with the same request under way'));
   }
-  list.push(
-    number('Asked again', r.retries, r.retries === 1 ? 'time' : 'times'),
-    word('Number', String(r.id)),
-  );
+  list.push(number('Asked again', r.retries, r.retries === 1 ? 'time' : 'times'), {
+    label: 'Number',
+    value: String(r.id),
+    unit: '',
+  });
   return list;
 }

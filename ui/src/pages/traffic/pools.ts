@@ -1,7 +1,7 @@
 // Which backends are drawn with a card for each request, and what stands in their slots. Pure.
 
 import type { LiveRequest, TrafficBackend } from '../../lib/bindings';
-import { count } from '../../lib/format';
+import { digits3 } from '../../lib/format';
 import { waits } from './words';
 
 /** More cards than this do not read; the rest is counted. */
@@ -23,10 +23,12 @@ export interface Card {
   share: number | null;
 }
 
-/** Tokens: 142, 2.9 k. */
+/** Tokens, as short as they are read: 142, 2.9 k, 388 k, 1.36 M. */
 export function tokens(n: number): string {
-  const { value, unit } = count(n);
-  return unit === '' ? value : `${Number(n / (unit === 'k' ? 1000 : 1e6)).toFixed(1)} ${unit}`;
+  if (n < 1000) return String(n);
+  if (n < 9950) return `${(n / 1e3).toFixed(1)} k`;
+  if (n < 999_500) return `${Math.round(n / 1e3)} k`;
+  return `${digits3(n / 1e6)} M`;
 }
 
 export function cardOf(r: LiveRequest, now: number): Card {

@@ -10,7 +10,7 @@ import type {
   Traffic,
   TrafficBackend,
 } from '../../lib/bindings';
-import { count, plural, span } from '../../lib/format';
+import { plural, span } from '../../lib/format';
 
 export type Tone = 'plain' | 'acc' | 'warn' | 'danger' | 'quiet';
 export const TONES: Record<Tone, string> = {
@@ -158,9 +158,8 @@ export function storyOf(b: TrafficBackend, now: number): Story {
     const words = b.queued > 0 ? `1 probe out, ${b.queued} wait` : '1 probe out';
     return { state: 'warn', tag: 'Probing', words };
   }
-  const failed = `${count(sum.failed).value}${count(sum.failed).unit}`;
-  const all = `${count(sum.all).value}${count(sum.all).unit}`;
-  const words = sum.all === 0 ? 'no requests' : `${failed} of ${all} failed`;
+  const n = (value: number) => value.toLocaleString('en-US');
+  const words = sum.all === 0 ? 'no requests' : `${n(sum.failed)} of ${n(sum.all)} failed`;
   if (!b.up) return { state: 'danger', tag: 'Down', words };
   return { state: 'ok', tag: 'Passing', words };
 }
