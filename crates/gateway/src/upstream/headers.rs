@@ -39,11 +39,25 @@ pub fn cross_to_backend(headers: &mut HeaderMap) {
     }
 }
 
+/// Which pages may ask is Plimsoll's own word: llama.cpp, for one, lets every page.
+const FOR_PAGES: [HeaderName; 7] = [
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    header::ACCESS_CONTROL_ALLOW_METHODS,
+    header::ACCESS_CONTROL_ALLOW_HEADERS,
+    header::ACCESS_CONTROL_EXPOSE_HEADERS,
+    header::ACCESS_CONTROL_MAX_AGE,
+    HeaderName::from_static("access-control-allow-private-network"),
+];
+
 /// Takes out of an answer's headers what does not go on to the client. Its length stays
 /// unless the body is changed on the way.
 pub fn cross_to_client(headers: &mut HeaderMap) {
     of_one_connection(headers);
     headers.remove(header::TRAILER);
+    for name in &FOR_PAGES {
+        headers.remove(name);
+    }
 }
 
 fn of_one_connection(headers: &mut HeaderMap) {
@@ -109,6 +123,8 @@ mod tests {
             ("keep-alive", "timeout=5, max=100"),
             ("transfer-encoding", "chunked"),
             ("content-length", "3"),
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-credentials", "true"),
         ]);
         cross_to_client(&mut said);
         assert_eq!(said, headers(&[("content-length", "3")]));
