@@ -35,7 +35,7 @@ impl Args {
             data_dir: self.data_dir.clone(),
             config: self.config.clone(),
             demo: self.demo,
-            ui: None,
+            ..Options::default()
         }
     }
 

@@ -4,8 +4,10 @@
 //! - **degraded**: it answers, and says that it is not well, or wants a key, or
 //!   sends what cannot be understood, or was slow three times in a row.
 //! - **starting**: it says that it loads, or it does not answer and its process
-//!   began less than ten minutes ago and has not answered yet.
-//! - **down**: it did not answer twice in a row. Once is a moment that passes.
+//!   began less than ten minutes ago and has not answered yet; ten minutes at most,
+//!   however often it begins anew.
+//! - **down**: it did not answer twice in a row (once is a moment that passes), or has
+//!   been starting for longer than that.
 //!
 //! While it is down it is asked less and less often, up to every 30 s.
 
@@ -21,6 +23,9 @@ pub const FAILURES: u32 = 2;
 pub const SLOW_LOOKS: u32 = 3;
 /// How long a process may take to answer for the first time, and a model to load.
 pub const START_MS: i64 = 600_000;
+/// Without an answer for so long it is away: what comes then is another start. Less is a
+/// start that broke off and is tried again.
+const AWAY_MS: i64 = 60_000;
 /// How old an answer to "how is it?" may be (MV17). The watch itself never asks this.
 pub const HEALTH_LIFE_MS: i64 = 30_000;
 
@@ -69,8 +74,10 @@ pub struct Machine {
     /// Looks in a row without an answer.
     failures: u32,
     slow: u32,
-    /// Since when it says that it loads.
-    loading_since_ms: Option<i64>,
+    /// Since when it is on its way up without having been there once.
+    rising_since_ms: Option<i64>,
+    /// Since when there was no answer and no start either.
+    away_since_ms: Option<i64>,
     /// Start of the process that has answered.
     answered: Option<i64>,
 }
@@ -86,7 +93,8 @@ impl Machine {
             since_ms: at_ms,
             failures: 0,
             slow: 0,
-            loading_since_ms: None,
+            rising_since_ms: None,
+            away_since_ms: None,
             answered: None,
         }
     }
@@ -143,27 +151,28 @@ impl Machine {
             return self.no_answer(error, look);
         }
         self.failures = 0;
+        self.away_since_ms = None;
         if look.process_started_ms.is_some() {
             self.answered = look.process_started_ms;
         }
         let condition = match look.outcome {
             Ok(condition) => condition,
             Err(error) => {
-                self.loading_since_ms = None;
+                self.rising_since_ms = None;
                 return Some((ServiceState::Degraded, error.to_string()));
             }
         };
         if let Condition::Loading(said) = condition {
-            let since = *self.loading_since_ms.get_or_insert(look.at_ms);
-            let loading_ms = look.at_ms - since;
-            return Some(if loading_ms > START_MS {
-                let minutes = loading_ms / 60_000;
-                (ServiceState::Degraded, format!("has been loading for {minutes} min"))
+            let rising_ms = self.rising_ms(look.at_ms);
+            return Some(if rising_ms > START_MS {
+                // It serves nobody, whatever it answers.
+                let minutes = rising_ms / 60_000;
+                (ServiceState::Down, format!("has been loading for {minutes} min"))
             } else {
                 (ServiceState::Starting, said.clone())
             });
         }
-        self.loading_since_ms = None;
+        self.rising_since_ms = None;
         match condition {
             Condition::Ailing(said) | Condition::Locked(said) => {
                 Some((ServiceState::Degraded, said.clone()))
@@ -184,14 +193,24 @@ impl Machine {
     fn no_answer(&mut self, error: &CallError, look: Look<'_>) -> Option<(ServiceState, String)> {
         self.failures = self.failures.saturating_add(1);
         self.slow = 0;
-        self.loading_since_ms = None;
         if let Some(started_ms) = look.process_started_ms
             && self.answered != Some(started_ms)
             && (0..START_MS).contains(&(look.at_ms - started_ms))
+            && self.rising_ms(look.at_ms) <= START_MS
         {
+            self.away_since_ms = None;
             return Some((ServiceState::Starting, format!("its process starts; {error}")));
         }
+        let away_since_ms = *self.away_since_ms.get_or_insert(look.at_ms);
+        if look.at_ms - away_since_ms >= AWAY_MS {
+            self.rising_since_ms = None;
+        }
         (self.failures >= FAILURES).then(|| (ServiceState::Down, error.to_string()))
+    }
+
+    /// How long it is on its way up by now.
+    fn rising_ms(&mut self, at_ms: i64) -> i64 {
+        at_ms - *self.rising_since_ms.get_or_insert(at_ms)
     }
 }
 

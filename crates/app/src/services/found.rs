@@ -185,24 +185,24 @@ impl Found {
         expected.len() < before
     }
 
-    /// What the configuration names is its own from now on.
+    /// What the configuration names is its own from now on; what it names no more is what
+    /// it was before.
     pub async fn give_way(&self, config: &Config) {
-        if self.forget_named(config) {
+        let named = |of: &Entry| is_named(config, &of.id, &of.url);
+        let changed = self.known().give_way(named);
+        if changed {
             self.publish();
             let _ = self.save().await;
         }
     }
 
-    fn forget_named(&self, config: &Config) -> bool {
-        let mut known = self.known();
-        let named = |entry: &&Entry| is_named(config, &entry.id, &entry.url);
-        let gone: Vec<String> =
-            known.entries().iter().filter(named).map(|entry| entry.id.clone()).collect();
-        for id in &gone {
-            // It was there a moment ago.
-            let _ = known.forget(id);
+    /// A service that a person takes out of the configuration is not to come back as what
+    /// it was before.
+    pub async fn forget_aside(&self, id: &str, url: &str) {
+        let meant = |of: &Entry| of.id == id || same_place(&of.url, url);
+        if self.known().forget_aside(meant) {
+            let _ = self.save().await;
         }
-        !gone.is_empty()
     }
 
     async fn save(&self) -> Result<(), plimsoll_history::ReadError> {

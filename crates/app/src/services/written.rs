@@ -56,6 +56,7 @@ pub async fn remove(
     let out = [Change { key: table, value: None }];
     // Before it is out: the search may be quick.
     found.expect(&entry.url);
+    found.forget_aside(id, &entry.url).await;
     let revision = change(handle, &out, &remove.by).await?;
     Ok(ServiceRemoved {
         message: format!("The service {id} is no longer in the configuration."),

@@ -7,6 +7,8 @@
 //! Pure: the caller gives what is seen and the time, and keeps [`Known`] on disk
 //! whenever it changed.
 
+mod aside;
+
 use std::collections::BTreeSet;
 
 use plimsoll_core::config::ids::{free, mend};
@@ -62,6 +64,9 @@ pub struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Known {
     entries: Vec<Entry>,
+    /// Those that the configuration names, as they were before it did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    aside: Vec<Entry>,
     /// Those that were there when it was last looked.
     #[serde(skip)]
     live: BTreeSet<String>,
@@ -143,6 +148,11 @@ impl Known {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
+    /// Whether one has that id, be it set aside.
+    fn has(&self, id: &str) -> bool {
+        self.entries.iter().chain(&self.aside).any(|entry| entry.id == id)
+    }
+
     /// Whether it was there when it was last looked.
     pub fn is_live(&self, id: &str) -> bool {
         self.live.contains(id)
@@ -184,15 +194,6 @@ impl Known {
         }
         entry.verdict = verdict;
         Ok(true)
-    }
-
-    /// Forgets a service altogether, e.g. because the configuration names it now. If
-    /// it is still there and nothing hides it, it is found anew.
-    pub fn forget(&mut self, id: &str) -> Result<Entry, KnownError> {
-        let at = self.entries.iter().position(|entry| entry.id == id);
-        let at = at.ok_or_else(|| KnownError::NoSuch(id.to_string()))?;
-        self.live.remove(id);
-        Ok(self.entries.remove(at))
     }
 
     /// For each sighting the entry that it is. The surest are settled first, each
@@ -326,8 +327,7 @@ impl Known {
 
     fn id_for(&self, name: &str, kind: ServiceKind, taken: &BTreeSet<String>) -> String {
         let base = mend(name).unwrap_or_else(|| kind.name().to_string());
-        let has =
-            |id: &str| taken.contains(id) || RESERVED.contains(&id) || self.entry(id).is_some();
+        let has = |id: &str| taken.contains(id) || RESERVED.contains(&id) || self.has(id);
         free(&base, has)
     }
 

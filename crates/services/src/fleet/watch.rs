@@ -206,7 +206,7 @@ impl Watcher {
                 *model = Model { loaded: unknown, ..model.clone() }.sized(model.size_bytes, None);
                 model.expires_ms = None;
             }
-            if watched.kind.is_none() && self.kind.is_some() {
+            if watched.kind.is_none() && self.kind.is_some() && self.machine.failures() > 0 {
                 // What comes back on this port may be another program.
                 self.kind = None;
                 self.memory.clear();

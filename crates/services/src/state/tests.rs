@@ -3,6 +3,8 @@ use ServiceState::{Degraded, Down, Healthy, Starting};
 
 const BUDGET: Duration = Duration::from_secs(2);
 
+static REFUSED: CallError = CallError::Closed { place: String::new(), began: false };
+
 fn refused() -> CallError {
     CallError::Refused { place: "127.0.0.1:8080".into() }
 }
@@ -115,7 +117,7 @@ fn a_process_that_just_started_is_starting_until_it_has_answered() {
 }
 
 #[test]
-fn a_model_that_loads_for_ever_is_degraded() {
+fn a_model_that_loads_for_ever_is_down() {
     let mut machine = Machine::new(0);
     let loading = Condition::Loading("Loading model".into());
     let mut at = |at_ms| {
@@ -128,7 +130,73 @@ fn a_model_that_loads_for_ever_is_degraded() {
         });
         machine.state()
     };
-    assert_eq!([at(0), at(START_MS), at(START_MS + 1000)], [Starting, Starting, Degraded]);
+    assert_eq!([at(0), at(START_MS), at(START_MS + 1000)], [Starting, Starting, Down]);
+}
+
+/// A server that a supervisor starts anew whenever it ends: it says that it loads for so long,
+/// ends, and is there again after that. Answers its state after each look, once a second.
+fn interrupted(machine: &mut Machine, seconds: i64, loads: i64, away: i64) -> Vec<ServiceState> {
+    let loading = Condition::Loading("Loading model".into());
+    let look = |second: i64| {
+        let (nth, within) = (second / (loads + away), second % (loads + away));
+        let started_ms = (within < loads).then_some(nth * (loads + away) * 1000);
+        machine.take(Look {
+            at_ms: second * 1000,
+            outcome: if within < loads { Ok(&loading) } else { Err(&REFUSED) },
+            took: Duration::ZERO,
+            budget: BUDGET,
+            process_started_ms: started_ms,
+        });
+        machine.state()
+    };
+    (0..seconds).map(look).collect()
+}
+
+#[test]
+fn a_load_that_is_interrupted_again_and_again_does_not_start_its_ten_minutes_anew() {
+    let mut machine = Machine::new(0);
+    let states = interrupted(&mut machine, 1200, 40, 5);
+    assert_eq!(&states[..42], [[Starting; 41].as_slice(), &[Down]].concat(), "40 s, and it ends");
+    assert_eq!(states[45], Starting, "it loads again");
+    assert!(states[602..].iter().all(|state| *state == Down), "after 10 min nobody believes it");
+    // Up once, it may take its time again.
+    let ready = Look {
+        at_ms: 1_201_000,
+        outcome: Ok(&Condition::Ready),
+        took: Duration::ZERO,
+        budget: BUDGET,
+        process_started_ms: None,
+    };
+    machine.take(ready);
+    let loading = Condition::Loading("Loading model".into());
+    machine.take(Look { at_ms: 1_202_000, outcome: Ok(&loading), ..ready });
+    assert_eq!(machine.state(), Starting);
+}
+
+#[test]
+fn what_was_away_for_long_has_its_time_to_start() {
+    let mut machine = Machine::new(0);
+    let states = interrupted(&mut machine, 1200, 40, 90);
+    let starts = states.iter().filter(|state| **state == Starting).count();
+    assert!(states[1170..].iter().all(|state| *state == Starting), "{starts}");
+}
+
+#[test]
+fn a_process_that_starts_anew_and_never_answers_is_down_in_the_end() {
+    let mut machine = Machine::new(0);
+    let mut at = |second: i64| {
+        machine.take(Look {
+            at_ms: second * 1000,
+            outcome: Err(&REFUSED),
+            took: Duration::ZERO,
+            budget: BUDGET,
+            process_started_ms: Some(second / 30 * 30_000),
+        });
+        machine.state()
+    };
+    let states: Vec<_> = (0..660).map(&mut at).collect();
+    assert!(states[..=600].iter().all(|state| *state == Starting));
+    assert!(states[601..].iter().all(|state| *state == Down));
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! The rules about services as such, each at its own defaults.
 
+use std::time::Duration;
+
 use plimsoll_core::{alert::Severity, metric::Metric};
 use plimsoll_services::{
+    adapter::Condition,
+    client::CallError,
     kind::ServiceKind,
     managed::LOADING_MS,
     service::{Origin, Run, RunState, Service, ServiceState},
+    state::{Look, Machine},
 };
 
 use super::{
@@ -87,6 +92,35 @@ fn what_is_off_on_purpose_is_not_down() {
         "{}",
         bench.title()
     );
+}
+
+/// Its load is interrupted every 40 s, and a supervisor starts it anew 5 s later: it is never
+/// down for as long as a restart may take, and never there.
+#[test]
+fn a_server_whose_load_is_interrupted_again_and_again_alerts_once_ten_minutes_are_over() {
+    let loading = Condition::Loading("Loading model".into());
+    let refused = CallError::Refused { place: "127.0.0.1:8080".into() };
+    let mut machine = Machine::new(START_MS);
+    let mut bench = only("service-down");
+    let mut alerted = None;
+    for second in 0..700 {
+        let (began, loads) = (second / 45 * 45, second % 45 < 40);
+        machine.take(Look {
+            at_ms: START_MS + second * 1000,
+            outcome: if loads { Ok(&loading) } else { Err(&refused) },
+            took: Duration::ZERO,
+            budget: Duration::from_secs(2),
+            process_started_ms: loads.then_some(START_MS + began * 1000),
+        });
+        bench.see(&[engine("llama").is(machine.state(), machine.reason())]);
+        if alerted.is_none() && !bench.active().is_empty() {
+            alerted = Some(second);
+        }
+    }
+    assert_eq!(alerted, Some(600 + 1 + 15), "ten minutes, and 15 s as for any other");
+    assert_eq!(bench.active(), ["service-down llama"]);
+    bench.see(&[engine("llama")]);
+    assert!(bench.active().is_empty());
 }
 
 #[test]

@@ -3,7 +3,10 @@ use std::{fs, sync::Arc};
 use plimsoll_core::{clock::ManualClock, config::Environment};
 
 use super::{
-    super::found::tests::{World, config, finds, llama},
+    super::found::{
+        Offers,
+        tests::{World, config, finds, llama},
+    },
     *,
 };
 use crate::api::RollbackRequest;
@@ -198,6 +201,72 @@ async fn one_that_is_added_takes_the_place_of_one_that_was_found() {
     assert_eq!(desk.add(named).await.unwrap().id, "small");
     assert_eq!(desk.found.ids(), BTreeSet::new());
     assert_eq!(desk.handle.config().services.entries.len(), 3);
+}
+
+#[tokio::test]
+async fn an_addition_of_what_was_found_is_undone_to_what_it_was() {
+    let desk = Desk::start("").await;
+    let there = finds(&[llama("qwen", 8080), llama("gemma", 8081), llama("phi", 8082)]);
+    desk.found.see(&there, &config("")).await;
+    desk.found.accept(&config(""), "qwen").await.unwrap();
+    desk.found.ignore(&config(""), "gemma").await.unwrap();
+    let before = desk.found.offers().borrow().clone();
+    let mut added = Vec::new();
+    for port in [8080, 8081, 8082] {
+        added.push(desk.add(at(&format!("http://127.0.0.1:{port}"))).await.unwrap());
+    }
+    assert_eq!(desk.found.ids(), BTreeSet::new());
+    // What the search does whenever it hears of another configuration.
+    let follow = async |found: &Found| {
+        let config = desk.handle.config();
+        found.give_way(&config).await;
+        found.see(&there, &config).await
+    };
+    assert_eq!(follow(&desk.found).await, [""; 0]);
+    for added in added.iter().rev() {
+        let undo = RollbackRequest { revision: added.revision, by: "window".into() };
+        desk.handle.undo(&undo).await.unwrap();
+        assert_eq!(follow(&desk.found).await, [""; 0], "it is no news");
+    }
+    let after = desk.found.offers().borrow().clone();
+    assert_eq!(sorted(&after), sorted(&before));
+    // It holds over a restart, too.
+    let again = desk.world.start().await;
+    follow(&again).await;
+    assert_eq!(sorted(&again.offers().borrow()), sorted(&before));
+}
+
+/// Ids of what is watched, proposed and ignored.
+fn sorted(offers: &Offers) -> [BTreeSet<String>; 3] {
+    [
+        offers.accepted.iter().map(|of| of.id.clone()).collect(),
+        offers.proposed.iter().map(|of| of.id.clone()).collect(),
+        offers.ignored.iter().map(|of| of.id.clone()).collect(),
+    ]
+}
+
+#[tokio::test]
+async fn what_a_person_removes_is_proposed_whatever_it_was_before() {
+    let desk = Desk::start("").await;
+    let there = finds(&[llama("qwen", 8080)]);
+    desk.found.see(&there, &config("")).await;
+    desk.found.accept(&config(""), "qwen").await.unwrap();
+    desk.add(at("http://127.0.0.1:8080")).await.unwrap();
+    let removed = desk.remove("qwen").await.unwrap();
+    let found = desk.world.start().await;
+    for found in [&desk.found, &found] {
+        found.give_way(&desk.handle.config()).await;
+        found.see(&there, &desk.handle.config()).await;
+        assert_eq!(
+            sorted(&found.offers().borrow()),
+            [[].into(), ["qwen".into()].into(), [].into()]
+        );
+    }
+    // The removal is undone, and the configuration's it is.
+    let undo = RollbackRequest { revision: removed.revision.unwrap(), by: "window".into() };
+    desk.handle.undo(&undo).await.unwrap();
+    desk.found.give_way(&desk.handle.config()).await;
+    assert_eq!(desk.found.ids(), BTreeSet::new());
 }
 
 #[tokio::test]

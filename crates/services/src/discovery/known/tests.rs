@@ -273,9 +273,54 @@ fn more_than_can_be_watched_cannot_be_accepted() {
         world.known.judge(id, Verdict::Accepted).unwrap();
     }
     assert_eq!(world.known.judge(&ids[MAX_ACCEPTED], Verdict::Accepted), Err(KnownError::Full));
-    assert!(world.known.forget(&ids[0]).is_ok());
+    assert!(world.known.give_way(|entry| entry.id == ids[0]));
     assert_eq!(world.known.judge(&ids[MAX_ACCEPTED], Verdict::Accepted), Ok(true));
+    // The first comes back when all places are taken: it waits for a word.
+    assert!(world.known.give_way(|_| false));
+    assert_eq!(world.known.entry(&ids[0]).unwrap().verdict, Verdict::Proposed);
+    assert_eq!(world.known.accepted().count(), MAX_ACCEPTED);
     assert!(matches!(world.known.judge("nobody", Verdict::Ignored), Err(KnownError::NoSuch(_))));
+}
+
+#[test]
+fn what_the_configuration_names_for_a_while_is_afterwards_what_it_was() {
+    let mut world = World::default();
+    world.see(&[llama(8080, "a.gguf"), llama(8081, "b.gguf"), llama(8082, "c.gguf")]);
+    let ids: Vec<String> = world.known.entries().iter().map(|e| e.id.clone()).collect();
+    world.known.judge(&ids[0], Verdict::Accepted).unwrap();
+    world.known.judge(&ids[1], Verdict::Ignored).unwrap();
+    let before: Vec<Entry> = world.known.entries().to_vec();
+    assert!(world.known.give_way(|_| true));
+    assert_eq!(world.known.entries(), []);
+    assert!(!world.known.give_way(|_| true), "nothing is left to give way");
+    // On disk it is set aside as well, and a list of before is read as one.
+    let text = serde_json::to_string(&world.known).unwrap();
+    world.known = serde_json::from_str(&text).unwrap();
+    assert!(serde_json::from_str::<Known>("{\"entries\":[]}").is_ok());
+    assert!(world.known.give_way(|_| false));
+    assert_eq!(world.known.entries(), before);
+}
+
+#[test]
+fn what_was_said_since_of_what_is_at_that_place_counts_more() {
+    let mut world = World::default();
+    world.see(&[llama(8080, "a.gguf")]);
+    let id = world.known.entries()[0].id.clone();
+    world.known.judge(&id, Verdict::Accepted).unwrap();
+    world.known.give_way(|entry| entry.id == id);
+    // The configuration has its id for something else, and it is found anew.
+    world.see(&[llama(8080, "a.gguf")]);
+    let anew = world.known.entries()[0].id.clone();
+    assert_ne!(anew, id, "its own id is kept for it");
+    let kept = world.known.clone();
+    world.known.give_way(|_| false);
+    assert_eq!(world.known.entries().len(), 1);
+    assert_eq!(world.known.entries()[0].verdict, Verdict::Accepted, "nothing was said since");
+    assert!(world.known.is_live(&id), "it is there now, and not at the next look only");
+    world.known = kept;
+    world.known.judge(&anew, Verdict::Ignored).unwrap();
+    world.known.give_way(|_| false);
+    assert_eq!((world.known.entries().len(), &world.known.entries()[0].id), (1, &anew));
 }
 
 proptest! {
