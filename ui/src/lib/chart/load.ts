@@ -10,6 +10,8 @@ export interface Load {
   state: LoadState;
   /** True for a line one must stay above. */
   floor?: boolean;
+  /** True for a limit that is meant to be filled: what stands above it waits, and is no overrun. */
+  meant?: boolean;
   /** Whether what lies beyond the line is a reserve up to a physical end. */
   reserve?: boolean;
 }

@@ -1,5 +1,5 @@
-// What passes the gateway, read again when Plimsoll says that it changed: each second while the
-// page shows it, seldom for the status line. A window that nobody sees asks nothing.
+// What passes the gateway, read again when Plimsoll says that it changed, while its page is open:
+// at most once a second, and never for a window that nobody sees.
 
 import type { Traffic } from '../bindings';
 import { call } from '../host';
@@ -7,23 +7,23 @@ import { live } from './live.svelte';
 import { range } from './range.svelte';
 import { Reading } from './reading.svelte';
 
-/** Between two readings: for the page, and for the status line. */
-const PACES = { often: 1000, seldom: 10_000 };
-export type Pace = keyof typeof PACES;
+/** Between two readings. */
+const PACE_MS = 1000;
+/** Where nobody says a change: what counts the last minute grows old all the same. */
+const SELDOM_MS = 10_000;
 /** Word of a change comes a little early or late. */
 const SLACK_MS = 200;
 
 class TrafficReading extends Reading<Traffic> {
-  #users: Pace[] = [];
+  #users = 0;
   #off: (() => void) | undefined;
   #later: ReturnType<typeof setTimeout> | undefined;
   #again = false;
   #asked = 0;
 
   /** Keeps it fresh until the answer is called. */
-  use(pace: Pace = 'seldom'): () => void {
-    this.#users = [...this.#users, pace];
-    if (this.#users.length === 1) {
+  use(): () => void {
+    if (this.#users++ === 0) {
       const offs = [
         live.on((event) => {
           if (event.event === 'traffic') this.#due();
@@ -31,9 +31,7 @@ class TrafficReading extends Reading<Traffic> {
         }),
         live.onSeen(() => this.#now()),
       ];
-      // Nobody says a change while the stream is broken, and none where nothing passes: what
-      // counts the last minute grows old all the same.
-      const timer = setInterval(() => this.#due(), PACES.seldom);
+      const timer = setInterval(() => this.#due(), SELDOM_MS);
       this.#off = () => {
         offs.forEach((off) => off());
         clearInterval(timer);
@@ -41,21 +39,17 @@ class TrafficReading extends Reading<Traffic> {
         this.#later = undefined;
       };
     }
-    if (this.#users.length === 1 || pace === 'often') void this.refresh();
+    void this.refresh();
     let used = true;
     return () => {
-      if (!used) return;
+      if (used && --this.#users === 0) this.#off?.();
       used = false;
-      const at = this.#users.indexOf(pace);
-      this.#users = this.#users.filter((_, i) => i !== at);
-      if (this.#users.length === 0) this.#off?.();
     };
   }
 
   /** Now, or when the pause since the last reading is over: the last change of several must not be lost. */
   #due() {
-    const pause = Math.min(PACES.seldom, ...this.#users.map((pace) => PACES[pace]));
-    const wait = pause - SLACK_MS - (Date.now() - this.#asked);
+    const wait = PACE_MS - SLACK_MS - (Date.now() - this.#asked);
     if (wait <= 0) this.#now();
     else
       this.#later ??= setTimeout(() => {
@@ -76,7 +70,7 @@ class TrafficReading extends Reading<Traffic> {
     clearTimeout(this.#later);
     this.#later = undefined;
     await super.refresh();
-    if (this.#again && this.#users.length > 0) this.#due();
+    if (this.#again && this.#users > 0) this.#due();
     this.#again = false;
   }
 }

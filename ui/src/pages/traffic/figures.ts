@@ -17,6 +17,7 @@ export interface Figure {
 function time(label: string, us: number | null, title?: string): Figure {
   if (us === null) return { label, value: null, unit: 'ms', title };
   const ms = us / 1000;
+  if (us === 0) return { label, value: '0', unit: 'ms', title };
   if (ms < 9.95) return { label, value: signed(ms, ms < 1 ? 2 : 1), unit: 'ms', title };
   const { value, unit } = millis(ms);
   return { label, value, unit, title };

@@ -53,5 +53,5 @@ it('a speed without a first token, or from one token, is not known', () => {
 });
 
 it('seconds have three digits', () => {
-  expect([30, 6920, 12_440, 312_000].map(seconds)).toEqual(['0.03', '6.92', '12.4', '312']);
+  expect([3, 30, 6920, 12_440, 312_000].map(seconds)).toEqual(['0.003', '0.03', '6.92', '12.4', '312']);
 });

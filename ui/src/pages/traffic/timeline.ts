@@ -94,9 +94,10 @@ export function ticksOf(end: number): { at: number; label: string }[] {
   });
 }
 
-/** Seconds as the list writes them: 0.03, 6.92, 12.4, 312. */
+/** Seconds as the list writes them: 0.003, 0.03, 6.92, 12.4, 312. */
 export function seconds(ms: number): string {
   const s = ms / 1000;
+  if (s > 0 && s < 0.00995) return s.toFixed(3);
   return s < 9.995 ? s.toFixed(2) : s < 99.95 ? s.toFixed(1) : s.toFixed(0);
 }
 

@@ -123,6 +123,7 @@ it('text is not kept unless a person reads what that means, and it can be forgot
   expect(detail.textContent).toMatch(/memory, never on disk.*anyone.*can read them/s);
   await fireEvent.click(button('Keep for 15 min', detail));
   await waitFor(() => expect(asked('gateway.bodies')).toEqual([{ client: 'open-webui', minutes: 15 }]));
+  expect((await region('Clients')).textContent).toContain('text kept');
   await fireEvent.click(await within(detail).findByRole('button', { name: 'Show it' }));
   expect(await within(detail).findByText('Hello!')).toBeTruthy();
   await fireEvent.click(button('Stop and forget', detail));
