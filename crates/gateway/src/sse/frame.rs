@@ -284,6 +284,10 @@ fn number(raw: &RawValue) -> Option<u32> {
 
 /// A short text.
 fn words(raw: &RawValue) -> Option<Box<str>> {
+    // Mostly `null`: an error would be built only to be thrown away.
+    if !raw.get().starts_with('"') {
+        return None;
+    }
     let text: String = serde_json::from_str(raw.get()).ok()?;
     Some(shortened(&text)).filter(|text| !text.is_empty())
 }

@@ -1,9 +1,12 @@
-//! What is too long to read is looked at by its two ends.
+//! What need not be read is told by a glance: chunks of text and nothing else, which nearly
+//! all are; and by its two ends what is too long, as servers write `usage` first or last.
 //!
-//! Servers write `usage` first or last. In JSON a quote within a text is escaped, so that
-//! `"usage":` in raw bytes is always the name of a member, never somebody's words.
+//! In JSON a quote within a text is escaped, so that `"usage":` in raw bytes is always the
+//! name of a member, never somebody's words.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 
 use super::{
     counts::{Counts, Usage},
@@ -14,6 +17,26 @@ use super::{
 pub const TAIL: usize = 4 << 10;
 /// Where a `type` would stand.
 const BEGIN: usize = 256;
+
+/// A piece of text in an OpenAI chunk, and what makes it more than that.
+static TEXT: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [Finder::new("\"content\":\""), Finder::new("\"text\":\"")]);
+static MORE: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["\"finish_reason\":\"", "\"timings\"", "\"error\""].map(Finder::new));
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+
+/// Whether a chunk of a chat or a completion brings text and says nothing else: five quick
+/// looks instead of a reading. What is written with blanks between is read.
+pub fn is_text_alone(chunk: &[u8], chat: bool) -> bool {
+    let text = &TEXT[usize::from(!chat)];
+    let Some(at) = text.find(chunk) else { return false };
+    let first = chunk.get(at + text.needle().len());
+    // OpenAI's own servers write `null` into each chunk but the last.
+    let usage = || USAGE.find(chunk).is_none_or(|at| chunk[at + 7..].starts_with(b":null"));
+    first.is_some_and(|byte| *byte != b'"')
+        && usage()
+        && MORE.iter().all(|more| more.find(chunk).is_none())
+}
 
 /// What the beginning and the end of a long object say.
 pub fn glance(head: &[u8], tail: &[u8]) -> Frame {

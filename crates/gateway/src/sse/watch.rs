@@ -18,7 +18,7 @@ use super::{
     counts::{Counts, Tally, Told},
     frame::{Frame, Kind, told_of},
     gaps::Gaps,
-    glance::{TAIL, glance},
+    glance::{TAIL, glance, is_text_alone},
 };
 
 /// Longest line that is read, and most of an event that is held back.
@@ -65,6 +65,8 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Watch {
     form: Form,
+    /// Chunks of OpenAI's kind: of a chat, or of a completion.
+    chat: Option<bool>,
     cuts: bool,
     seen: Seen,
     tally: Tally,
@@ -137,10 +139,15 @@ impl Watch {
     /// `usage_added`: [`Outgoing`](crate::request::Outgoing) asked for what the client did
     /// not.
     pub fn new(endpoint: Endpoint, form: Form, usage_added: bool) -> Self {
-        let openai = matches!(endpoint, Endpoint::Chat | Endpoint::Completions);
+        let chat = match endpoint {
+            Endpoint::Chat => Some(true),
+            Endpoint::Completions => Some(false),
+            _ => None,
+        };
         Self {
             form,
-            cuts: usage_added && openai && form == Form::Events,
+            chat,
+            cuts: usage_added && chat.is_some() && form == Form::Events,
             seen: Seen::default(),
             tally: Tally::default(),
             gaps: None,
@@ -356,6 +363,13 @@ impl Watch {
         if data == b"[DONE]" {
             self.seen.complete = true;
             return;
+        }
+        if let Some(chat) = self.chat
+            && tail.is_none()
+            && self.event.kind.is_none()
+            && is_text_alone(data, chat)
+        {
+            return self.seen.token(now_us, &mut self.gaps);
         }
         let Some(mut frame) = frame_of(data, tail) else { return };
         if frame.kind == Kind::None

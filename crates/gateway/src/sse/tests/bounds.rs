@@ -208,3 +208,28 @@ fn it_is_known_where_something_else_may_follow() {
     watch.feed("da".into(), 0);
     assert!(watch.is_between());
 }
+
+#[test]
+fn a_glance_at_a_chunk_sees_what_reading_it_sees() {
+    use crate::sse::{frame::Frame, glance::is_text_alone};
+    let mut alone = 0;
+    for (name, stream) in crate::corpus::files("streams") {
+        if ["responses", "messages", "anthropic", "transcription"].iter().any(|o| name.contains(o))
+        {
+            continue; // Written otherwise, and never looked at so.
+        }
+        let stream = String::from_utf8(stream).unwrap();
+        let datas = stream.split(['\n', '\r']).filter_map(|line| line.strip_prefix("data:"));
+        for data in datas.map(str::trim) {
+            for chat in [true, false] {
+                if is_text_alone(data.as_bytes(), chat) {
+                    let read = Frame::read(data.as_bytes()).unwrap();
+                    let text = Frame { text: true, choices: Some(1), ..Frame::default() };
+                    assert_eq!(read, text, "{name}");
+                    alone += 1;
+                }
+            }
+        }
+    }
+    assert!(alone > 40, "{alone}");
+}
