@@ -1232,9 +1232,13 @@ recording_reason: string | null, history_bytes: number, history_limit_bytes: num
  */
 self_cpu_percent: number | null, self_rss_bytes: number | null, active_alerts: number, sources: Array<SourceStatus>, 
 /**
- * Where the gateway listens; `None` until there is one.
+ * Where the gateway listens; `None` where it does not.
  */
-gateway: string | null, };
+gateway: string | null, 
+/**
+ * Plimsoll's own time of the last 5 minutes' requests, p99; `None` where there were none.
+ */
+gateway_overhead_us: number | null, };
 
 export type StorageKind = { 
 /**

@@ -86,7 +86,7 @@ pub struct Status {
     pub sources: Vec<SourceStatus>,
     /// Where the gateway listens; `None` where it does not.
     pub gateway: Option<String>,
-    /// Plimsoll's own time of the last 5 minutes' requests, p50; `None` where there were none.
+    /// Plimsoll's own time of the last 5 minutes' requests, p99; `None` where there were none.
     pub gateway_overhead_us: Option<f64>,
 }
 

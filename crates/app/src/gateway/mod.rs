@@ -164,9 +164,9 @@ impl Traffic {
         self.listening.borrow().addresses.first().copied()
     }
 
-    /// Its own time of the last minutes' requests, p50.
+    /// Its own time of the last minutes' requests, p99.
     pub fn overhead_us(&self) -> Option<f64> {
-        self.records.totals().overhead_p50_us.map(traffic::float)
+        self.records.totals().overhead_p99_us.map(traffic::float)
     }
 
     /// How it is, and why where it does not listen.

@@ -64,7 +64,7 @@ pub async fn run(global: &Global) -> Outcome {
     };
     row("costs", cost);
     if let Some(gateway) = &status.gateway {
-        let own = status.gateway_overhead_us.map(|us| format!(", adds {:.2} ms", us / 1000.0));
+        let own = status.gateway_overhead_us.map(|us| format!(", adds {:.2} ms p99", us / 1000.0));
         row("gateway", format!("{gateway}{}", own.unwrap_or_default()));
     }
     row("alerts", format!("{} active", status.active_alerts));

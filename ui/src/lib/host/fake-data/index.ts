@@ -52,6 +52,7 @@ export function devHost(search = location.search, more: (now: number) => Handler
     status: () => ({
       ...status(gpu, start, empty ? 0 : list.length, paused),
       gateway: ['off', 'port'].includes(variant) ? null : '127.0.0.1:1876',
+      gateway_overhead_us: idle || empty ? null : 612,
     }),
     series: (): SeriesInfo[] =>
       empty
