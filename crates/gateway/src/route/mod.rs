@@ -87,7 +87,12 @@ pub enum NoWay {
     /// Some service has not told its models yet: it may be one of these.
     NotYet { model: String },
     /// A route is for it, and leads to nobody.
-    Nowhere { route: Arc<str>, model: String },
+    Nowhere {
+        route: Arc<str>,
+        model: String,
+        /// The model that it asks for, which nobody has; `None` where it names services.
+        asks: Option<Arc<str>>,
+    },
 }
 
 /// Most of a model's name that is said in an error.
@@ -163,9 +168,15 @@ impl std::fmt::Display for NoWay {
                  moment.",
                 shown(model)
             ),
-            Self::Nowhere { route, model } => write!(
+            Self::Nowhere { route, model, asks: Some(asked) } => write!(
                 f,
-                "The route {route} is for the model {}, and leads to no service that there is.",
+                "The route {route}, which {} takes, asks for {}, and no service has that.",
+                shown(model),
+                shown(asked)
+            ),
+            Self::Nowhere { route, model, asks: None } => write!(
+                f,
+                "The route {route}, which {} takes, names services, and none of them is there.",
                 shown(model)
             ),
         }

@@ -229,8 +229,12 @@ impl Table {
         }
         if way.candidates.is_empty() {
             return Err(match rule {
-                Some(rule) => NoWay::Nowhere { route: rule.id.clone(), model: name.into() },
-                None => self.nobody(name),
+                Some(rule) if !self.young => NoWay::Nowhere {
+                    route: rule.id.clone(),
+                    model: name.into(),
+                    asks: rule.route.backends.is_empty().then(|| asked.into()),
+                },
+                _ => self.nobody(name),
             });
         }
         let route = rule.map(|rule| &rule.route);

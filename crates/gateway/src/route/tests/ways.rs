@@ -157,6 +157,24 @@ fn a_route_that_is_off_leads_nowhere() {
 }
 
 #[test]
+fn a_route_that_leads_to_nobody_says_what_it_asked_for() {
+    let text = "[gateway.routes.a]\nmodels = [\"x\"]\nsend_as = \"gone\"\n\
+                [gateway.routes.b]\nmodels = [\"y\"]\nbackends = [\"gone\"]\n";
+    let some = table(text, &three());
+    let words = no_way(&some, "x");
+    assert_eq!(
+        words,
+        "The route a, which \"x\" takes, asks for \"gone\", and no service has that."
+    );
+    assert!(no_way(&some, "y").ends_with("names services, and none of them is there."));
+    let mut services = three();
+    services[0].models.clear();
+    services[0].state = ServiceState::Starting;
+    let no = table(text, &services).way(Endpoint::Chat, "x").unwrap_err();
+    assert!(no.is_passing(), "it may have it: {no}");
+}
+
+#[test]
 fn a_request_without_a_model_takes_the_default_one_or_is_told_what_to_do() {
     let named = "gateway.default_model = \"qwen3:4b\"\n";
     // The request itself names none, so that it is written into it.
