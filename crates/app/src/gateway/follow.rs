@@ -65,8 +65,8 @@ impl Follower {
                 tokio::select! {
                     changed = self.config.changed() => if changed.is_err() { return },
                     changed = self.view.changed() => if changed.is_err() { return },
-                    changed = self.wanted.changed() => if changed.is_err() { return },
-                    // Keys that nobody makes are no reason to stop.
+                    // The demo's services are always the same, and say so by ending this.
+                    Ok(()) = self.wanted.changed() => {}
                     Ok(()) = self.keys.changed() => {}
                 }
                 let before = publish.borrow().clone();
