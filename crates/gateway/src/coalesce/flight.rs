@@ -180,6 +180,12 @@ impl<H, E> State<H, E> {
         self.open || self.bytes <= BACKLOG
     }
 
+    /// The only piece of an answer that is whole.
+    pub fn only(&self, next: usize) -> Option<Bytes> {
+        let is_only = self.end == Some(End::Whole) && self.pieces.len() == 1;
+        (is_only && (next, self.first) == (0, 0)).then(|| self.pieces.front().cloned())?
+    }
+
     /// The piece of that number, where it is there.
     pub fn piece(&self, number: usize) -> Option<&Bytes> {
         self.pieces.get(number.checked_sub(self.first)?)

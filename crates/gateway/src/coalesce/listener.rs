@@ -75,17 +75,13 @@ impl<H, E> Listener<H, E> {
         state.end == Some(End::Whole) && state.piece(state.listeners[self.place].next).is_none()
     }
 
-    /// What is still to be read, where all of it is there.
-    pub fn rest(&mut self) -> Option<Vec<Bytes>> {
+    /// All of the answer, where it is there as a single piece of which nothing was read.
+    pub fn only(&mut self) -> Option<Bytes> {
         let mut state = self.flight.state();
-        if state.end != Some(End::Whole) {
-            return None;
-        }
-        let from = state.listeners[self.place].next.saturating_sub(state.first);
-        let rest: Vec<Bytes> = state.pieces.iter().skip(from).cloned().collect();
-        state.listeners[self.place].next += rest.len();
+        let only = state.only(state.listeners[self.place].next)?;
+        state.listeners[self.place].next += 1;
         self.flight.let_go(&mut state);
-        Some(rest)
+        Some(only)
     }
 }
 

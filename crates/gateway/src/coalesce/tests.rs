@@ -263,7 +263,7 @@ async fn an_answer_that_breaks_off_breaks_off_for_all_after_what_they_could_hear
     run.break_off().await;
     for listener in [&mut leader, &mut joined] {
         assert_eq!(heard(listener), ("half".into(), Some(Err(Broken))));
-        assert_eq!(listener.rest(), None);
+        assert_eq!(listener.only(), None);
     }
     assert_eq!(run.told(), [Told::Dropped], "a half is never taken for a whole");
     assert_eq!(sharing.open(), 0);
@@ -277,8 +277,9 @@ async fn nobody_joins_what_is_over() {
     run.write("a").await;
     run.end().await;
     let (_run, _other) = lead(&sharing, 1);
-    assert_eq!(leader.rest(), Some(vec![Bytes::from("a")]));
+    assert_eq!(leader.only(), Some("a".into()));
     assert!(leader.is_over());
+    assert_eq!(leader.only(), None);
 }
 
 #[tokio::test]

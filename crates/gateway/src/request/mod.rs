@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use plimsoll_core::request::Endpoint;
 
-pub use self::{misread::Misread, outgoing::outgoing, question::question};
+pub use self::{misread::Misread, outgoing::outgoing, question::{hasher, question}};
 
 pub mod endpoint;
 mod json;

@@ -21,9 +21,14 @@ static KEY: LazyLock<(u64, u64)> = LazyLock::new(|| {
 /// JSON in another order or with other whitespace is another question. Means something only
 /// within this run of the program.
 pub fn question(understood: &Understood, body: &[u8]) -> u128 {
-    let (one, two) = *KEY;
-    let mut hasher = SipHasher13::new_with_keys(one, two);
+    let mut hasher = hasher();
     hasher.write_u8(understood.endpoint as u8);
     hasher.write(body);
     hasher.finish128().as_u128()
+}
+
+/// For what goes into a key beside the question, under the same secret.
+pub fn hasher() -> SipHasher13 {
+    let (one, two) = *KEY;
+    SipHasher13::new_with_keys(one, two)
 }

@@ -24,10 +24,11 @@ use super::{
     course::Course,
     patient::Stage,
     refuse::{Dialect, Refused},
+    shared::Heard,
 };
 use crate::{
     admission::Outcome,
-    sse::{Form, Watch},
+    sse::{Form, Seen, Watch},
     upstream::{Flow, Upstream},
 };
 
@@ -36,6 +37,8 @@ pub struct Answer {
     what: What,
     /// Told when the client's turn comes again.
     stage: Option<Arc<Stage>>,
+    /// It is whole as it stands: see [`Answer::is_sound`].
+    sound: bool,
 }
 
 enum What {
@@ -43,6 +46,8 @@ enum What {
     Passing(Box<Passing>),
     /// Of several models.
     Together(Box<Together>),
+    /// That others hear, too.
+    Heard(Box<Heard>),
 }
 
 /// An answer that passes through as its backend writes it.
@@ -84,15 +89,43 @@ enum At {
 
 impl Answer {
     pub fn whole(bytes: Bytes) -> Self {
-        Self { what: What::Whole((!bytes.is_empty()).then_some(bytes)), stage: None }
+        Self { what: What::Whole((!bytes.is_empty()).then_some(bytes)), stage: None, sound: false }
     }
 
     pub fn passing(passing: Passing) -> Self {
-        Self { what: What::Passing(Box::new(passing)), stage: None }
+        Self { what: What::Passing(Box::new(passing)), stage: None, sound: false }
     }
 
     pub fn together(together: Together) -> Self {
-        Self { what: What::Together(Box::new(together)), stage: None }
+        Self { what: What::Together(Box::new(together)), stage: None, sound: false }
+    }
+
+    pub fn heard(heard: Heard) -> Self {
+        Self { what: What::Heard(Box::new(heard)), stage: None, sound: false }
+    }
+
+    #[must_use]
+    pub fn sound(mut self, sound: bool) -> Self {
+        self.sound = sound;
+        self
+    }
+
+    /// Nothing is missing in it, and it tells of no error, as far as it has been passed on:
+    /// to be asked at its end.
+    pub fn is_sound(&self) -> bool {
+        match &self.what {
+            What::Passing(passing) => {
+                passing.stage == At::Over && is_sound(passing.form, passing.watch.seen())
+            }
+            _ => self.sound,
+        }
+    }
+
+    /// Its client has left, and others hear it to its end.
+    pub fn client_left(&mut self) {
+        if let What::Passing(passing) = &mut self.what {
+            passing.course.trace.finish(Finish::Left, "");
+        }
     }
 
     /// Tells the connection when this answer has been given.
@@ -125,6 +158,9 @@ impl Body for Answer {
             What::Together(together) => {
                 together.poll(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
             }
+            What::Heard(heard) => {
+                heard.poll(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
         }
     }
 
@@ -133,6 +169,7 @@ impl Body for Answer {
             What::Whole(bytes) => bytes.is_none(),
             What::Passing(passing) => passing.stage == At::Over && passing.ready.is_empty(),
             What::Together(together) => together.is_over(),
+            What::Heard(heard) => heard.is_over(),
         }
     }
 
@@ -145,7 +182,7 @@ impl Body for Answer {
                 Some(size) => SizeHint::with_exact(size),
                 None => SizeHint::default(),
             },
-            What::Together(_) => SizeHint::default(),
+            What::Together(_) | What::Heard(_) => SizeHint::default(),
         }
     }
 }
@@ -321,6 +358,16 @@ impl Drop for Passing {
             self.saw();
         }
     }
+}
+
+/// Whether an answer whose last piece has come is whole and tells of no error.
+pub fn is_sound(form: Form, seen: &Seen) -> bool {
+    let ended = match form {
+        Form::Events | Form::Lines => seen.complete,
+        Form::Whole => true,
+        Form::Unread => false,
+    };
+    ended && seen.error.is_none()
 }
 
 /// What an answer that came whole says of its backend.

@@ -20,7 +20,7 @@ use plimsoll_services::kind::ServiceKind;
 use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
-    answer::{Answer, Pace, Passing, outcome_of},
+    answer::{Answer, Pace, Passing, is_sound, outcome_of},
     consult,
     course::Course,
     door::{self, Page},
@@ -31,9 +31,10 @@ use super::{
     read::{self, Share},
     refuse::{Dialect, Refused},
     retry::Budget,
+    shared,
 };
 use crate::{
-    admission::{Admit, Ask, Outcome},
+    admission::{Admit, Ask, Ms, Outcome},
     clients::{Client, Scope},
     record::Trace,
     request::{self as body, Understood},
@@ -43,10 +44,10 @@ use crate::{
 };
 
 pub const X_REQUEST: HeaderName = HeaderName::from_static("x-plimsoll-request");
-const X_BACKEND: HeaderName = HeaderName::from_static("x-plimsoll-backend");
-const X_WAIT: HeaderName = HeaderName::from_static("x-plimsoll-wait-ms");
-const X_FALLBACK: HeaderName = HeaderName::from_static("x-plimsoll-fallback");
-const X_QUEUE: HeaderName = HeaderName::from_static("x-plimsoll-queue");
+pub const X_BACKEND: HeaderName = HeaderName::from_static("x-plimsoll-backend");
+pub const X_WAIT: HeaderName = HeaderName::from_static("x-plimsoll-wait-ms");
+pub const X_FALLBACK: HeaderName = HeaderName::from_static("x-plimsoll-fallback");
+pub const X_QUEUE: HeaderName = HeaderName::from_static("x-plimsoll-queue");
 const X_PRIORITY: HeaderName = HeaderName::from_static("x-plimsoll-priority");
 const X_DEADLINE: HeaderName = HeaderName::from_static("x-plimsoll-deadline-ms");
 
@@ -177,6 +178,40 @@ pub async fn ask(
         trace.at(&only.backend);
     }
 
+    let deadline = gate.desk.deadline_in(wishes.wait(options, priority));
+    let known =
+        Known { head, client, body, understood: &understood, way: &way, priority, deadline };
+
+    // What was answered before, or is being answered, is not asked again where that is allowed.
+    match shared::of(options, &known, wishes.wait) {
+        Some(asked) => shared::ask(gate, options, &table, asked, known, trace, share).await,
+        None => run(gate, options, &table, known, trace, share).await,
+    }
+}
+
+/// A question, and who could answer it.
+pub struct Known<'a> {
+    pub head: &'a request::Parts,
+    pub client: &'a Client,
+    pub body: Bytes,
+    pub understood: &'a Understood,
+    pub way: &'a Arc<Way>,
+    pub priority: Priority,
+    pub deadline: Ms,
+}
+
+/// Has a backend answer it.
+pub async fn run(
+    gate: &Arc<Gate>,
+    options: &Options,
+    table: &Table,
+    known: Known<'_>,
+    trace: Trace,
+    share: Share,
+) -> Result<Response<Answer>, Refused> {
+    let Known { head, client, body, understood, way, priority, deadline } = known;
+    let model = understood.model.as_deref().unwrap_or_default();
+
     // Room in all, of the client, of the model and of a backend, or a place in the queue.
     let mut course = Course::new(gate.clone(), trace, model.into(), share);
     let admitted = gate.desk.admit(Ask {
@@ -185,7 +220,7 @@ pub async fn ask(
         model: way.counted.clone(),
         priority,
         tokens: understood.prompt_tokens.saturating_add(understood.max_tokens.unwrap_or(0)),
-        deadline: gate.desk.deadline_in(wishes.wait(options, priority)),
+        deadline,
         candidates: way.candidates.clone(),
         policy: way.policy,
         hash: understood.prefix,
@@ -193,11 +228,11 @@ pub async fn ask(
     admit(&mut course, admitted).await?;
 
     // To the backend …
-    let question = Question { head, body, understood: &understood, way: &way };
-    let (begun, from) = send(gate, options, &table, &mut course, question).await?;
+    let question = Question { head, body, understood, way };
+    let (begun, from) = send(gate, options, table, &mut course, question).await?;
 
     // … and back, with the permit inside the body.
-    Ok(give_back(options, course, endpoint, begun, from).await)
+    Ok(give_back(options, course, understood.endpoint, begun, from).await)
 }
 
 pub fn refuse(mut trace: Trace, refused: Refused) -> Refused {
@@ -435,7 +470,8 @@ async fn give_back(
             course.saw(watch.seen());
             course.end(Finish::Answered, String::new(), outcome_of(parts.status));
             from.upstream.rest_of(flow).await;
-            return Response::from_parts(parts, Answer::whole(whole));
+            let answer = Answer::whole(whole).sound(is_sound(form, watch.seen()));
+            return Response::from_parts(parts, answer);
         }
     }
     let pace = Pace::new(options.budgets.between, Instant::now() + options.budgets.total);

@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     options::Options,
     read::Held,
+    shared,
     world::{Orphan, World},
 };
 use crate::{
     Parts,
     admission::{BackendId, Desk, Outcome, Permit},
+    cache::Cache,
     clients::Clients,
     record::Records,
     route::Table,
@@ -41,6 +43,9 @@ pub struct Gate {
     pub retries: Arc<Held>,
     /// Answers of several models to one question, as far as they are held.
     pub consults: Arc<Held>,
+    pub cache: Cache,
+    /// Answers that several hear.
+    pub flights: shared::Flights,
     /// What runs may end, and nothing new is taken.
     pub stop: CancellationToken,
     /// What still runs is cut off.
@@ -70,6 +75,8 @@ impl Gate {
             bodies: Arc::default(),
             retries: Arc::default(),
             consults: Arc::default(),
+            cache: Cache::default(),
+            flights: shared::Flights::default(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             connections: AtomicUsize::new(0),
@@ -98,6 +105,7 @@ impl Gate {
         loop {
             sleep(Upstreams::SWEEP).await;
             let table = self.table();
+            self.cache.sweep(&self.options().sharing.cache());
             self.upstreams.sweep(Instant::now(), |id| table.backend(id).is_some());
         }
     }

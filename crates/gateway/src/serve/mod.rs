@@ -15,6 +15,7 @@ mod patient;
 mod read;
 mod refuse;
 mod retry;
+mod shared;
 mod world;
 
 pub use self::{

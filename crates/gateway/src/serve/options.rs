@@ -3,6 +3,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use crate::settings::Sharing;
+
 /// All of it. A change is in force for the next request; for `listen`, at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -25,6 +27,8 @@ pub struct Options {
     pub retry: Retry,
     pub idle: Idle,
     pub consult: Consult,
+    /// Which answers serve more than one request.
+    pub sharing: Sharing,
     /// How long a backend's slot is looked at after its client left, before what runs on
     /// is told as an orphan.
     pub slot_watch: Duration,
@@ -126,6 +130,7 @@ impl Default for Options {
             retry: Retry::default(),
             idle: Idle::default(),
             consult: Consult::default(),
+            sharing: Sharing::default(),
             slot_watch: Duration::from_secs(10),
             drain: Duration::from_secs(30),
         }

@@ -8,6 +8,7 @@ use std::{
 use plimsoll_core::config::{Config, Gateway};
 use plimsoll_services::client;
 
+use super::Sharing;
 use crate::serve::{Bounds, Budgets, Consult, Idle, Options, Patience, Retry};
 
 /// A total of 0 is no limit; a year is none, either.
@@ -67,6 +68,7 @@ fn options_on(config: &Config, here: client::Limits) -> Options {
             models: gateway.consult.max_models as usize,
             held_bytes: mib(gateway.consult.held_mib),
         },
+        sharing: Sharing::of(gateway),
         drain: s(gateway.drain_s),
         slot_watch: usual.slot_watch,
     }

@@ -1,27 +1,59 @@
 //! Which answers may serve more than the request that they were given for.
 
+use std::time::Duration;
+
 use plimsoll_core::{
-    config::{
-        Gateway,
-        gateway::{Cache, Question},
-    },
+    config::{Gateway, gateway::Question},
     request::Endpoint,
 };
 
-use crate::{request::Understood, route::Way};
+use crate::{cache::Bounds, request::Understood, route::Way};
 
 /// What the configuration says of answers that serve several.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sharing {
-    pub cache: Cache,
+    /// How much is kept.
+    cache: Bounds,
+    /// A client may get what another one's request was answered with, kept or under way.
+    pub across_clients: bool,
     coalesce: Vec<Question>,
 }
 
 // === impl Sharing ===
 
+impl Default for Sharing {
+    /// As the configuration has it where nothing is set.
+    fn default() -> Self {
+        Self {
+            cache: Bounds {
+                bytes: 500 << 20,
+                entries: 10_000,
+                ttl: Duration::from_secs(12 * 3600),
+                entry_bytes: 1 << 20,
+            },
+            across_clients: false,
+            coalesce: vec![Question::Embeddings],
+        }
+    }
+}
+
 impl Sharing {
     pub fn of(gateway: &Gateway) -> Self {
-        Self { cache: gateway.cache.clone(), coalesce: gateway.coalesce.clone() }
+        let cache = &gateway.cache;
+        Self {
+            cache: Bounds {
+                bytes: (cache.max_mib as usize) << 20,
+                entries: cache.max_entries as usize,
+                ttl: Duration::from_secs(cache.ttl_s.into()),
+                entry_bytes: (cache.entry_kib as usize) << 10,
+            },
+            across_clients: cache.shared,
+            coalesce: gateway.coalesce.clone(),
+        }
+    }
+
+    pub fn cache(&self) -> Bounds {
+        self.cache
     }
 
     /// Whether it is asked once while the same is under way.
@@ -94,6 +126,16 @@ mod tests {
     const EMBED: &str = r#"{"model":"m","input":"a"}"#;
     const CHAT: &str = r#"{"model":"m","messages":[]}"#;
     const FIXED: &str = r#"{"model":"m","messages":[],"temperature":0}"#;
+
+    // AR2
+    #[test]
+    fn what_is_kept_has_the_bounds_of_the_configuration() {
+        assert_eq!(sharing(""), Sharing::default());
+        let small = sharing("gateway.cache = { max_mib = 2, ttl_s = 9, shared = true }");
+        assert_eq!(small.cache().bytes, 2 << 20);
+        assert_eq!(small.cache().ttl, Duration::from_secs(9));
+        assert!(small.across_clients);
+    }
 
     // MV15
     #[test]

@@ -1,10 +1,18 @@
 //! The whole gateway before doubles of model servers: one binary.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod bounds;
 mod consult;
 mod door;
 mod faults;
 mod flood;
 mod house;
+mod shared;
 mod streams;
 mod thread;
