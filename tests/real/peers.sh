@@ -51,6 +51,26 @@ peer_models() {
   done
 }
 
+# peer_clients: the clients that programs use, of fixed versions.
+OPENAI_PYTHON=3.54.0
+OPENAI_NODE=6.49.0
+peer_clients() {
+  local folder=$1
+  need_node
+  [ -x "$folder/venv/bin/pip" ] || python3 -m venv "$folder/venv"
+  if [ "$("$folder/venv/bin/python" -c 'import openai; print(openai.__version__)' 2>/dev/null)" != "$OPENAI_PYTHON" ]; then
+    "$folder/venv/bin/pip" install -q "openai==$OPENAI_PYTHON" || fail "openai $OPENAI_PYTHON could not be fetched from the Python package index"
+  fi
+  if ! [ -d "$folder/node-$OPENAI_NODE/node_modules/openai" ]; then
+    mkdir -p "$folder/node-$OPENAI_NODE"
+    npm --prefix "$folder/node-$OPENAI_NODE" install --silent --no-audit --no-fund "openai@$OPENAI_NODE" ||
+      fail "openai $OPENAI_NODE could not be fetched from npm"
+  fi
+  export PLIMSOLL_PYTHON_CLIENTS=$folder/venv/bin/python
+  export PLIMSOLL_NODE_CLIENTS=$folder/node-$OPENAI_NODE
+  note "openai of PyPI $OPENAI_PYTHON, of npm $OPENAI_NODE"
+}
+
 # A Docker daemon: the one that runs here, else one of our own with all it keeps in a folder
 # of its own, which ends with the tests. Without one this group fails: containers were not tried.
 peer_docker() {
@@ -131,6 +151,7 @@ peers() {
   mkdir -p "$folder"
   peer_llama_server "$folder"
   peer_models "$folder"
+  peer_clients "$folder"
   export PLIMSOLL_LLAMA_SERVER=$folder/llama-server-$LLAMA_CPP_PYTHON
   export PLIMSOLL_TINY_MODELS=$folder/models
   PLIMSOLL_REDIS_SERVER=$(command -v redis-server) || fail "redis-server is not in the program path"
