@@ -10,3 +10,4 @@ mod page;
 mod services;
 mod session;
 mod socket;
+mod traffic;

@@ -1,0 +1,109 @@
+//! The gateway of a whole engine, on the simulated workstation: a request goes through its
+//! port, and is shown, counted and kept.
+
+use std::{path::Path, time::Duration};
+
+use plimsoll_app::{
+    api::{
+        Command, Connect, Done, FaultCode, GatewayState, GatewayTest, GatewayTested, Nothing,
+        RequestId, RequestPage, RequestsAsk, RoomBasis, Status, Traffic,
+    },
+    gateway::requests_alone,
+    offline,
+    session::{Options, Session},
+};
+use plimsoll_core::request::{Endpoint, Finish};
+use tokio::time::{sleep, timeout};
+
+fn options(folder: &Path) -> Options {
+    Options {
+        data_dir: Some(folder.to_path_buf()),
+        demo: true,
+        gateway: Some("127.0.0.1:0".parse().unwrap()),
+        ..Options::default()
+    }
+}
+
+/// Asks again until the answer is as it should be in the end.
+async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), asking).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+async fn traffic(session: &Session) -> Traffic {
+    session.call(Command::Traffic(Nothing {})).await.unwrap()
+}
+
+// DE3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_goes_through_the_gateway_and_is_shown_counted_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Session::start(options(dir.path())).await.unwrap();
+    let status: Status = session.call(Command::Status(Nothing {})).await.unwrap();
+    let address = status.gateway.expect("it listens");
+    let connect = until("its models are known", async || {
+        let connect: Connect = session.call(Command::GatewayConnect(Nothing {})).await.unwrap();
+        connect.models.iter().any(|model| model.services == ["chat"]).then_some(connect)
+    })
+    .await;
+    assert_eq!(connect.local_url, format!("http://{address}/v1"));
+    assert!(!connect.beyond);
+    let chat = connect.models.iter().find(|model| model.services == ["chat"]).unwrap();
+    assert_eq!(chat.endpoint, Endpoint::Chat);
+
+    let test = GatewayTest { model: chat.name.clone(), key: String::new() };
+    let tested: GatewayTested = session.call(Command::GatewayTest(test)).await.unwrap();
+    assert!(tested.steps.iter().all(|step| step.ok), "{:?}", tested.steps);
+    assert!(!tested.text.is_empty());
+    let row = tested.row.expect("it is in the log");
+    assert_eq!(
+        (row.finish, row.status, row.backend.as_deref()),
+        (Finish::Answered, 200, Some("chat"))
+    );
+    assert_eq!((row.model.as_str(), row.stream), (chat.name.as_str(), true));
+    assert!(row.ttft_us.is_some() && row.tokens_out.is_some(), "{row:?}");
+
+    let now = traffic(&session).await;
+    assert_eq!((now.state, now.totals.ended), (GatewayState::Listening, 1));
+    assert_eq!(now.addresses, [address.clone()]);
+    let backend = now.backends.iter().find(|backend| backend.id == "chat").unwrap();
+    assert_eq!((backend.room, backend.room_basis), (Some(4), RoomBasis::Told));
+    assert_eq!(backend.story.last().map(|minute| minute.answered), Some(1));
+    assert_eq!(now.clients[0].name, row.client);
+    assert_eq!((now.clients[0].requests, now.clients[0].failed), (1, 0));
+
+    let unknown = GatewayTest { model: "nobody-has-this".into(), key: String::new() };
+    let tested: GatewayTested = session.call(Command::GatewayTest(unknown)).await.unwrap();
+    assert!(tested.steps.iter().any(|step| !step.ok), "{:?}", tested.steps);
+    let refused = RequestsAsk { finish: vec![Finish::Refused], ..RequestsAsk::default() };
+    let page = until("the refusal is in the log", async || {
+        let page: RequestPage = session.call(Command::Requests(refused.clone())).await.unwrap();
+        (!page.rows.is_empty()).then_some(page)
+    })
+    .await;
+    assert_eq!((page.rows.len(), page.rows[0].model.as_str()), (1, "nobody-has-this"));
+    let gone = session.call::<Done>(Command::RequestCancel(RequestId { id: row.id })).await;
+    assert_eq!(gone.unwrap_err().code, FaultCode::NotFound);
+
+    // Somebody else who wants this very address is told that it is taken.
+    let other = tempfile::tempdir().unwrap();
+    let taken = Options { gateway: Some(address.parse().unwrap()), ..options(other.path()) };
+    let refused = Session::start(taken).await.err().expect("the port is taken");
+    assert!(refused.message.contains(&address), "{refused}");
+
+    // It stands in the history itself, and not only in memory.
+    let reader = offline::reader(&options(dir.path())).await.unwrap();
+    until("it is written", async || {
+        let page = requests_alone(&reader, RequestsAsk::default()).await.unwrap();
+        page.rows.iter().any(|kept| kept.id == row.id).then_some(())
+    })
+    .await;
+    session.stop().await;
+}
