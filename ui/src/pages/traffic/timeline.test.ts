@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { flying, row, T0 } from './testing';
-import { lineOfLive, lineOfRow, scaleEnd, seconds, speedOf, ticksOf } from './timeline';
+import { lineAloud, lineOfLive, lineOfRow, scaleEnd, seconds, speedOf, ticksOf } from './timeline';
 
 const kinds = (line: { parts: { kind: string }[] }) => line.parts.map((p) => p.kind);
 
@@ -50,6 +50,13 @@ it('a speed without a first token, or from one token, is not known', () => {
   expect(speedOf(55, null, 1300)).toBeNull();
   expect(speedOf(1, 300, 1300)).toBeNull();
   expect(speedOf(null, 300, 1300)).toBeNull();
+});
+
+it('a line is said in words: its parts in order, and whether it goes on', () => {
+  expect(lineAloud(lineOfRow(row(0)))).toBe('wait 0.10 s, prefill 0.20 s, decode 1.00 s');
+  expect(lineAloud(lineOfLive(flying(0, { phase: 'queued', ttft_us: null }), T0 + 900))).toBe(
+    'wait 0.90 s so far',
+  );
 });
 
 it('seconds have three digits', () => {

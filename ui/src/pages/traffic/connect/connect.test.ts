@@ -52,7 +52,6 @@ it('other machines are let in only after it is said what that opens', async () =
   );
 });
 
-// MV17: a key is shown once
 it('a new key is shown this one time, stands in the lines, and is gone with the panel', async () => {
   let panel = await open();
   await fireEvent.click(within(panel).getByRole('radio', { name: 'New' }));
