@@ -80,6 +80,8 @@ pub struct Machine {
     away_since_ms: Option<i64>,
     /// Start of the process that has answered.
     answered: Option<i64>,
+    /// When there was an answer last: what ran by then does not start any more.
+    answered_ms: Option<i64>,
 }
 
 // === impl Machine ===
@@ -96,6 +98,7 @@ impl Machine {
             rising_since_ms: None,
             away_since_ms: None,
             answered: None,
+            answered_ms: None,
         }
     }
 
@@ -152,6 +155,7 @@ impl Machine {
         }
         self.failures = 0;
         self.away_since_ms = None;
+        self.answered_ms = Some(look.at_ms);
         if look.process_started_ms.is_some() {
             self.answered = look.process_started_ms;
         }
@@ -195,6 +199,7 @@ impl Machine {
         self.slow = 0;
         if let Some(started_ms) = look.process_started_ms
             && self.answered != Some(started_ms)
+            && self.answered_ms.is_none_or(|at_ms| at_ms < started_ms)
             && (0..START_MS).contains(&(look.at_ms - started_ms))
             && self.rising_ms(look.at_ms) <= START_MS
         {

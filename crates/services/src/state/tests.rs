@@ -117,6 +117,26 @@ fn a_process_that_just_started_is_starting_until_it_has_answered() {
 }
 
 #[test]
+fn a_process_that_is_known_only_after_its_service_answered_is_no_start() {
+    let mut machine = Machine::new(0);
+    let mut at = |at_ms, outcome: Result<&Condition, &CallError>, process_started_ms| {
+        machine.take(Look {
+            at_ms,
+            outcome,
+            took: Duration::ZERO,
+            budget: BUDGET,
+            process_started_ms,
+        });
+        machine.state()
+    };
+    assert_eq!(at(9000, Ok(&Condition::Ready), None), Healthy);
+    let silent = [10_000, 11_000].map(|now| at(now, Err(&REFUSED), Some(5000)));
+    assert_eq!(silent, [Healthy, Down]);
+    // One that began since is a start.
+    assert_eq!(at(13_000, Err(&REFUSED), Some(12_000)), Starting);
+}
+
+#[test]
 fn a_model_that_loads_for_ever_is_down() {
     let mut machine = Machine::new(0);
     let loading = Condition::Loading("Loading model".into());
