@@ -13,9 +13,18 @@ use plimsoll_tests::{
 use crate::steps;
 
 const SIZES: [(u32, u32); 2] = [(1440, 900), (1024, 700)];
-const PAGES: [&str; 5] = ["Overview", "Explore", "Processes", "Services", "Settings"];
+const PAGES: [&str; 6] = ["Overview", "Explore", "Processes", "Services", "Traffic", "Settings"];
 
-async fn take(home: &Home, page: &Page, kind: &str) -> Result<()> {
+/// Pictures of some pages as they stand, where pictures were asked for.
+pub async fn both(home: &Home, page: &Page, kind: &str, pages: &[&str]) -> Result<()> {
+    if shots().is_none() {
+        return Ok(());
+    }
+    page.live_for(Duration::from_secs(10)).await;
+    take(home, page, kind, pages).await
+}
+
+async fn take(home: &Home, page: &Page, kind: &str, pages: &[&str]) -> Result<()> {
     let folder = shots().unwrap_or_else(|| home.path().join("shots"));
     for theme in ["dark", "light"] {
         let mut toml = std::fs::read_to_string(home.config_file()).unwrap_or_default();
@@ -28,7 +37,7 @@ async fn take(home: &Home, page: &Page, kind: &str) -> Result<()> {
         page.find(&format!("html[data-theme={theme}]")).await?;
         for (width, height) in SIZES {
             page.resize(width, height).await?;
-            for name in PAGES {
+            for name in pages {
                 steps::go(page, name).await?;
                 // Until charts and lists have had their answers.
                 page.live_for(Duration::from_secs(2)).await;
@@ -52,7 +61,7 @@ async fn every_page_is_shown_with_this_machines_numbers() -> Result<()> {
     }
     steps::settled(&page).await?;
     page.live_for(Duration::from_secs(if shots().is_some() { 20 } else { 1 })).await;
-    take(&home, &page, "real").await?;
+    take(&home, &page, "real", &PAGES).await?;
     page.close().await
 }
 
@@ -72,6 +81,6 @@ async fn every_page_is_shown_with_the_simulated_workstation() -> Result<()> {
         }
         page.live_for(Duration::from_secs(5)).await;
     }
-    take(&home, &page, "demo").await?;
+    take(&home, &page, "demo", &PAGES).await?;
     page.close().await
 }

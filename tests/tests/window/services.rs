@@ -2,11 +2,11 @@
 //! what a person takes away comes back.
 
 use anyhow::{Context as _, Result};
-use plimsoll_sim::server::{Double, Handle, Spec};
+use plimsoll_sim::server::{Double, Fault, Handle, On, Planned, Spec};
 use plimsoll_tests::{desk::Desk, page::Page, program::Home, wait};
 use serde_json::Value;
 
-use crate::steps;
+use crate::{pictures, steps};
 
 async fn double(name: &str) -> Result<Handle> {
     let spec = Spec::named(name).map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -118,5 +118,51 @@ async fn a_service_with_a_command_is_started_read_and_stopped() -> Result<()> {
         Ok((!there).then_some(()))
     })
     .await?;
+    page.close().await
+}
+
+/// One that is down, one that is not well, one that loads for long and one that does not start,
+/// each with its reason.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_that_are_not_well_say_why() -> Result<()> {
+    let home = Home::new()?;
+    let ill = double("vllm").await?;
+    ill.set_fault(Planned {
+        on: On::All,
+        ..Planned::new(Fault::Answers { status: 500, retry_after_s: None })
+    });
+    let loading = double("llama-cpp").await?;
+    loading.set_fault(Planned { on: On::All, ..Planned::new(Fault::Loads) });
+    let gone = double("ollama").await?;
+    let config = format!(
+        "services.discover = false\n\
+         [services.embed]\nurl = \"{}\"\nkind = \"vllm\"\n\
+         [services.chat]\nurl = \"{}\"\nkind = \"llama-cpp\"\n\
+         [services.notes]\nurl = \"{}\"\nkind = \"ollama\"\n\
+         [services.rerank]\nurl = \"http://127.0.0.1:9\"\nkind = \"http\"\n\
+         command = [\"sh\", \"-c\", \"echo no such model: bge-reranker.gguf; exit 3\"]\n",
+        ill.url(),
+        loading.url(),
+        gone.url()
+    );
+    std::fs::write(home.config_file(), config)?;
+    let mut desk = Desk::new(&home)?;
+    let page = desk.window(&home, &[]).await?;
+    services_page(&page).await?;
+    page.find("#service-notes [aria-label='healthy']").await?;
+    gone.kill();
+    for (id, state) in
+        [("embed", "degraded"), ("chat", "starting"), ("notes", "down"), ("rerank", "down")]
+    {
+        page.find(&format!("#service-{id} [aria-label='{state}']")).await?;
+    }
+    page.text_when("#service-notes", |text| text.contains("refused")).await?;
+    page.text_when("#service-embed", |text| text.contains("500")).await?;
+    page.text_when("#service-chat", |text| text.contains("Loading model")).await?;
+    page.text_when("#service-rerank", |text| text.contains("ended with code 3")).await?;
+    page.click("#service-rerank").await?;
+    page.text_when("section[aria-label='Service rerank']", |text| text.contains("Run by Plimsoll"))
+        .await?;
+    pictures::both(&home, &page, "failing", &["Services", "Overview"]).await?;
     page.close().await
 }

@@ -6,11 +6,12 @@ use anyhow::Result;
 use plimsoll_tests::{desk::shots, page::Page, wait};
 use thirtyfour::By;
 
-/// Opens a page by its place in the rail.
+/// Opens a page by its place in the rail. A link's name may go on with what its count says:
+/// `Services, 2 not well`.
 pub async fn go(page: &Page, name: &str) -> Result<()> {
-    page.click(&format!("nav a[aria-label='{name}']")).await?;
+    page.click(&format!("nav a[aria-label^='{name}']")).await?;
     page.find(&format!("main[aria-label='{name}']")).await?;
-    page.find(&format!("nav a[aria-label='{name}'][aria-current=page]")).await.map(drop)
+    page.find(&format!("nav a[aria-label^='{name}'][aria-current=page]")).await.map(drop)
 }
 
 /// The window with its first live values on the Overview. At the first start Plimsoll says what it
