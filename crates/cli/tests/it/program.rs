@@ -49,6 +49,8 @@ impl Place {
             .env("XDG_RUNTIME_DIR", self.dir.path())
             // Servers of other tests are none of this one's.
             .env("PLIMSOLL_SERVICES__DISCOVER", "false")
+            // Nor is the one port that all of them would want.
+            .env("PLIMSOLL_GATEWAY__ENABLED", "false")
             .stdin(Stdio::null());
         command
     }
