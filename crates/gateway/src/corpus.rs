@@ -122,7 +122,7 @@ pub fn changed(files: &[(String, Vec<u8>)], chance: &mut Chance) -> Vec<u8> {
             }
             5 => text.truncate(range.end),
             _ => {
-                drop(text.splice(range.start..range.start, chance.one_of(&PIECES).iter().copied()))
+                drop(text.splice(range.start..range.start, chance.one_of(&PIECES).iter().copied()));
             }
         }
         text.truncate(MOST);

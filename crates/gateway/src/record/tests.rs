@@ -251,10 +251,11 @@ async fn a_hundred_thousand_requests_leave_bounded_windows() {
     let clients = records.clients();
     assert!(clients.len() <= MAX_CLIENTS, "{}", clients.len());
     assert!(clients.iter().any(|client| &*client.name == OTHER));
-    let figures = lock(&records.inner.figures);
-    assert!(figures.client_series.len() <= MAX_CLIENT_SERIES + 1);
-    assert_eq!(figures.client_series.values().map(|c| c.requests).sum::<u64>(), 100_000);
-    drop(figures);
+    {
+        let figures = lock(&records.inner.figures);
+        assert!(figures.client_series.len() <= MAX_CLIENT_SERIES + 1);
+        assert_eq!(figures.client_series.values().map(|c| c.requests).sum::<u64>(), 100_000);
+    }
     assert_eq!(records.recent().len(), MAX_RECENT);
     advance(RECENT_FOR).await;
     assert_eq!(records.recent().len(), 0);

@@ -231,6 +231,7 @@ impl Passing {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
+                self.course.trace.answer(&piece);
                 return Poll::Ready(Some(Ok(piece)));
             }
             match self.stage {

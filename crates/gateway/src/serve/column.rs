@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use hyper::{
     Method, Request, Response,
-    body::Incoming,
+    body::{Body as _, Incoming},
     header::{self, HeaderMap, HeaderName, HeaderValue},
     http::{request, response},
 };
@@ -56,9 +56,10 @@ const AT_ONCE: u64 = 256 << 10;
 
 /// From this size on a body is looked through elsewhere.
 const LARGE: usize = 1 << 20;
+
 /// Answers one request, in any case.
 pub async fn serve(gate: &Arc<Gate>, link: &Link, request: Request<Incoming>) -> Response<Answer> {
-    link.stage.reads_body();
+    link.stage.reads_body(request.body().is_end_stream());
     let options = gate.options();
     let dialect = Dialect::of(request.uri().path());
     let mut page = Page::default();
@@ -141,8 +142,9 @@ pub struct Wishes {
 pub async fn ask(
     gate: &Arc<Gate>,
     options: &Options,
-    asked: Asked<'_>,
+    mut asked: Asked<'_>,
 ) -> Result<Response<Answer>, Refused> {
+    asked.trace.question(&asked.body);
     // Which model, and what is known of the question.
     let content_type = asked.head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|kind| kind.to_str().ok());
@@ -151,6 +153,8 @@ pub async fn ask(
         Err(misread) => return Err(refuse(asked.trace, misread)),
     };
     let model = understood.model.as_deref().unwrap_or_default();
+    // Also what is refused is told with its model; how urgent it is, is known later.
+    asked.trace.asked(model, understood.stream, Priority::default());
     if let Some(names) = consult::models(asked.endpoint, model) {
         return match consult::judge(&names, options) {
             Ok(()) => consult::consult(gate, options, asked, &understood, names).await,
@@ -468,6 +472,7 @@ async fn give_back(
             // What is given back is a view of the same bytes.
             let _ = (watch.feed(whole.clone(), 0).count(), watch.end(0).count());
             course.saw(watch.seen());
+            course.trace.answer(&whole);
             course.end(Finish::Answered, String::new(), outcome_of(parts.status));
             from.upstream.rest_of(flow).await;
             let answer = Answer::whole(whole).sound(is_sound(form, watch.seen()));

@@ -19,6 +19,7 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{
+    io::{AsyncRead as _, ReadBuf},
     net::TcpStream,
     time::{Instant, Sleep, sleep_until},
 };
@@ -43,12 +44,18 @@ enum At {
     Body,
     /// With us, or with a backend: not the client's fault.
     Work,
+    /// Answered with its body unread: what follows on the connection cannot be understood.
+    Unread,
+    /// Closed by us, and the client still writes.
+    Linger,
 }
 
 /// The connection's bytes.
 pub struct Patient {
     stream: TokioIo<TcpStream>,
     stage: Arc<Stage>,
+    /// Bytes that were taken and dropped after our end was closed.
+    lingered: Option<usize>,
 }
 
 /// What a client was too slow with.
@@ -70,6 +77,10 @@ pub struct Watch {
 
 /// Longest time after which a connection is looked at.
 const LOOK: Duration = Duration::from_secs(60);
+/// A client that is refused while it writes is listened to for so long, and for so many
+/// bytes: closed at once, its system would drop the answer that says why.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_MOST: usize = 4 << 20;
 
 // === impl Stage ===
 
@@ -84,8 +95,12 @@ impl Stage {
     }
 
     /// Its head has been read.
-    pub fn reads_body(&self) {
-        self.enter(At::Body);
+    pub fn reads_body(&self, is_empty: bool) {
+        if is_empty {
+            self.works();
+        } else {
+            self.enter(At::Body);
+        }
     }
 
     /// All of it has been read.
@@ -96,7 +111,7 @@ impl Stage {
 
     /// Its answer has been given.
     pub fn rests(&self) {
-        self.enter(At::Idle);
+        self.enter(if self.at() == At::Body { At::Unread } else { At::Idle });
     }
 
     fn enter(&self, at: At) {
@@ -109,6 +124,8 @@ impl Stage {
             0 => At::Idle,
             1 => At::Head,
             2 => At::Body,
+            4 => At::Unread,
+            5 => At::Linger,
             _ => At::Work,
         }
     }
@@ -119,9 +136,9 @@ impl Stage {
 
     fn heard(&self) {
         match self.at() {
-            At::Idle => self.enter(At::Head),
+            At::Idle | At::Unread => self.enter(At::Head),
             At::Body => self.enter(At::Body),
-            At::Head | At::Work => {}
+            At::Head | At::Work | At::Linger => {}
         }
     }
 
@@ -134,7 +151,8 @@ impl Stage {
         }
         let since = since(self.since_ms.load(Relaxed));
         match self.at() {
-            At::Idle => Some((Slow::Idle, since + patience.idle)),
+            At::Idle | At::Unread => Some((Slow::Idle, since + patience.idle)),
+            At::Linger => Some((Slow::Idle, since + LINGER)),
             At::Head => Some((Slow::Head, since + patience.head)),
             At::Body => Some((Slow::Body, since + patience.body)),
             At::Work => None,
@@ -178,7 +196,23 @@ impl Patient {
         let armed = stage.began + patience.idle.min(LOOK);
         let watch =
             Watch { stage: stage.clone(), patience, timer: Box::pin(sleep_until(armed)), armed };
-        (Self { stream: TokioIo::new(stream), stage: stage.clone() }, stage, watch)
+        let stream = TokioIo::new(stream);
+        (Self { stream, stage: stage.clone(), lingered: None }, stage, watch)
+    }
+
+    /// Takes and drops what the client still writes.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 8192];
+        loop {
+            let mut buf = ReadBuf::new(&mut scratch);
+            let read = ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buf));
+            let taken = buf.filled().len();
+            let lingered = self.lingered.get_or_insert(0);
+            *lingered += taken;
+            if read.is_err() || taken == 0 || *lingered > LINGER_MOST {
+                return Poll::Ready(());
+            }
+        }
     }
 
     /// Notes whether the client takes what it is sent.
@@ -237,7 +271,15 @@ impl Write for Patient {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.lingered.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            if !matches!(self.stage.at(), At::Head | At::Unread) {
+                return Poll::Ready(Ok(()));
+            }
+            self.stage.enter(At::Linger);
+            self.lingered = Some(0);
+        }
+        self.poll_linger(cx).map(Ok)
     }
 }
 
@@ -261,7 +303,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         stage.heard();
         assert_eq!(stage.due(&patience()), due(Slow::Head, 110));
-        stage.reads_body();
+        stage.reads_body(false);
         assert_eq!(stage.due(&patience()), due(Slow::Body, 135));
         tokio::time::advance(Duration::from_secs(5)).await;
         stage.heard();
@@ -270,5 +312,8 @@ mod tests {
         assert_eq!(stage.due(&patience()), None);
         stage.rests();
         assert_eq!(stage.due(&patience()), due(Slow::Idle, 230));
+        stage.reads_body(false);
+        stage.rests();
+        assert_eq!(stage.at(), At::Unread);
     }
 }

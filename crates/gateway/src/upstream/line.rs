@@ -25,8 +25,11 @@ use hyper_util::rt::TokioIo;
 
 use super::wire::Wire;
 
-/// A connection and what it is asked through.
-pub struct Line {
+/// A connection and what it is asked through. It goes from hand to hand with every
+/// request, so what is large of it stays where it is.
+pub struct Line(Box<Inner>);
+
+struct Inner {
     sender: SendRequest<Full<Bytes>>,
     connection: Connection<TokioIo<Wire>, Full<Bytes>>,
     heard: Arc<AtomicBool>,
@@ -60,7 +63,7 @@ impl Line {
             .max_header_size(MOST_HEAD)
             .handshake(TokioIo::new(wire))
             .await?;
-        Ok(Self { sender, connection, heard, over: false })
+        Ok(Self(Box::new(Inner { sender, connection, heard, over: false })))
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -68,11 +71,12 @@ impl Line {
         mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<(Response<()>, Flow), Unanswered> {
-        self.heard.store(false, Ordering::Relaxed);
+        let inner = &mut *self.0;
+        inner.heard.store(false, Ordering::Relaxed);
         let answer = {
-            let mut answer = pin!(self.sender.send_request(request));
+            let mut answer = pin!(inner.sender.send_request(request));
             poll_fn(|cx| {
-                self.connection_works(cx);
+                inner.connection_works(cx);
                 // The connection was driven by this very call, so nobody needs to be woken.
                 answer.as_mut().poll_now()
             })
@@ -83,21 +87,25 @@ impl Line {
                 let (head, body) = answer.into_parts();
                 Ok((Response::from_parts(head, ()), Flow { line: self, body }))
             }
-            Err(error) => Err(Unanswered { error, silent: !self.heard.load(Ordering::Relaxed) }),
+            Err(error) => Err(Unanswered { error, silent: !self.0.heard.load(Ordering::Relaxed) }),
         }
     }
 
     /// Whether it can be asked now: the backend has not closed it while it rested.
     pub fn is_well(&mut self, cx: &mut Context<'_>) -> bool {
-        self.connection_works(cx);
-        !self.over && self.sender.is_ready()
+        self.0.connection_works(cx);
+        !self.0.over && self.0.sender.is_ready()
     }
 
     /// The same for one who does not wait on it.
     pub fn rests_well(&mut self) -> bool {
         self.is_well(&mut Context::from_waker(Waker::noop()))
     }
+}
 
+// === impl Inner ===
+
+impl Inner {
     fn connection_works(&mut self, cx: &mut Context<'_>) {
         // How it ended is told to whoever waits for the answer.
         if !self.over && Pin::new(&mut self.connection).poll(cx).is_ready() {
@@ -131,7 +139,7 @@ impl Flow {
                     },
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                     Poll::Ready(None) => return Poll::Ready(None),
-                    Poll::Pending => self.line.connection_works(cx),
+                    Poll::Pending => self.line.0.connection_works(cx),
                 }
             }
             match Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(Waker::noop())) {

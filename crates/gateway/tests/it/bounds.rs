@@ -67,6 +67,21 @@ async fn heads_and_bodies_have_bounds() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_refused_while_it_writes_still_hears_why() {
+    let (house, _double) = small().await;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let head =
+        format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..200 {
+        stream.write_all(&[b'x'; 10_000]).await.expect("it is listened to until it has said all");
+    }
+    stream.shutdown().await.unwrap();
+    assert_eq!(statuses(&rest(&mut stream).await), ["413"]);
+    crate::house::until(|| house.gateway.connections() == 0).await;
+}
+
+#[tokio::test]
 async fn a_client_that_is_too_slow_is_cut_off() {
     let (house, double) = small().await;
     // With nothing, with a head, with a body, and between two requests.

@@ -253,12 +253,12 @@ async fn an_answer_crosses_from_one_client_to_another_only_where_that_is_allowed
         let house =
             House::open(vec![backend("one", &double.url())], one_at_a_time(), sharing(text)).await;
         let held = full(&house).await;
-        let asking = ["one/1.0", "two/1.0"].map(async |agent| {
+        let mut asking = Vec::new();
+        for agent in ["one/1.0", "two/1.0"] {
             let mut client = house.client().await;
             let request = with(&client, "user-agent", agent, EMBED);
-            tokio::spawn(async move { client.send(request).await.unwrap() })
-        });
-        let asking = join_all(asking).await;
+            asking.push(tokio::spawn(async move { client.send(request).await.unwrap() }));
+        }
         let waits = || house.records.live(10).iter().filter(|o| o.phase == Phase::Queued).count();
         until(|| waits() == 2).await;
         drop(held);
