@@ -40,6 +40,7 @@ fn what_stands_around_the_chunk_taken_out_is_not_copied_either() {
     assert_eq!(passed[1].as_ptr(), came[before.len() + USAGE.len()..].as_ptr());
 }
 
+// MV13
 #[test]
 fn an_event_in_part_is_held_and_one_that_is_too_long_is_let_go() {
     let mut watch = Watch::new(Endpoint::Chat, Form::Events, true);
