@@ -10,7 +10,11 @@
 use bytes::Bytes;
 use plimsoll_core::request::Endpoint;
 
-pub use self::{misread::Misread, outgoing::outgoing, question::{hasher, question}};
+pub use self::{
+    misread::Misread,
+    outgoing::outgoing,
+    question::{hasher, question},
+};
 
 pub mod endpoint;
 mod json;
