@@ -29,6 +29,7 @@ fn no_breaker(limit: u32) -> Limits {
     Limits { breaker, ..room(limit) }
 }
 
+// MV9
 #[tokio::test]
 async fn a_resting_connection_that_dies_under_a_request_is_replaced_unseen() {
     let double = double(2, 2, 0.0).await;
@@ -43,6 +44,7 @@ async fn a_resting_connection_that_dies_under_a_request_is_replaced_unseen() {
     }
 }
 
+// DE2
 #[tokio::test]
 async fn a_new_connection_that_dies_is_a_failure_and_tried_again_only_by_rule() {
     let double = double(2, 2, 0.0).await;
@@ -63,6 +65,21 @@ async fn a_new_connection_that_dies_is_a_failure_and_tried_again_only_by_rule() 
     assert_eq!(row.retries, 2, "what is executed again is counted");
 }
 
+// DE2
+#[tokio::test]
+async fn a_large_body_and_one_too_many_are_not_held_for_another_try() {
+    let double = double(2, 2, 0.0).await;
+    for (payload_bytes, held_bytes) in [(10, 1 << 20), (1 << 20, 10)] {
+        let mut small = tries(2);
+        small.retry = Retry { payload_bytes, held_bytes, ..small.retry };
+        let house = House::open(vec![backend("one", &double.url())], no_breaker(2), small).await;
+        double.set_fault(Planned::new(Fault::HangsUp).times(1));
+        assert_eq!(house.client().await.post(CHAT, chat(false, 2)).await.status, 502);
+        assert_eq!(house.client().await.post(CHAT, chat(false, 2)).await.status, 200);
+    }
+}
+
+// MA8
 #[tokio::test]
 async fn the_other_backend_answers_where_one_is_dead() {
     let (dead, alive) = (double(2, 2, 0.0).await, double(2, 2, 0.0).await);
@@ -137,6 +154,7 @@ async fn a_stream_that_stands_still_or_breaks_says_so_and_does_not_look_whole() 
     house.until(|flying, _| flying == 0).await;
 }
 
+// MV8
 #[tokio::test]
 async fn a_breaker_refuses_at_once_and_lets_one_probe_pass() {
     let double = double(4, 2, 0.0).await;

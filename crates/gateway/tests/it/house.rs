@@ -133,18 +133,7 @@ impl House {
         .await
         .unwrap();
         let address = gateway.address().unwrap();
-        Self {
-            gateway,
-            address,
-            options,
-            table,
-            desk,
-            records,
-            world,
-            _keys,
-            _rules,
-            _pump,
-        }
+        Self { gateway, address, options, table, desk, records, world, _keys, _rules, _pump }
     }
 
     /// One double behind a gateway with as much room as it has slots.

@@ -37,6 +37,7 @@ async fn a_stream_comes_whole_and_its_end_with_it() {
     house.until(|flying, waiting| flying == 0 && waiting == 0).await;
 }
 
+// MV9
 #[tokio::test]
 async fn one_connection_serves_request_after_request() {
     let double = double(4, 4, 0.0).await;
@@ -65,6 +66,7 @@ async fn the_backends_key_takes_the_place_of_the_clients() {
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
+// AR9
 #[tokio::test]
 async fn models_health_and_figures_are_told_without_a_backend() {
     let double = double(1, 4, 0.0).await;
