@@ -15,3 +15,4 @@ mod services;
 mod settings;
 mod steps;
 mod storage;
+mod traffic;

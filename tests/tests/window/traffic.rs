@@ -1,0 +1,121 @@
+//! Traffic: what passes the gateway is seen while it passes, ended from the list, and a program
+//! is connected with what stands on the screen.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result};
+use plimsoll_sim::server::{Double, Handle, Spec};
+use plimsoll_tests::{desk::Desk, page::Page, program::Home, wait};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::steps;
+
+const ROWS: &str = "[role=grid][aria-label^='Requests'] [role=row]";
+
+/// A window whose gateway leads to a double, and where it listens.
+async fn opened(home: &Home, desk: &mut Desk) -> Result<(Page, Handle, SocketAddr)> {
+    let spec = Spec::named("llama-cpp").map_err(|error| anyhow::anyhow!("{error}"))?;
+    let llama = Double::start(spec).await?;
+    let toml = format!(
+        "[gateway]\naddress = \"127.0.0.1:0\"\n[services]\ndiscover = false\n\
+         [services.chat]\nurl = \"{}\"\nkind = \"llama-cpp\"\n",
+        llama.url()
+    );
+    std::fs::write(home.config_file(), toml)?;
+    let page = desk.window(home, &[]).await?;
+    steps::settled(&page).await?;
+    let address = wait::until("the gateway to listen", || async {
+        let status = home.plimsoll(&["status"])?;
+        Ok(status["gateway"].as_str().map(str::to_owned))
+    })
+    .await?;
+    page.keys("5").await?;
+    page.find("main[aria-label=Traffic]").await?;
+    Ok((page, llama, address.parse().context("an address")?))
+}
+
+/// Asks for a long answer as some program does, and reads until the connection ends.
+async fn asks(address: SocketAddr) -> Result<String> {
+    let body = r#"{"model":"chat","stream":true,"max_tokens":4000,"messages":[{"role":"user","content":"Write on."}]}"#;
+    let mut stream = TcpStream::connect(address).await?;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nUser-Agent: notebook/1.0\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    let mut answer = Vec::new();
+    // One that is cut off may end with an error: what came until then is what is asked for.
+    let _ = stream.read_to_end(&mut answer).await;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_is_seen_while_it_runs_and_ended_from_the_list() -> Result<()> {
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let (page, llama, address) = opened(&home, &mut desk).await?;
+    page.says("Nothing passed yet").await?;
+
+    let asking = tokio::spawn(asks(address));
+    page.text_when(&format!("{ROWS}[id]"), |text| text.contains("decode")).await?;
+    page.text_when("section[aria-label='In flight and queued now']", |text| {
+        text.contains("1 of 4 slots") && text.contains("of 4.0 k tok")
+    })
+    .await?;
+
+    // The first click asks, the second does it.
+    page.click(&format!("{ROWS}[id] button[aria-label^='Cancel the request of']")).await?;
+    page.press("Cancel the request").await?;
+    let answer = asking.await??;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer:.200}");
+    // Its client is told why there is no more.
+    assert!(answer.contains("A person ended this request"), "{answer:.2000}");
+    page.text_when(&format!("{ROWS}[id]"), |text| text.contains("cancelled")).await?;
+    // The slot is free again, here and in the server.
+    llama.until(|stats| stats.cancelled == 1).await;
+    page.text_when("section[aria-label='In flight and queued now']", |text| {
+        text.contains("0 of 4 slots")
+    })
+    .await?;
+    llama.stop().await;
+    page.close().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_is_connected_with_a_key_that_is_shown_once_and_tried_out() -> Result<()> {
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let (page, llama, address) = opened(&home, &mut desk).await?;
+    page.keys("c").await?;
+    let panel = "section[aria-label='Connect a program']";
+    page.text_when(&format!("{panel} pre"), |text| {
+        text.contains(&format!("http://{address}/v1")) && text.contains("Qwen2.5-14B")
+    })
+    .await?;
+
+    page.click_xpath("//*[@role='radio'][normalize-space(.)='New']").await?;
+    page.fill(&format!("{panel} form .in"), "notebook").await?;
+    page.press("Make the key").await?;
+    page.says("Shown once, only its hash is kept").await?;
+    page.text_when(&format!("{panel} pre"), |text| text.contains("plm-")).await?;
+    page.press("Send a test request").await?;
+    page.text_when("ol[aria-label='Steps of the test']", |text| text.lines().count() > 2).await?;
+    // It is a request like any other, and its client is the key's.
+    page.text_when(&format!("{ROWS}[id]"), |text| {
+        text.contains("notebook") && text.contains("200")
+    })
+    .await?;
+
+    page.press("Close Esc").await?;
+    page.click_xpath("//*[@role='radio'][normalize-space(.)='Keys']").await?;
+    page.press("Revoke the key of notebook").await?;
+    page.press("Revoke it").await?;
+    page.says("No key was made yet").await?;
+    llama.stop().await;
+    page.close().await
+}
