@@ -27,7 +27,7 @@ const TRIES: u8 = 8;
 
 /// Where the log is asked for.
 enum Log {
-    Running(Session),
+    Running(Box<Session>),
     /// No Plimsoll runs: what was written stands in the folder.
     Written(plimsoll_history::Reader),
 }
@@ -49,7 +49,7 @@ pub async fn run(global: &Global, args: Requests) -> Outcome {
         return follow(global, ask, args.limit).await;
     }
     let log = match attach(global).await? {
-        Some(session) => Log::Running(session),
+        Some(session) => Log::Running(Box::new(session)),
         None => Log::Written(offline::reader(&options(global)).await?),
     };
     let rows = newest(&log, ask, args.limit).await?;
@@ -70,7 +70,7 @@ async fn follow(global: &Global, ask: RequestsAsk, limit: u32) -> Outcome {
     let mut open = BTreeMap::new();
     let traffic: Traffic = session.call(Command::Traffic(Nothing {})).await?;
     open.extend(traffic.live.iter().map(|request| (request.id, TRIES)));
-    let log = Log::Running(session);
+    let log = Log::Running(Box::new(session));
     let mut rows = newest(&log, ask.clone(), limit).await?;
     let mut after = ask.after;
     loop {
