@@ -234,7 +234,7 @@ async fn a_new_demo_has_a_past_with_energy_alerts_and_an_export() {
     let stats: HistoryStats = session.call(Command::HistoryStats(Nothing {})).await.unwrap();
     assert_eq!(stats.epochs, 1, "the past and the present are one time");
     let storage: StorageReport = session.call(Command::Storage(Nothing {})).await.unwrap();
-    assert_eq!(storage.kinds.len(), 7);
+    assert_eq!(storage.kinds.len(), 8);
     session.stop().await;
 }
 
