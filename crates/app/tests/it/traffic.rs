@@ -72,7 +72,7 @@ async fn a_request_goes_through_the_gateway_and_is_shown_counted_and_kept() {
 
     let now = traffic(&session).await;
     assert_eq!((now.state, now.totals.ended), (GatewayState::Listening, 1));
-    assert_eq!(now.addresses, [address.clone()]);
+    assert_eq!(now.addresses, std::slice::from_ref(&address));
     let backend = now.backends.iter().find(|backend| backend.id == "chat").unwrap();
     assert_eq!((backend.room, backend.room_basis), (Some(4), RoomBasis::Told));
     assert_eq!(backend.story.last().map(|minute| minute.answered), Some(1));

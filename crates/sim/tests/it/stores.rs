@@ -135,7 +135,7 @@ async fn a_model_of_speaches_that_is_unloaded_frees_its_vram_until_it_is_loaded_
     let mut stage = stage();
     let model = "Systran/faster-whisper-large-v3";
     let vram = |table: &ProcessTable| {
-        table.processes.iter().find(|p| p.pid == 30211).unwrap().vram_bytes.unwrap()
+        table.processes.iter().find(|p| p.pid == 12011).unwrap().vram_bytes.unwrap()
     };
     assert!(vram(&scan(&mut stage, 0)) > 2 << 30);
     let (speaches, target) = (adapter(ServiceKind::Speaches), target(&stage, "whisper"));
