@@ -190,6 +190,12 @@ mod tests {
             assert!(ids.insert(&*process.id), "{} twice", process.id);
             assert!(pids.insert(process.pid), "{} twice", process.pid);
             assert_eq!(process.from.is_some(), process.to.is_some(), "{}", process.id);
+            // One that is up for days began that long ago, by its pid.
+            assert!(
+                process.from.is_some() || process.pid < 27_000,
+                "{} is yet to begin",
+                process.id
+            );
         }
         for process in &machine.processes {
             assert!(process.parent.as_ref().is_none_or(|p| ids.contains(&**p)));
