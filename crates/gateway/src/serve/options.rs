@@ -112,6 +112,7 @@ pub const PORT: u16 = 1876;
 
 // === impl Options ===
 
+/// What the configuration says where nothing is set.
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -119,11 +120,11 @@ impl Default for Options {
                 SocketAddr::from(([127, 0, 0, 1], PORT)),
                 SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], PORT)),
             ],
-            hosts: vec!["host.docker.internal".into()],
+            hosts: vec!["host.docker.internal".into(), "host.containers.internal".into()],
             origins: Vec::new(),
             ask_usage: true,
-            wait: Duration::from_secs(120),
-            batch_wait: Duration::from_secs(3600),
+            wait: Duration::from_secs(60),
+            batch_wait: Duration::from_secs(600),
             bounds: Bounds::default(),
             patience: Patience::default(),
             budgets: Budgets::default(),
@@ -153,8 +154,8 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(10),
-            body: Duration::from_secs(30),
-            idle: Duration::from_secs(120),
+            body: Duration::from_secs(60),
+            idle: Duration::from_secs(90),
             write: Duration::from_secs(60),
         }
     }
@@ -163,7 +164,7 @@ impl Default for Patience {
 impl Default for Budgets {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(5),
+            connect: Duration::from_secs(2),
             first_byte: Duration::from_secs(300),
             between: Duration::from_secs(120),
             total: Duration::from_secs(3600),
@@ -175,9 +176,9 @@ impl Default for Retry {
     fn default() -> Self {
         Self {
             most: 2,
-            payload_bytes: 50_000_000,
-            held_bytes: 100_000_000,
-            pause: Duration::from_millis(100),
+            payload_bytes: 50 << 20,
+            held_bytes: 100 << 20,
+            pause: Duration::from_millis(250),
             longest_pause: Duration::from_secs(10),
         }
     }

@@ -146,6 +146,13 @@ mod tests {
         assert_eq!((idle.most, idle.life.as_secs()), (3, 7));
     }
 
+    #[test]
+    fn what_is_not_set_is_what_a_gateway_without_a_configuration_has() {
+        let of_config = options_on(&Config::default(), client::Limits::of(2, false));
+        // Only what fits the machine is another matter.
+        assert_eq!(of_config, Options { idle: of_config.idle, ..Options::default() });
+    }
+
     // DE2
     #[test]
     fn the_budget_of_retries_is_the_configurations() {
