@@ -125,15 +125,19 @@ async fn what_gives_no_first_byte_in_time_is_given_up() {
 #[tokio::test]
 async fn a_stream_that_stands_still_or_breaks_says_so_and_does_not_look_whole() {
     let double = double(2, 50, 0.0).await;
-    let mut hasty = options();
-    hasty.budgets.between = Duration::from_millis(150);
-    let house = House::open(vec![backend("one", &double.url())], no_breaker(2), hasty).await;
+    let house = House::before(&double, no_breaker(2)).await;
     let faults = [
         (Fault::Stalls { after_tokens: 3, for_ms: None }, "timed_out"),
         (Fault::Dies { after_tokens: 3 }, "backend_broke_off"),
         (Fault::HalfFrame { after_tokens: 3 }, "backend_broke_off"),
     ];
     for (fault, code) in faults {
+        let mut options = options();
+        // The others break at once: no time is to end before they do.
+        if matches!(fault, Fault::Stalls { .. }) {
+            options.budgets.between = Duration::from_millis(500);
+        }
+        house.options.send_replace(Arc::new(options));
         double.set_fault(Planned::new(fault).times(1));
         let mut client = house.client().await;
         let request = client.request(CHAT, chat(true, 50));
@@ -158,7 +162,9 @@ async fn a_stream_that_stands_still_or_breaks_says_so_and_does_not_look_whole() 
 #[tokio::test]
 async fn a_breaker_refuses_at_once_and_lets_one_probe_pass() {
     let double = double(4, 2, 0.0).await;
-    let breaker = BreakerLimits { failures: 3, pause: 300, ..BreakerLimits::default() };
+    // The pause does not end by itself within the test.
+    let (pause, pause_max) = (3_600_000, 3_600_000);
+    let breaker = BreakerLimits { failures: 3, pause, pause_max, ..BreakerLimits::default() };
     let limits = Limits { breaker, wait: 50, ..room(4) };
     let mut brief = tries(0);
     brief.wait = Duration::from_millis(50);
@@ -172,14 +178,25 @@ async fn a_breaker_refuses_at_once_and_lets_one_probe_pass() {
     assert_eq!((refused.status, refused.header("x-plimsoll-limit")), (503, Some("backends")));
     assert!(refused.header("retry-after").is_some());
     assert_eq!(double.stats().requests, 3);
-    // The pause is over at some time: then one asks, and is served.
-    loop {
-        let reply = client.post(CHAT, chat(false, 2)).await;
-        if reply.status == 200 {
-            break;
-        }
-        assert_eq!(reply.status, 503, "{}", reply.text());
+    // It is said to be back: one asks it, and while that one waits nobody else does.
+    double.set_fault(Planned::new(Fault::SlowHeaders { ms: 3_600_000 }).times(1));
+    house.desk.up("one", false);
+    house.desk.up("one", true);
+    let mut probe = house.client().await;
+    let request = probe.request(CHAT, chat(false, 2));
+    let probe = tokio::spawn(async move { probe.begin(request).await.map(|_| ()) });
+    double.until(|stats| stats.requests == 4).await;
+    for _ in 0..3 {
+        let refused = client.post(CHAT, chat(false, 2)).await;
+        assert_eq!(refused.status, 503, "{}", refused.text());
     }
+    assert_eq!(double.stats().requests, 4);
+    // It left without an answer: the next one asks, and is served.
+    probe.abort();
+    house.until(|flying, _| flying == 0).await;
+    let reply = client.post(CHAT, chat(false, 2)).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(double.stats().requests, 5);
 }
 
 #[tokio::test]
