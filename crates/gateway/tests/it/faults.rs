@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 use http_body_util::BodyExt as _;
 use plimsoll_core::request::Finish;
 use plimsoll_gateway::{
-    admission::{BreakerLimits, Limits},
+    admission::{BreakerLimits, Gate, GateMode, Gates, Limits, Pressure},
     route::Table,
     serve::{Options, Retry},
 };
@@ -76,6 +76,31 @@ async fn a_large_body_and_one_too_many_are_not_held_for_another_try() {
         double.set_fault(Planned::new(Fault::HangsUp).times(1));
         assert_eq!(house.client().await.post(CHAT, chat(false, 2)).await.status, 502);
         assert_eq!(house.client().await.post(CHAT, chat(false, 2)).await.status, 200);
+    }
+}
+
+// DE2
+#[tokio::test]
+async fn nothing_is_tried_again_while_a_gate_is_closed_whether_it_holds_or_observes() {
+    let busy = Pressure { cpu: Some(99.0), ..Pressure::default() };
+    for (mode, retries) in [(GateMode::Off, 2), (GateMode::Observe, 0), (GateMode::Enforce, 0)] {
+        let double = double(2, 2, 0.0).await;
+        let cpu = Gate { mode, close: 90.0, open: 80.0 };
+        let gates = Gates { cpu, ..Gates::default() };
+        let limits = Limits { gates, ..no_breaker(2) };
+        let house = House::open(vec![backend("one", &double.url())], limits, tries(2)).await;
+        double.set_fault(Planned::new(Fault::SlowHeaders { ms: 3_600_000 }).times(1));
+        let mut client = house.client().await;
+        let request = client.request(CHAT, chat(false, 2));
+        let reply = tokio::spawn(async move { client.send(request).await });
+        double.until(|stats| stats.requests == 1).await;
+        // It was admitted; now the machine is short, and then its backend breaks off.
+        house.desk.pressure(busy);
+        double.kill();
+        let reply = reply.await.unwrap().unwrap();
+        assert_eq!(reply.status, 502, "{mode:?}: {}", reply.text());
+        let row = row(&house.records, |row| row.status == 502).await;
+        assert_eq!(row.retries, retries, "{mode:?}");
     }
 }
 
