@@ -8,6 +8,7 @@ mod consult;
 mod course;
 mod door;
 mod gate;
+mod give_back;
 mod listen;
 mod options;
 mod own;
@@ -15,7 +16,9 @@ mod patient;
 mod read;
 mod refuse;
 mod retry;
+mod send;
 mod shared;
+mod wishes;
 mod world;
 
 pub use self::{

@@ -30,8 +30,9 @@ use siphasher::sip128::Hasher128 as _;
 
 use super::{
     answer::Answer,
-    column::{self, Known, X_BACKEND, X_FALLBACK, X_QUEUE, X_REQUEST, X_WAIT},
+    column::{self, Known},
     gate::Gate,
+    give_back::{X_BACKEND, X_FALLBACK, X_QUEUE, X_REQUEST, X_WAIT},
     options::Options,
     read::Share,
     refuse::{Dialect, Refused},

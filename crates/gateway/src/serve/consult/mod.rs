@@ -26,8 +26,9 @@ use self::expert::Expert;
 pub use self::together::Together;
 use super::{
     answer::Answer,
-    column::{self, Asked, X_REQUEST},
+    column::{self, Asked},
     gate::Gate,
+    give_back::X_REQUEST,
     options::Options,
     read::Unread,
     refuse::Refused,

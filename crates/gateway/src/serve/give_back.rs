@@ -1,0 +1,113 @@
+//! The way back: the answer's head with Plimsoll's own marks, and a body that holds the permit.
+
+use std::{future::poll_fn, task::Poll};
+
+use bytes::Bytes;
+use hyper::{
+    Response,
+    header::{self, HeaderName, HeaderValue},
+    http::response,
+};
+use plimsoll_core::request::{Endpoint, Finish};
+use tokio::time::Instant;
+
+use super::{
+    answer::{Answer, Pace, Passing, is_sound, outcome_of},
+    course::Course,
+    options::Options,
+    refuse::{Dialect, Refused},
+    send::Whence,
+};
+use crate::{
+    admission::Outcome,
+    sse::{Form, Watch},
+    upstream::{self, Begun},
+};
+
+pub const X_REQUEST: HeaderName = HeaderName::from_static("x-plimsoll-request");
+pub const X_BACKEND: HeaderName = HeaderName::from_static("x-plimsoll-backend");
+pub const X_WAIT: HeaderName = HeaderName::from_static("x-plimsoll-wait-ms");
+pub const X_FALLBACK: HeaderName = HeaderName::from_static("x-plimsoll-fallback");
+pub const X_QUEUE: HeaderName = HeaderName::from_static("x-plimsoll-queue");
+
+/// An answer of at most so many bytes that is there at once goes on in one piece.
+const AT_ONCE: u64 = 256 << 10;
+
+/// The answer as it goes to the client.
+pub async fn give_back(
+    options: &Options,
+    mut course: Course,
+    endpoint: Endpoint,
+    begun: Begun,
+    from: Whence,
+) -> Response<Answer> {
+    let Begun { head: mut parts, mut flow, again } = begun;
+    if again {
+        tracing::debug!(backend = %from.backend, "a resting connection had died, and was replaced");
+    }
+    upstream::cross_to_client(&mut parts.headers);
+    mark(&mut parts, &course, &from);
+    course.trace.status(parts.status.as_u16());
+    let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let form = Form::of(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING));
+    let mut watch = Watch::new(endpoint, form, from.usage_added);
+    let cuts = from.usage_added && form == Form::Events;
+    if cuts {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
+
+    // Most answers that do not stream are there by now, whole.
+    let mut first = None;
+    if !cuts && flow.size().is_some_and(|size| size <= AT_ONCE) {
+        match poll_fn(|cx| Poll::Ready(flow.poll_next(cx))).await {
+            Poll::Ready(Some(Ok(piece))) => first = Some(piece),
+            Poll::Ready(None) => first = Some(Bytes::new()),
+            Poll::Ready(Some(Err(_))) => {
+                let why = Refused::broken_off(&from.upstream.place());
+                let why = course.refuse(why, Outcome::Failed);
+                return why.into_response(Dialect::at(endpoint));
+            }
+            Poll::Pending => {}
+        }
+        if flow.is_over()
+            && let Some(whole) = first.take()
+        {
+            course.answered(parts.status);
+            course.first();
+            // What is given back is a view of the same bytes.
+            let _ = (watch.feed(whole.clone(), 0).count(), watch.end(0).count());
+            course.saw(watch.seen());
+            course.trace.answer(&whole);
+            course.end(Finish::Answered, String::new(), outcome_of(parts.status));
+            from.upstream.rest_of(flow).await;
+            let answer = Answer::whole(whole).sound(is_sound(form, watch.seen()));
+            return Response::from_parts(parts, answer);
+        }
+    }
+    let pace = Pace::new(options.budgets.between, Instant::now() + options.budgets.total);
+    let dialect = Dialect::at(endpoint);
+    let seen = (watch, form, cuts);
+    let mut passing = Passing::new(course, flow, from.upstream, seen, dialect, pace, parts.status);
+    if let Some(piece) = first {
+        passing.begin_with(piece);
+    }
+    Response::from_parts(parts, Answer::passing(passing))
+}
+
+/// What a client may know of how its answer came to be.
+fn mark(parts: &mut response::Parts, course: &Course, from: &Whence) {
+    let headers = &mut parts.headers;
+    headers.insert(X_REQUEST, course.trace.id().into());
+    headers.insert(X_WAIT, (course.trace.wait_us() / 1000).into());
+    if let Some(place) = from.place {
+        headers.insert(X_QUEUE, place.into());
+    }
+    if let Ok(backend) = HeaderValue::from_str(&from.backend) {
+        headers.insert(X_BACKEND, backend);
+    }
+    if let Some(model) = &from.fallback
+        && let Ok(model) = HeaderValue::from_str(model)
+    {
+        headers.insert(X_FALLBACK, model);
+    }
+}

@@ -1,0 +1,119 @@
+//! The way to the backend: where to, with which body, and again where that is allowed.
+
+use std::{
+    future::{Future as _, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use bytes::Bytes;
+use hyper::http::request;
+use plimsoll_services::kind::ServiceKind;
+use tokio::time::Instant;
+
+use super::{
+    column::admit, course::Course, gate::Gate, options::Options, refuse::Refused, retry::Budget,
+};
+use crate::{
+    admission::Outcome,
+    request::{self as body, Understood},
+    route::{Table, Way},
+    upstream::{Begun, Sending, Upstream},
+};
+
+/// What is sent, and to whom it may be.
+pub struct Question<'a> {
+    pub head: &'a request::Parts,
+    pub body: Bytes,
+    pub understood: &'a Understood,
+    pub way: &'a Way,
+}
+
+/// Where an answer came from.
+pub struct Whence {
+    pub upstream: Arc<Upstream>,
+    pub backend: Arc<str>,
+    /// The model that answers in place of the one that was asked for.
+    pub fallback: Option<Arc<str>>,
+    pub usage_added: bool,
+    /// Where it stood in line when it came.
+    pub place: Option<u32>,
+}
+
+/// Asks the backend that admission chose; another, or the same again, where that is
+/// allowed and nothing of an answer has been passed on.
+pub async fn send(
+    gate: &Arc<Gate>,
+    options: &Options,
+    table: &Table,
+    course: &mut Course,
+    question: Question<'_>,
+) -> Result<(Begun, Whence), Refused> {
+    let end = Instant::now() + options.budgets.total;
+    let mut budget = Budget::new(gate, &options.retry, question.body.len());
+    loop {
+        let (from, body) = match aim(gate, options, table, course, &question) {
+            Ok(aim) => aim,
+            Err(refused) => return Err(course.refuse(refused, Outcome::Unknown)),
+        };
+        let sending = Sending {
+            method: &question.head.method,
+            uri: &question.head.uri,
+            headers: &question.head.headers,
+            body,
+            connect: options.budgets.connect,
+            first_byte: (Instant::now() + options.budgets.first_byte).min(end),
+        };
+        course.sent();
+        let sent = {
+            let mut sent = pin!(from.upstream.send(sending));
+            poll_fn(|cx| match sent.as_mut().poll(cx) {
+                Poll::Ready(sent) => Poll::Ready(Some(sent)),
+                Poll::Pending => course.trace.poll_cancelled(cx).map(|()| None),
+            })
+            .await
+        };
+        let Some(sent) = sent else {
+            return Err(course.refuse(Refused::cancelled(), Outcome::Unknown));
+        };
+        let Some(pause) = budget.pause(gate, &sent) else {
+            return match sent {
+                Ok(begun) => Ok((begun, from)),
+                Err(failure) => Err(course.refuse(failure.into(), Outcome::Failed)),
+            };
+        };
+        // What was answered so far is dropped with its connection.
+        drop(sent);
+        if let Some(admitted) = course.again(Outcome::Failed, pause) {
+            admit(course, admitted).await?;
+        }
+    }
+}
+
+/// The address and the body for the backend that was granted.
+fn aim(
+    gate: &Gate,
+    options: &Options,
+    table: &Table,
+    course: &mut Course,
+    question: &Question<'_>,
+) -> Result<(Whence, Bytes), Refused> {
+    let Some(permit) = course.permit() else { return Err(Refused::gone()) };
+    let (id, place) = (permit.grant.backend.clone(), permit.place.map(|place| place.position));
+    // A request holds the table that it began with, so the backend is in it.
+    let Some(backend) = table.backend(&id) else { return Err(Refused::gone()) };
+    let send_as = question.way.send_as(&id);
+    let upstream =
+        gate.upstreams.of(&backend.id, &backend.url, backend.key.as_ref(), options.idle)?;
+    // llama.cpp counts its tokens in every last chunk without being asked.
+    let asks = options.ask_usage && backend.kind != Some(ServiceKind::LlamaCpp);
+    let body = question.body.clone();
+    let outgoing = body::outgoing(question.understood, body, send_as.map(|name| &**name), asks);
+    let answers = send_as.unwrap_or(&course.model);
+    course.trace.granted(&id, answers);
+    let fallback = question.way.is_fallback(&id).then(|| answers.clone());
+    let whence =
+        Whence { upstream, backend: id, fallback, usage_added: outgoing.usage_added, place };
+    Ok((whence, outgoing.body))
+}
