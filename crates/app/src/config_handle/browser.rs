@@ -2,8 +2,8 @@
 //!
 //! Its cookie goes to every server on this machine's loopback address, whatever the
 //! port, so a program that is no friend could come to hold it. It may then read what
-//! the page shows; it may not make Plimsoll start a program, load a library or send
-//! a key somewhere.
+//! the page shows; it may not make Plimsoll start a program, load a library, send a
+//! key somewhere or let others in at the gateway.
 
 use plimsoll_core::config::{
     Environment, Loaded, changed_between,
@@ -18,10 +18,18 @@ pub const BROWSER: &str = "browser";
 /// The settings of a service that decide what is started, how, and which file is sent.
 const OF_A_SERVICE: [&str; 4] = ["command", "env", "cwd", "key_file"];
 /// Where they are changed.
-const INSTEAD: &str = "What is started, loaded or sent as a key is set in Plimsoll's own window, \
-                       with `plimsoll config set` in a terminal, or in the file.";
-/// A library that is loaded into Plimsoll.
-const LIBRARY: &str = "gpu.nvml_path";
+const INSTEAD: &str = "What is started, loaded or sent as a key, and who may come to the gateway, \
+                       is set in Plimsoll's own window, with `plimsoll config set` in a terminal, \
+                       or in the file.";
+/// A library that is loaded into Plimsoll, and who may come to the gateway.
+const WHOLE: [&str; 6] = [
+    "gpu.nvml_path",
+    "gateway.address",
+    "gateway.also",
+    "gateway.hosts",
+    "gateway.origins",
+    "gateway.keys",
+];
 
 /// Refuses a text that would change one of them, however the change was made.
 ///
@@ -75,7 +83,7 @@ fn guarded(old: &[SettingState], new: &[SettingState]) -> Vec<String> {
     let is_guarded = |key: &str| {
         let Some((id, field)) = key.strip_prefix("services.").and_then(|k| k.split_once('.'))
         else {
-            return key == LIBRARY;
+            return WHOLE.contains(&key);
         };
         if OF_A_SERVICE.contains(&field) {
             return is_set(&format!("services.{id}.url"));

@@ -153,6 +153,46 @@ async fn a_browser_brings_no_earlier_program_back_and_may_let_a_service_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_lets_nobody_in_at_the_gateway() {
+    let browser = Browser::open(BEFORE).await;
+    for (key, value) in [
+        ("gateway.address", json!("0.0.0.0:1876")),
+        ("gateway.also", json!(["192.168.1.2:1876"])),
+        ("gateway.hosts", json!(["evil.example"])),
+        ("gateway.origins", json!(["https://evil.example"])),
+        ("gateway.keys", json!("always")),
+    ] {
+        browser.refused(browser.set(key, value.clone()).await, key, BEFORE);
+        // Told before it is applied, too.
+        let change = json!({"changes": [{"key": key, "value": value}], "by": "window"});
+        let preview = browser.call("config.preview", change).await.unwrap();
+        let named = |problem: &Value| problem["key"] == key;
+        assert!(preview["problems"].as_array().unwrap().iter().any(named), "{key}: {preview}");
+    }
+    // What else the gateway has it may set.
+    browser.set("gateway.max_in_flight", json!(64)).await.unwrap();
+    browser.session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_gives_no_key_the_scope_admin_and_keeps_no_bodies() {
+    let browser = Browser::open(BEFORE).await;
+    let admin = json!({"name": "a", "scopes": ["admin"]});
+    browser.refused(browser.call("keys.add", admin.clone()).await, "admin", BEFORE);
+    let made = browser.call("keys.add", json!({"name": "a", "scopes": ["metrics"]})).await.unwrap();
+    let id = &made["info"]["id"];
+    let raise = json!({"id": id, "spec": admin});
+    browser.refused(browser.call("keys.change", raise).await, "admin", BEFORE);
+    let change = json!({"id": id, "spec": {"name": "b"}});
+    assert_eq!(browser.call("keys.change", change).await.unwrap()["spec"]["name"], "b");
+
+    let keep = |minutes: u32| json!({"client": "b", "minutes": minutes});
+    browser.refused(browser.call("gateway.bodies", keep(5)).await, "keep", BEFORE);
+    browser.call("gateway.bodies", keep(0)).await.unwrap();
+    browser.session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_sends_no_file_anywhere() {
     let key = tempfile::NamedTempFile::new().unwrap();
     let path = key.path().display().to_string();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    api::{Command, Fault, FaultCode},
+    api::{Command, Fault, FaultCode, Scope},
     config_handle::BROWSER,
 };
 
@@ -40,6 +40,20 @@ pub fn of_a_browser(mut command: Command) -> Result<Command, Fault> {
                  terminal.",
             ));
         }
+        // Such a key would outlive the browser's cookie, and may what no browser may.
+        Command::KeyAdd(spec) if spec.scopes.contains(&Scope::Admin) => return Err(no_admin()),
+        Command::KeyChange(change) if change.spec.scopes.contains(&Scope::Admin) => {
+            return Err(no_admin());
+        }
+        // What others write to their models is nobody's who came to hold the cookie. To end it
+        // is always well.
+        Command::GatewayBodies(ask) if ask.minutes > 0 => {
+            return Err(Fault::new(
+                FaultCode::Denied,
+                "A browser may not begin to keep what clients send and get.",
+            )
+            .hint("Begin it in Plimsoll's own window. A browser may end it."));
+        }
         // What it exports may bear names of others' making: it becomes no file that something
         // reads at a login, and takes no file's place.
         Command::HistoryExport(export) => {
@@ -58,6 +72,13 @@ pub fn of_a_browser(mut command: Command) -> Result<Command, Fault> {
     };
     BROWSER.clone_into(by);
     Ok(command)
+}
+
+fn no_admin() -> Fault {
+    Fault::new(FaultCode::Denied, "A browser may not give a key the scope admin.").hint(
+        "Give it in Plimsoll's own window, or with `plimsoll keys add` in a terminal. Any other \
+         key can be made here.",
+    )
 }
 
 /// A path at which a browser may have a file written.
