@@ -35,7 +35,7 @@ pub(super) struct Follower {
 }
 
 /// What was made of it, for those who show it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Followed {
     pub rooms: BTreeMap<BackendId, Room>,
 }

@@ -10,8 +10,8 @@ mod log;
 mod marks;
 mod metrics;
 mod power;
-mod test;
 mod traffic;
+mod trial;
 mod world;
 
 pub use self::log::requests_alone;
@@ -29,7 +29,7 @@ use plimsoll_gateway::{
     admission::Desk,
     clients::{Clients, Keys, Rules},
     record::{Pump, Records},
-    route::{Room, Table},
+    route::Table,
     serve::Options,
     settings,
 };
@@ -245,13 +245,6 @@ async fn say_where(mut listening: watch::Receiver<Listening>) {
         if listening.changed().await.is_err() {
             return;
         }
-    }
-}
-
-/// What is published while nothing is known.
-impl Default for Followed {
-    fn default() -> Self {
-        Self { rooms: std::collections::BTreeMap::<_, Room>::new() }
     }
 }
 

@@ -33,6 +33,8 @@ impl Traffic {
         let snapshot = self.desk.snapshot();
         let at = |moment: admission::Ms| wall(moment, self.desk.now(), now_ms);
         let totals = self.records.totals();
+        // Read once, so that the lists agree with each other.
+        let live = self.records.live(MAX_LISTED);
         api::Traffic {
             at_ms: now_ms,
             state,
@@ -48,9 +50,9 @@ impl Traffic {
                 overhead_p99_us: totals.overhead_p99_us.map(float),
                 ended: totals.ended,
             },
-            backends: self.backends(&snapshot, services, at),
-            clients: self.clients(&snapshot),
-            live: self.records.live(MAX_LISTED).into_iter().map(|under| self.live(under)).collect(),
+            backends: self.backends(&snapshot, &live, services, at),
+            clients: self.clients(&snapshot, &live),
+            live: live.into_iter().map(|under| self.live(under)).collect(),
             bodies: self.bodies_kept(now_ms),
         }
     }
@@ -58,6 +60,7 @@ impl Traffic {
     fn backends(
         &self,
         snapshot: &Snapshot,
+        live: &[Under],
         services: &[Service],
         at: impl Fn(admission::Ms) -> i64,
     ) -> Vec<TrafficBackend> {
@@ -65,7 +68,7 @@ impl Traffic {
         let followed = self.followed.borrow().clone();
         let views: BTreeMap<&str, _> =
             snapshot.backends.iter().map(|view| (&*view.id, view)).collect();
-        let waits = longest_waits(&self.records.live(MAX_LISTED), &table);
+        let waits = longest_waits(live, &table);
         // In the order of the services; one that is gone and still answers comes last.
         let order = |id: &str| services.iter().position(|service| service.id == id);
         let mut backends: Vec<_> = table.backends().collect();
@@ -112,7 +115,7 @@ impl Traffic {
             .collect()
     }
 
-    fn clients(&self, snapshot: &Snapshot) -> Vec<TrafficClient> {
+    fn clients(&self, snapshot: &Snapshot, live: &[Under]) -> Vec<TrafficClient> {
         let now: BTreeMap<&str, _> =
             snapshot.clients.iter().map(|client| (&*client.name, client)).collect();
         let mut clients: Vec<TrafficClient> = self
@@ -140,7 +143,7 @@ impl Traffic {
             })
             .collect();
         // Those whose first request has not ended yet.
-        for under in self.records.live(MAX_LISTED) {
+        for under in live {
             if clients.len() >= record::MAX_CLIENTS
                 || clients.iter().any(|client| client.name == *under.client)
             {
