@@ -39,7 +39,7 @@ fn mark_of(moved: &Move, at_ms: i64, limits: &mut BTreeMap<BackendId, i64>) -> O
                 BreakerState::Passing => format!("Requests to {backend} pass again"),
             };
             let mut mark = Mark::of_service(at_ms, backend, title);
-            mark.detail = tripped.as_ref().map(super::traffic::tripped).unwrap_or_default();
+            mark.detail = tripped.as_ref().map(ToString::to_string).unwrap_or_default();
             Some(mark)
         }
         Moved::Adaptive { backend, from, to } => {

@@ -249,17 +249,8 @@ fn breaker(view: &admission::BreakerView, at: impl Fn(admission::Ms) -> i64) -> 
             admission::BreakerState::Probing => BreakerState::Probing,
         },
         since_ms: at(view.since),
-        reason: view.tripped.as_ref().map(tripped).unwrap_or_default(),
+        reason: view.tripped.as_ref().map(ToString::to_string).unwrap_or_default(),
         probe_ms: view.next_probe.map(at),
-    }
-}
-
-/// Why a breaker rejects, in words.
-pub(super) fn tripped(why: &admission::Tripped) -> String {
-    match *why {
-        admission::Tripped::Run(failures) => format!("{failures} failures in a row"),
-        admission::Tripped::Rate { failed, ended } => format!("{failed} of {ended} failed"),
-        admission::Tripped::Probe => "it was asked again, and failed".into(),
     }
 }
 

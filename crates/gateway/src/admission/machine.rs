@@ -408,10 +408,6 @@ impl Admission {
         .min()
     }
 
-    pub fn has_decisions(&self) -> bool {
-        !self.decisions.is_empty()
-    }
-
     /// What became of those that waited, since this was asked last.
     pub fn decisions(&mut self) -> impl Iterator<Item = (Id, Result<Grant, Refusal>)> + '_ {
         self.decisions.drain(..)

@@ -2,12 +2,22 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use hyper::header::{self, HeaderMap, HeaderName};
 use plimsoll_core::{
-    config::gateway::{AsPriority, ClientEntry, Demand, Gateway, matches},
+    config::gateway::{ClientEntry, Demand, Gateway, matches},
     request::Priority,
 };
 
 use super::{Key, Peer};
+
+/// With one of them somebody else stands behind who connected: a proxy on this machine, or a
+/// tunnel that ends here.
+static OF_ANOTHER: [HeaderName; 4] = [
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-real-ip"),
+    header::VIA,
+];
 
 /// The configuration's word on clients.
 #[derive(Debug, Default)]
@@ -36,28 +46,63 @@ impl Rules {
         Self { always_key: gateway.keys == Demand::Always, entries: entries.collect() }
     }
 
-    /// Beyond loopback always; a container's bridge is beyond it.
-    pub fn wants_key(&self, peer: &Peer) -> bool {
-        self.always_key || !is_loopback(peer.here.ip()) || !is_loopback(peer.address.ip())
+    /// Beyond loopback always; a container's bridge is beyond it. So is who asks through
+    /// another: the words of a proxy only ever make this stricter.
+    pub fn wants_key(&self, peer: &Peer, forwarded: bool) -> bool {
+        self.always_key
+            || forwarded
+            || !is_loopback(peer.here.ip())
+            || !is_loopback(peer.address.ip())
     }
 
-    pub fn of(&self, program: Option<&str>, agent: &str, key: Option<&Key>) -> Option<&Rule> {
-        self.entries.iter().find(|rule| rule.is(program, agent, key))
+    /// Who asks without a key.
+    pub fn of(&self, program: Option<&str>, agent: &str) -> Option<&Rule> {
+        self.entries.iter().find(|rule| rule.key.is_empty() && rule.fits(program, agent))
     }
+
+    /// The person's own word for a key: the first entry that names it, and nothing beside it.
+    pub fn of_key(&self, key: &Key) -> Option<&Rule> {
+        let is = |rule: &&Rule| {
+            rule.key == *key.name && rule.program.is_empty() && rule.agent.is_empty()
+        };
+        self.entries.iter().find(is)
+    }
+
+    /// Whether any entry for this key, used by this program, holds it behind the others. What
+    /// a client says of itself never puts it before them.
+    pub fn holds_back(&self, program: Option<&str>, agent: &str, key: &Key) -> bool {
+        self.entries.iter().any(|rule| {
+            rule.priority == Some(Priority::Batch)
+                && !rule.key.is_empty()
+                && matches(&rule.key, &key.name)
+                && rule.fits(program, agent)
+        })
+    }
+}
+
+/// Whether the entry is the person's own word for the key of that name.
+pub fn is_word_for(entry: &ClientEntry, key: &str) -> bool {
+    entry.key == key && entry.program.is_empty() && entry.agent.is_empty()
+}
+
+/// Whether the entry narrows the key of that name, among others, whoever uses it.
+pub fn narrows(entry: &ClientEntry, key: &str) -> bool {
+    let whoever = entry.program.is_empty() && entry.agent.is_empty();
+    whoever && !entry.key.is_empty() && entry.key != key && matches(&entry.key, key)
+}
+
+/// Whether somebody passed the request on for another.
+pub fn is_forwarded(headers: &HeaderMap) -> bool {
+    OF_ANOTHER.iter().any(|name| headers.contains_key(name))
 }
 
 // === impl Rule ===
 
 impl Rule {
     fn new(id: &str, entry: &ClientEntry) -> Self {
-        let priority = match entry.priority {
-            AsPriority::AsAsked => None,
-            AsPriority::Interactive => Some(Priority::Interactive),
-            AsPriority::Batch => Some(Priority::Batch),
-        };
         Self {
             name: id.into(),
-            priority,
+            priority: entry.priority.priority(),
             program: entry.program.clone(),
             agent: entry.agent.clone(),
             key: entry.key.clone(),
@@ -65,13 +110,11 @@ impl Rule {
     }
 
     /// An entry that asks for something that is not known is not meant.
-    fn is(&self, program: Option<&str>, agent: &str, key: Option<&Key>) -> bool {
+    fn fits(&self, program: Option<&str>, agent: &str) -> bool {
         let fits = |pattern: &str, text: Option<&str>| {
             pattern.is_empty() || text.is_some_and(|text| matches(pattern, text))
         };
-        fits(&self.program, program)
-            && fits(&self.agent, Some(agent))
-            && fits(&self.key, key.map(|key| &*key.name))
+        fits(&self.program, program) && fits(&self.agent, Some(agent))
     }
 }
 

@@ -5,6 +5,8 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
+use crate::clients;
+
 /// They speak of one connection, or of what this side says itself.
 const OF_ONE_CONNECTION: [HeaderName; 8] = [
     header::CONNECTION,
@@ -17,26 +19,30 @@ const OF_ONE_CONNECTION: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// Beside those, what a client tells Plimsoll and no backend: its key above all. Bodies
-/// are not compressed on the way, so that what passes can be counted.
-const FOR_PLIMSOLL: [HeaderName; 9] = [
-    header::AUTHORIZATION,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
+/// Beside those and its key, what a client tells Plimsoll and no backend. Bodies are not
+/// compressed on the way, so that what passes can be counted.
+const FOR_PLIMSOLL: [HeaderName; 8] = [
     header::HOST,
     header::EXPECT,
     header::CONTENT_LENGTH,
     header::ACCEPT_ENCODING,
     header::COOKIE,
     header::TRAILER,
+    // Which page asks was judged at the door, and is nothing for a backend to know or to judge.
+    header::ORIGIN,
+    header::REFERER,
 ];
+
+/// What Plimsoll's own begin with.
+const OWN: &str = "x-plimsoll-";
 
 /// Takes out of a request's headers what does not go on to a backend.
 pub fn cross_to_backend(headers: &mut HeaderMap) {
     of_one_connection(headers);
-    for name in &FOR_PLIMSOLL {
+    for name in clients::bearers().iter().chain(&FOR_PLIMSOLL) {
         headers.remove(name);
     }
+    of_plimsoll(headers);
 }
 
 /// Which pages may ask is Plimsoll's own word: llama.cpp, for one, lets every page.
@@ -55,7 +61,20 @@ const FOR_PAGES: [HeaderName; 7] = [
 pub fn cross_to_client(headers: &mut HeaderMap) {
     of_one_connection(headers);
     headers.remove(header::TRAILER);
+    // A cookie would be kept for Plimsoll's address, and sent to all that listens there.
+    headers.remove(header::SET_COOKIE);
     for name in &FOR_PAGES {
+        headers.remove(name);
+    }
+    of_plimsoll(headers);
+}
+
+/// What Plimsoll and its clients tell each other: no backend hears it, and none says it in
+/// Plimsoll's name.
+fn of_plimsoll(headers: &mut HeaderMap) {
+    let own = headers.keys().filter(|name| name.as_str().starts_with(OWN));
+    let own: Vec<HeaderName> = own.cloned().collect();
+    for name in own {
         headers.remove(name);
     }
 }
@@ -128,5 +147,31 @@ mod tests {
         ]);
         cross_to_client(&mut said);
         assert_eq!(said, headers(&[("content-length", "3")]));
+    }
+
+    #[test]
+    fn what_pages_and_plimsoll_say_reaches_no_backend() {
+        let mut told = headers(&[
+            ("x-plimsoll-priority", "batch"),
+            ("x-plimsoll-anything", "1"),
+            ("origin", "https://page.example"),
+            ("referer", "https://page.example/secret"),
+            ("user-agent", "code/1"),
+        ]);
+        cross_to_backend(&mut told);
+        assert_eq!(told, headers(&[("user-agent", "code/1")]));
+    }
+
+    #[test]
+    fn no_backend_sets_a_cookie_or_speaks_in_plimsolls_name() {
+        let mut said = headers(&[
+            ("set-cookie", "a=b"),
+            ("set-cookie", "c=d"),
+            ("x-plimsoll-backend", "another"),
+            ("x-plimsoll-cache", "hit"),
+            ("x-request-id", "7"),
+        ]);
+        cross_to_client(&mut said);
+        assert_eq!(said, headers(&[("x-request-id", "7")]));
     }
 }

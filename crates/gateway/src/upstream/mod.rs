@@ -63,23 +63,6 @@ pub enum Failure {
     SlowFirstByte { place: String },
 }
 
-// === impl Failure ===
-
-impl Failure {
-    /// Whether the request surely never reached the backend.
-    pub fn is_unsent(&self) -> bool {
-        matches!(
-            self,
-            Failure::Refused { .. } | Failure::Unreachable { .. } | Failure::SlowConnect { .. }
-        )
-    }
-
-    /// Whether a time budget ended.
-    pub fn is_late(&self) -> bool {
-        matches!(self, Failure::SlowConnect { .. } | Failure::SlowFirstByte { .. })
-    }
-}
-
 // === impl Upstream ===
 
 impl Upstream {
