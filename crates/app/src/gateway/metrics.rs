@@ -8,12 +8,15 @@ use plimsoll_core::{
     reading::{Reading, Tick, Value},
     unit::Unit,
 };
-use plimsoll_gateway::record::Records;
+use plimsoll_gateway::{
+    admission::{GateKind, GateView},
+    record::Records,
+};
 
 /// Series that are told; a page is never longer than some megabytes.
 const MAX_SERIES: usize = 20_000;
 
-pub(super) fn text(tick: &Tick, records: &Records) -> String {
+pub(super) fn text(tick: &Tick, records: &Records, gates: &[GateView]) -> String {
     let mut by_metric: BTreeMap<Metric, Vec<&Reading>> = BTreeMap::new();
     for reading in tick.readings.iter().take(MAX_SERIES) {
         by_metric.entry(reading.metric).or_default().push(reading);
@@ -47,7 +50,30 @@ pub(super) fn text(tick: &Tick, records: &Records) -> String {
     );
     let _ = writeln!(out, "# TYPE plimsoll_gateway_records_dropped_total counter");
     let _ = writeln!(out, "plimsoll_gateway_records_dropped_total {}", records.dropped());
+    of_gates(&mut out, gates);
     out
+}
+
+/// Also of gates that only observe: here is told what they would have held.
+fn of_gates(out: &mut String, gates: &[GateView]) {
+    let name = |gate: &GateView| match gate.kind {
+        GateKind::Memory => "memory",
+        GateKind::MemoryStall => "memory_stall",
+        GateKind::Cpu => "cpu",
+        GateKind::Heat => "temperature",
+    };
+    let _ = writeln!(out, "# HELP plimsoll_gateway_gate_closed 1 while the gate is closed");
+    let _ = writeln!(out, "# TYPE plimsoll_gateway_gate_closed gauge");
+    for gate in gates {
+        let closed = u8::from(gate.closed);
+        let _ = writeln!(out, "plimsoll_gateway_gate_closed{{gate=\"{}\"}} {closed}", name(gate));
+    }
+    let _ = writeln!(out, "# HELP plimsoll_gateway_gate_met_total Requests that came meanwhile");
+    let _ = writeln!(out, "# TYPE plimsoll_gateway_gate_met_total counter");
+    for gate in gates {
+        let met = gate.met;
+        let _ = writeln!(out, "plimsoll_gateway_gate_met_total{{gate=\"{}\"}} {met}", name(gate));
+    }
 }
 
 /// `gpu.vram.used` in bytes is `plimsoll_gpu_vram_used_bytes`.
@@ -137,6 +163,7 @@ mod tests {
     use std::{collections::BTreeSet, sync::Arc};
 
     use plimsoll_core::clock::{Instant3, SystemClock};
+    use plimsoll_gateway::admission::GateMode;
 
     use super::*;
 
@@ -158,7 +185,7 @@ mod tests {
             Reading::gauge(Metric::ModelVram, &"ollama/qwen3:8b".into(), 1024.0),
         ];
         let records = Records::new(Arc::new(SystemClock));
-        let text = text(&Tick { at, readings }, &records);
+        let text = text(&Tick { at, readings }, &records, &[]);
         for line in [
             "# TYPE plimsoll_cpu_busy_percent gauge",
             "plimsoll_cpu_busy_percent 12.5",
@@ -167,5 +194,30 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line:?} in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_gate_that_only_observes_tells_what_it_would_have_held() {
+        let open = GateView {
+            kind: GateKind::Memory,
+            mode: GateMode::Observe,
+            closed: false,
+            value: None,
+            close: 10.0,
+            met: 0,
+        };
+        let closed = GateView { kind: GateKind::Heat, closed: true, met: 7, ..open };
+        let mut text = String::new();
+        of_gates(&mut text, &[open, closed]);
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            lines,
+            [
+                "plimsoll_gateway_gate_closed{gate=\"memory\"} 0",
+                "plimsoll_gateway_gate_closed{gate=\"temperature\"} 1",
+                "plimsoll_gateway_gate_met_total{gate=\"memory\"} 0",
+                "plimsoll_gateway_gate_met_total{gate=\"temperature\"} 7",
+            ]
+        );
     }
 }

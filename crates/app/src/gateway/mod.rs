@@ -117,6 +117,7 @@ impl Traffic {
             clock,
             record: record.clone(),
             records: records.clone(),
+            desk: desk.clone(),
             pulse,
             peers: world::Programs::default(),
         };

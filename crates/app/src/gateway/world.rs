@@ -9,7 +9,7 @@ use std::{
 use futures::future::{BoxFuture, ready};
 use plimsoll_core::{clock::Clock, mark::Mark, process::ProcessTable, record::Record};
 use plimsoll_gateway::{
-    admission::BackendId,
+    admission::{BackendId, Desk},
     record::Records,
     serve::{Orphan, World},
 };
@@ -26,6 +26,7 @@ pub(super) struct Around {
     pub clock: Arc<dyn Clock>,
     pub record: Arc<dyn Record>,
     pub records: Records,
+    pub desk: Desk,
     pub pulse: watch::Receiver<Arc<Pulse>>,
     pub peers: Programs,
 }
@@ -94,7 +95,7 @@ impl World for Around {
 
     fn metrics(&self) -> Option<String> {
         let tick = self.pulse.borrow().tick.clone();
-        Some(super::metrics::text(&tick, &self.records))
+        Some(super::metrics::text(&tick, &self.records, &self.desk.snapshot().gates))
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) const ENTRIES: &[Setting] = &[
         "gateway.gates.memory.mode",
         "Gate of memory",
         "Whether short memory holds new requests back: observe only counts what would be refused, \
-         enforce refuses.",
+         enforce refuses. While it is closed nothing is tried again, also when it observes.",
     )
     .choice("observe", GATE)
     .choices("enforce", "observe"),
@@ -121,7 +121,7 @@ pub(super) const ENTRIES: &[Setting] = &[
         "gateway.gates.cpu.mode",
         "Gate of the CPU",
         "Whether a busy CPU holds new requests back: observe only counts what would be refused, \
-         enforce refuses.",
+         enforce refuses. While it is closed nothing is tried again, also when it observes.",
     )
     .choice("observe", GATE)
     .choices("enforce", "observe"),
@@ -139,7 +139,7 @@ pub(super) const ENTRIES: &[Setting] = &[
         "gateway.gates.temperature.mode",
         "Gate of heat",
         "Whether a hot card holds new requests back: observe only counts what would be refused, \
-         enforce refuses.",
+         enforce refuses. While it is closed nothing is tried again, also when it observes.",
     )
     .choice("observe", GATE)
     .choices("enforce", "observe"),
