@@ -321,6 +321,26 @@ mod tests {
         assert_eq!(ring.list().await, []);
     }
 
+    // MV17
+    #[tokio::test]
+    async fn a_thousand_keys_are_kept_and_one_more_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path()).await;
+        let fresh = Fresh::make().unwrap();
+        let many = (1..MAX_KEYS).map(|number| Kept {
+            id: number.to_string(),
+            ..kept_of(spec(&format!("client {number}")), &fresh, 1)
+        });
+        ring.kept.lock().await.extend(many);
+        ring.add(spec("the last"), 2).await.unwrap();
+        let kept = ring.kept.lock().await.clone();
+        assert_eq!(kept.len(), 1000);
+        let fault = ring.add(spec("one more"), 3).await.unwrap_err();
+        assert_eq!(fault.code, FaultCode::Conflict);
+        assert!(fault.message.contains("1000"), "{}", fault.message);
+        assert_eq!(*ring.kept.lock().await, kept);
+    }
+
     #[tokio::test]
     async fn keys_that_cannot_be_read_open_nothing_and_are_not_lost() {
         let folder = tempfile::tempdir().unwrap();
