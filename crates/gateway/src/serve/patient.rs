@@ -288,7 +288,8 @@ mod tests {
     use super::*;
 
     fn patience() -> Patience {
-        Patience::default()
+        let seconds = Duration::from_secs;
+        Patience { head: seconds(10), body: seconds(30), idle: seconds(120), write: seconds(60) }
     }
 
     #[tokio::test(start_paused = true)]
