@@ -13,10 +13,11 @@ use tokio::sync::watch;
 
 use crate::record::ClientBasis;
 
+use self::rules::is_forwarded;
 pub use self::{
     key::{Fresh, Kept, Key, Keys, MAX_KEYS, NoRandomness, PREFIX, Scope},
     peer::Peer,
-    rules::{Rule, Rules},
+    rules::{Rule, Rules, is_word_for, narrows},
 };
 
 /// Where a key can stand; the first that holds one counts.
@@ -63,6 +64,7 @@ struct Known {
     keys: Arc<Keys>,
     rules: Arc<Rules>,
     said: [Option<HeaderValue>; 3],
+    forwarded: bool,
     agent: Option<HeaderValue>,
     program: Option<Arc<str>>,
     client: Arc<Client>,
@@ -99,9 +101,10 @@ impl Clients {
             key.use_at(now_ms);
         }
         let said = [0, 1, 2].map(|place: usize| headers.get(&BEARERS[place]).cloned());
+        let forwarded = is_forwarded(headers);
         let agent = agent.cloned();
         let (kept, client) = (client.clone(), client);
-        *known = Some(Known { keys, rules, said, agent, program, client: kept });
+        *known = Some(Known { keys, rules, said, forwarded, agent, program, client: kept });
         Ok(client)
     }
 }
@@ -133,6 +136,7 @@ impl Known {
         Arc::ptr_eq(&self.keys, keys)
             && Arc::ptr_eq(&self.rules, rules)
             && self.program.as_ref() == program
+            && self.forwarded == is_forwarded(headers)
             && self.agent.as_ref() == headers.get(header::USER_AGENT)
             && self.said.iter().zip(&BEARERS).all(|(said, name)| said.as_ref() == headers.get(name))
     }
@@ -146,33 +150,40 @@ fn tell(
     program: Option<Arc<str>>,
     agent: Option<&HeaderValue>,
 ) -> Result<Client, Stranger> {
+    let wants_key = rules.wants_key(peer, is_forwarded(headers));
     let key = match said(headers) {
         Some(text) => match keys.find(text) {
             Some(key) => Some(key.clone()),
             // Many programs must be given some key: on this machine another's is no key.
-            None if text.starts_with(PREFIX) || rules.wants_key(peer) => {
+            None if text.starts_with(PREFIX) || wants_key => {
                 return Err(Stranger::WrongKey);
             }
             None => None,
         },
         None => None,
     };
-    if key.is_none() && rules.wants_key(peer) {
+    if key.is_none() && wants_key {
         return Err(Stranger::NoKey);
     }
     let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    if let Some(rule) = rules.of(program.as_deref(), agent, key.as_deref()) {
-        let basis = match (&key, &program) {
-            (Some(_), _) => ClientBasis::Key,
-            (None, Some(_)) => ClientBasis::Program,
-            (None, None) => ClientBasis::UserAgent,
-        };
-        let priority = rule.priority.or(key.as_ref().map(|key| key.kept.priority));
-        return Ok(Client { name: rule.name.clone(), basis, priority, key });
-    }
     if let Some(key) = key {
-        let (name, priority) = (key.name.clone(), Some(key.kept.priority));
-        return Ok(Client { name, basis: ClientBasis::Key, priority, key: Some(key) });
+        // Neither its limits nor its place behind others are shed with another user agent.
+        let own = rules.of_key(&key);
+        let name = own.map_or(&key.name, |rule| &rule.name).clone();
+        let held = || match rules.holds_back(program.as_deref(), agent, &key) {
+            true => Priority::Batch,
+            false => key.kept.priority,
+        };
+        let priority = own.and_then(|rule| rule.priority).unwrap_or_else(held);
+        let (basis, priority) = (ClientBasis::Key, Some(priority));
+        return Ok(Client { name, basis, priority, key: Some(key) });
+    }
+    if let Some(rule) = rules.of(program.as_deref(), agent) {
+        let basis = match program {
+            Some(_) => ClientBasis::Program,
+            None => ClientBasis::UserAgent,
+        };
+        return Ok(Client { name: rule.name.clone(), basis, priority: rule.priority, key: None });
     }
     let (name, basis) = match (program, short(agent)) {
         (Some(program), _) => (program, ClientBasis::Program),

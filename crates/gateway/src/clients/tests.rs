@@ -119,6 +119,28 @@ fn beyond_loopback_and_where_always_demanded_a_key_must_be_shown() {
 }
 
 #[test]
+fn who_asks_through_a_proxy_shows_a_key_though_the_proxy_is_on_this_machine() {
+    let fresh = Fresh::make().unwrap();
+    let place = place(vec![kept(&fresh, "one")], LOCAL, Vec::new());
+    let peer = near();
+    for (name, value) in [
+        ("forwarded", "for=192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-real-ip", "127.0.0.1"),
+        ("via", "1.1 proxy"),
+    ] {
+        // On a connection that was let in without one, too.
+        assert_eq!(&*place.clients.who(&headers(&[]), &peer, 1).unwrap().name, "unknown");
+        let through = headers(&[(name, value)]);
+        assert_eq!(place.clients.who(&through, &peer, 1).unwrap_err(), Stranger::NoKey, "{name}");
+        let other = headers(&[(name, value), ("x-api-key", "sk-x")]);
+        assert_eq!(place.clients.who(&other, &peer, 1).unwrap_err(), Stranger::WrongKey, "{name}");
+        let right = headers(&[(name, value), ("x-api-key", &fresh.key)]);
+        assert_eq!(&*place.clients.who(&right, &peer, 1).unwrap().name, "one", "{name}");
+    }
+}
+
+#[test]
 fn a_program_is_known_by_its_name_and_the_configuration_may_give_it_another() {
     let entries = vec![
         ("nightly", entry("python3*", "", "", AsPriority::Batch)),
@@ -135,6 +157,49 @@ fn a_program_is_known_by_its_name_and_the_configuration_may_give_it_another() {
     assert_eq!(who(None, "open-webui/0.5"), ("chat".into(), Some(Priority::Interactive)));
     assert_eq!(who(Some("cursor"), "node"), ("cursor".into(), None));
     assert_eq!(who(None, ""), ("unknown".into(), None));
+}
+
+#[test]
+fn a_key_sheds_neither_its_name_nor_its_priority_with_another_user_agent_or_program() {
+    let fresh = Fresh::make().unwrap();
+    let said = headers(&[("x-api-key", &fresh.key), ("user-agent", "code/1")]);
+    let who = |entries| {
+        let mut nightly = kept(&fresh, "nightly");
+        nightly.max_in_flight = 1;
+        let place = place(vec![nightly], LOCAL, entries);
+        let peer = near();
+        peer.is_program(Some("python3".into()));
+        let client = place.clients.who(&said, &peer, 1).unwrap();
+        assert_eq!(client.basis, ClientBasis::Key);
+        (client.name.to_string(), client.priority.unwrap())
+    };
+    let ide = || ("ide", entry("", "code*", "", AsPriority::Interactive));
+    let unchanged = ("nightly".to_owned(), Priority::Batch);
+    assert_eq!(who(vec![ide()]), unchanged);
+    assert_eq!(who(vec![("py", entry("python3", "", "", AsPriority::Interactive))]), unchanged);
+    // Nor does an entry for several keys, or for this one's use by some program, raise it.
+    assert_eq!(who(vec![("all", entry("", "", "n*", AsPriority::Interactive))]), unchanged);
+    let in_ide = ("ide", entry("", "code*", "nightly", AsPriority::Interactive));
+    assert_eq!(who(vec![in_ide]), unchanged);
+    // The person's word for this very key does.
+    let own = ("mine", entry("", "", "nightly", AsPriority::Interactive));
+    assert_eq!(who(vec![ide(), own]), ("mine".to_owned(), Priority::Interactive));
+}
+
+#[test]
+fn an_entry_may_hold_a_key_back_where_some_program_uses_it() {
+    let fresh = Fresh::make().unwrap();
+    let mut day = kept(&fresh, "day");
+    day.priority = Priority::Interactive;
+    let entries = vec![("cron", entry("", "cron*", "d*", AsPriority::Batch))];
+    let place = place(vec![day], LOCAL, entries);
+    let who = |agent| {
+        let said = headers(&[("x-api-key", &fresh.key), ("user-agent", agent)]);
+        let client = place.clients.who(&said, &near(), 1).unwrap();
+        (client.name.to_string(), client.priority.unwrap())
+    };
+    assert_eq!(who("cron/1"), ("day".to_owned(), Priority::Batch));
+    assert_eq!(who("code/1"), ("day".to_owned(), Priority::Interactive));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_core::config::{
     Config,
-    gateway::{GateMode as Mode, Gates as Written},
+    gateway::{ClientEntry, GateMode as Mode, Gates as Written},
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         AdaptiveLimits, BackendId, BackendLimits, BreakerLimits, ClientLimits, Gate, GateMode,
         Gates, Limits,
     },
-    clients::Keys,
+    clients::{Keys, is_word_for, narrows},
     route::{Room, counted},
 };
 
@@ -69,27 +69,53 @@ fn each(config: &Config) -> ClientLimits {
     over(none, each.max_in_flight, each.requests_per_min, each.tokens_per_min)
 }
 
-/// Those that are named, by a key or by the configuration, whose word goes before the key's.
+/// Those that are named, by a key or by the configuration, whose word for that key alone goes
+/// before the key's. Its word for several keys narrows each of them, for itself.
 fn clients(config: &Config, keys: &Keys) -> BTreeMap<std::sync::Arc<str>, ClientLimits> {
     let each = each(config);
+    let entries = &config.gateway.clients.entries;
+    let said = |base: ClientLimits, entry: &ClientEntry| {
+        over(base, entry.max_in_flight, entry.requests_per_min, entry.tokens_per_min)
+    };
     let mut named: BTreeMap<_, _> = keys
         .all()
         .map(|key| {
             let kept = &key.kept;
             let own = over(each, kept.max_in_flight, kept.requests_per_min, kept.tokens_per_min);
+            let narrower = entries.values().filter(|entry| narrows(entry, &key.name));
+            let own = narrower.fold(own, |own, e| least(own, said(ClientLimits::default(), e)));
             (key.name.clone(), own)
         })
         .collect();
-    let entries = config.gateway.clients.entries.iter();
     let entries: Vec<_> = entries
+        .iter()
         .map(|(id, entry)| {
-            let base = named.get(entry.key.as_str()).copied().unwrap_or(each);
-            let own = over(base, entry.max_in_flight, entry.requests_per_min, entry.tokens_per_min);
+            let key = named.get(entry.key.as_str()).filter(|_| is_word_for(entry, &entry.key));
+            let own = said(key.copied().unwrap_or(each), entry);
+            // A key of the entry's own name that it is not about keeps its limits.
+            let own = match named.get(id.as_str()) {
+                Some(other) if !is_word_for(entry, id) => least(own, *other),
+                _ => own,
+            };
             (id.as_str().into(), own)
         })
         .collect();
     named.extend(entries);
     named
+}
+
+/// Of each limit the narrower one.
+fn least(a: ClientLimits, b: ClientLimits) -> ClientLimits {
+    let least = |a: Option<u32>, b: Option<u32>| match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    ClientLimits {
+        in_flight: least(a.in_flight, b.in_flight),
+        queue: a.queue,
+        requests_per_minute: least(a.requests_per_minute, b.requests_per_minute),
+        tokens_per_minute: least(a.tokens_per_minute, b.tokens_per_minute),
+    }
 }
 
 /// With 0 nothing else is said.
@@ -193,6 +219,19 @@ mod tests {
         assert_eq!(of(limits.clients["batch-key"]), (Some(3), Some(30), Some(1000)));
         assert_eq!(of(limits.clients["nightly"]), (Some(2), Some(30), Some(1000)));
         assert_eq!(of(limits.clients["ide"]), (Some(8), Some(5), Some(1000)));
+    }
+
+    #[test]
+    fn an_entry_for_several_keys_or_for_some_use_of_one_widens_no_key() {
+        let text = "[gateway.clients.all]\nkey = \"n*\"\nmax_in_flight = 4\n\
+                    requests_per_min = 10\n\
+                    [gateway.clients.ide]\nkey = \"nightly\"\nagent = \"code*\"\n\
+                    max_in_flight = 64\n\
+                    [gateway.clients.nightly]\nprogram = \"python3\"\nmax_in_flight = 32\n";
+        let limits = of(text, &Keys::new([key("nightly", 1), key("noon", 8)]), &[]);
+        let of = |name| (limits.clients[name].in_flight, limits.clients[name].requests_per_minute);
+        assert_eq!(of("noon"), (Some(4), Some(10)));
+        assert_eq!(of("nightly"), (Some(1), Some(10)), "of its own name, and about another");
     }
 
     #[test]
