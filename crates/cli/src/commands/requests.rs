@@ -79,7 +79,7 @@ async fn follow(global: &Global, ask: RequestsAsk, limit: u32) -> Outcome {
             open.remove(&row.id);
             match global.json {
                 true => out::json(&row)?,
-                false => out::line(cells(&row).join("  "))?,
+                false => out::line(printed(&row))?,
             }
         }
         tokio::time::sleep(AGAIN).await;
@@ -200,6 +200,11 @@ fn cells(row: &RequestRow) -> Vec<String> {
     ]
 }
 
+/// One line, whatever a model is called.
+fn printed(row: &RequestRow) -> String {
+    out::plain(&cells(row).join("  ")).into_owned()
+}
+
 fn time(us: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown")]
     let ms = us as f64 / 1000.0;
@@ -213,7 +218,42 @@ fn time(us: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_core::request::{Endpoint, Priority};
+
     use super::*;
+
+    #[test]
+    fn a_model_of_any_name_is_one_line_and_moves_no_terminal() {
+        let row = RequestRow {
+            id: 1,
+            at_ms: 0,
+            client: "curl\u{7}".into(),
+            endpoint: Endpoint::Chat,
+            model: "a\u{1b}[2Jb\n".into(),
+            sent_model: None,
+            route: None,
+            backend: None,
+            priority: Priority::Interactive,
+            stream: false,
+            finish: Finish::Refused,
+            status: 404,
+            reason: "No service has \u{9b}2J.\r".into(),
+            wait_us: 0,
+            overhead_us: 0,
+            ttft_us: None,
+            itl_p50_us: None,
+            itl_p95_us: None,
+            total_us: 0,
+            tokens_in: None,
+            tokens_out: None,
+            retries: 0,
+            shared: None,
+            joules: None,
+        };
+        let line = printed(&row);
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert!(line.contains("a\u{fffd}[2Jb\u{fffd}"), "{line}");
+    }
 
     #[test]
     fn times_are_said_in_what_fits_them() {

@@ -102,6 +102,21 @@ async fn each_step_of_a_request_has_its_own_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn words_of_others_are_kept_without_what_would_move_a_terminal() {
+    let (records, mut reckoner, kept) = bench();
+    let mut trace = one(&records, "curl");
+    trace.asked("a\u{1b}[2Jb\n", false, Priority::Batch);
+    trace.granted(&"chat".into(), "a\u{1b}[2Jb\n");
+    trace.finish(Finish::Refused, format!("There is no {}.", "\u{9b}2J"));
+    drop(trace);
+    reckoner.round(Instant::now(), false);
+    let rows = lock(&kept.rows);
+    assert_eq!(rows[0].model, "a\u{fffd}[2Jb\u{fffd}");
+    assert_eq!(rows[0].sent_model, None, "the same as it was asked for");
+    assert_eq!(rows[0].reason, "There is no \u{fffd}2J.");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_trace_dropped_without_a_word_was_left_by_its_client() {
     let (records, mut reckoner, kept) = bench();
     drop(one(&records, "curl"));

@@ -94,7 +94,8 @@ impl Trace {
         self.stream = stream;
         self.priority = priority;
         let mut words = self.entry.words();
-        model.clone_into(&mut words.model);
+        words.model.clear();
+        words.model.push_str(&tame(model));
         words.stream = stream;
         words.priority = priority;
     }
@@ -119,6 +120,7 @@ impl Trace {
     /// It has room at this backend, which is asked for this model.
     pub fn granted(&mut self, backend: &Arc<str>, sent_model: &str) {
         self.enter(Phase::Own);
+        let sent_model = tame(sent_model);
         let mut words = self.entry.words();
         words.backend = Some(backend.clone());
         words.sent_model = (sent_model != words.model).then(|| sent_model.into());
@@ -214,7 +216,12 @@ impl Trace {
     /// runs until the trace is dropped.
     pub fn finish(&mut self, finish: Finish, reason: impl Into<Cow<'static, str>>) {
         if self.end.is_none() {
-            self.end = Some((finish, reason.into()));
+            let reason = reason.into();
+            let reason = match reason.contains(char::is_control) {
+                true => tame(&reason).into_owned().into(),
+                false => reason,
+            };
+            self.end = Some((finish, reason));
         }
     }
 
@@ -330,4 +337,13 @@ impl Drop for Trace {
 /// Whole microseconds.
 pub(super) fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX - 1)
+}
+
+/// A client's and a backend's words as they are kept: whoever shows them, in a terminal or in
+/// a report, is not moved by them.
+fn tame(text: &str) -> Cow<'_, str> {
+    match text.contains(char::is_control) {
+        false => Cow::Borrowed(text),
+        true => text.replace(char::is_control, "\u{fffd}").into(),
+    }
 }
