@@ -114,6 +114,27 @@ impl Way {
             .is_some_and(|candidate| candidate.rank > 0)
     }
 
+    /// The way with only those candidates that may be asked, each by the model it would be asked
+    /// for where that is another than the client's; `None` where none is left.
+    pub fn narrowed(
+        self: &Arc<Self>,
+        may: impl Fn(&Candidate, Option<&str>) -> bool,
+    ) -> Option<Arc<Self>> {
+        let all = || self.candidates.iter().zip(&self.send_as);
+        let keep =
+            |(candidate, model): &(&Candidate, &Option<Arc<str>>)| may(candidate, model.as_deref());
+        // The whole list is told by its place in memory: it is not made anew without need.
+        if all().all(|one| keep(&one)) {
+            return Some(self.clone());
+        }
+        let (candidates, send_as): (Vec<_>, Vec<_>) =
+            all().filter(keep).map(|(one, model)| (one.clone(), model.clone())).unzip();
+        if candidates.is_empty() {
+            return None;
+        }
+        Some(Arc::new(Self { candidates: candidates.into(), send_as, ..Self::clone(self) }))
+    }
+
     /// The same, asking each by this name where it would be asked as the client wrote it: for
     /// a request that does not write the name itself.
     #[must_use]

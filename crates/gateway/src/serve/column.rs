@@ -161,9 +161,9 @@ pub async fn ask(
     };
 
     // Not every key is for every model, and only now is it known what stands behind the name.
-    if !may_ask(client, model, &way) {
+    let Some(way) = allowed(client, model, &way) else {
         return Err(refuse(trace, Refused::not_its_model(model)));
-    }
+    };
 
     // How urgent it is; and its row says what was meant, also if it never gets there.
     let priority = wishes.priority(client, &way);
@@ -289,9 +289,72 @@ fn endpoint_of(head: &request::Parts, client: &Client) -> Result<Endpoint, Refus
     }
 }
 
-/// Whether its key allows the model, by its name or by a service that has it.
-fn may_ask(client: &Client, model: &str, way: &Way) -> bool {
-    let Some(key) = &client.key else { return true };
-    let services = way.candidates.iter().map(|candidate| &*candidate.backend);
-    key.may_ask(std::iter::once(model).chain(services))
+/// What of the way its key allows: a service by its id, or the model that it would be asked for.
+/// The name that the client wrote is no word for another model that would answer in its place.
+fn allowed(client: &Client, model: &str, way: &Arc<Way>) -> Option<Arc<Way>> {
+    let Some(key) = &client.key else { return Some(way.clone()) };
+    way.narrowed(|candidate, send_as| {
+        let asked = (candidate.rank == 0).then_some(model);
+        key.may_ask([Some(&*candidate.backend), send_as, asked].into_iter().flatten())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        admission::{Candidate, Policy},
+        clients::{Fresh, Kept, Keys},
+        record::ClientBasis,
+    };
+
+    fn client(models: &[&str]) -> Client {
+        let fresh = Fresh::make().unwrap();
+        let kept = Kept {
+            id: "one".into(),
+            begins: fresh.begins.clone(),
+            digest: fresh.digest.clone(),
+            name: "one".into(),
+            priority: Priority::Interactive,
+            models: models.iter().map(ToString::to_string).collect(),
+            scopes: Vec::new(),
+            max_in_flight: 0,
+            requests_per_min: 0,
+            tokens_per_min: 0,
+            made_ms: 1,
+            used_ms: None,
+        };
+        let key = Keys::new([kept]).find(&fresh.key).cloned();
+        Client { name: "one".into(), basis: ClientBasis::Key, priority: None, key }
+    }
+
+    /// `small` on two services, and `large` on a third where neither can serve.
+    fn way() -> Arc<Way> {
+        let candidate = |id: &str, rank| Candidate { backend: id.into(), rank, weight: 1 };
+        Arc::new(Way {
+            route: None,
+            counted: "small".into(),
+            candidates: [candidate("a", 0), candidate("b", 0), candidate("c", 1)].into(),
+            policy: Policy::default(),
+            send_as: vec![None, None, Some("large".into())],
+            priority: None,
+            cache: false,
+            coalesce: None,
+        })
+    }
+
+    fn left(models: &[&str]) -> Vec<String> {
+        let allowed = allowed(&client(models), "small", &way());
+        let names = |way: Arc<Way>| way.candidates.iter().map(|c| c.backend.to_string()).collect();
+        allowed.map(names).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_key_reaches_what_it_names_and_nothing_in_its_place() {
+        assert_eq!(left(&[]), ["a", "b", "c"]);
+        assert_eq!(left(&["a"]), ["a"], "a service");
+        assert_eq!(left(&["small"]), ["a", "b"], "a model, and not the one it falls back to");
+        assert_eq!(left(&["small", "large"]), ["a", "b", "c"]);
+        assert_eq!(left(&["other"]), [""; 0]);
+    }
 }

@@ -299,3 +299,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_way_is_narrowed_to_those_that_may_be_asked_and_is_the_same_where_all_may() {
+    let table = table("", &three());
+    let way = table.way(Endpoint::Chat, "qwen3:4b").unwrap();
+    let same = way.narrowed(|_, _| true).unwrap();
+    assert!(std::sync::Arc::ptr_eq(&way, &same));
+    let one = way.narrowed(|candidate, _| &*candidate.backend == "big").unwrap();
+    assert_eq!(shown(&one), ["big - 0 1"]);
+    assert!(way.narrowed(|_, _| false).is_none());
+}
