@@ -105,7 +105,9 @@ async fn data_that_was_moved_is_used_there_from_the_next_start() -> Result<()> {
     page.close().await?;
 
     // Started with the old folder's name, as the desktop's entry and a person's habit do.
-    let Up { mut group, ready } = home.up(&[])?;
+    // The window's own engine stops in order, and lets go of the folder at its very end.
+    let up = wait::until("the folder is free", async || Ok(home.up(&[]).ok())).await?;
+    let Up { mut group, ready } = up;
     assert_eq!(ready["data_dir"], there.display().to_string());
     assert_eq!(oldest(&home)?, began);
     assert!(group.terminate()?.success());
