@@ -74,7 +74,8 @@ async fn a_request_is_seen_while_it_runs_and_ended_from_the_list() -> Result<()>
     let answer = asking.await??;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer:.200}");
     // Its client is told why there is no more.
-    assert!(answer.contains("A person ended this request"), "{answer:.2000}");
+    let end: String = answer.chars().skip(answer.chars().count().saturating_sub(1000)).collect();
+    assert!(end.contains("A person ended this request"), "it ended with: {end}");
     page.text_when(&format!("{ROWS}[id]"), |text| text.contains("cancelled")).await?;
     // The slot is free again, here and in the server.
     llama.until(|stats| stats.cancelled == 1).await;
