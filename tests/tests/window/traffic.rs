@@ -17,7 +17,9 @@ const ROWS: &str = "[role=grid][aria-label^='Requests'] [role=row]";
 
 /// A window whose gateway leads to a double, and where it listens.
 async fn opened(home: &Home, desk: &mut Desk) -> Result<(Page, Handle, SocketAddr)> {
-    let spec = Spec::named("llama-cpp").map_err(|error| anyhow::anyhow!("{error}"))?;
+    let mut spec = Spec::named("llama-cpp").map_err(|error| anyhow::anyhow!("{error}"))?;
+    // It goes on for a minute: longer than a busy machine takes to press a button.
+    spec.models[0].answer_tokens = 4000;
     let llama = Double::start(spec).await?;
     let toml = format!(
         "[gateway]\naddress = \"127.0.0.1:0\"\n[services]\ndiscover = false\n\
