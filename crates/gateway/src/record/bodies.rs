@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -18,7 +18,8 @@ use super::live::lock;
 pub const MAX_TEXT: usize = 256 << 10;
 /// Longest time for which a client's bodies are kept.
 pub const MAX_BODIES: Duration = Duration::from_secs(3600);
-/// Requests whose bodies are kept; the oldest go first.
+/// Requests whose bodies are kept, the oldest go first; and requests under way whose bodies
+/// are gathered, further ones are not.
 const MAX_KEPT: usize = 64;
 /// Clients whose bodies are kept at once.
 const MAX_CLIENTS: usize = 8;
@@ -36,6 +37,8 @@ pub struct Passed {
 pub(super) struct Bodies {
     /// Nothing is asked of the rest before somebody wants any.
     any: AtomicBool,
+    /// Requests under way whose bodies are gathered.
+    gathered: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -84,15 +87,19 @@ impl Bodies {
         state.clients.iter().map(|(name, until)| (name.clone(), *until - now)).collect()
     }
 
-    pub(super) fn wants(&self, client: &str, now: Instant) -> bool {
-        self.any.load(Relaxed)
+    /// Whether those of a request are to be gathered; each that are end with [`Self::put`].
+    pub(super) fn begin(&self, client: &str, now: Instant) -> bool {
+        let wanted = self.any.load(Relaxed)
             && lock(&self.state)
                 .clients
                 .iter()
-                .any(|(name, until)| &**name == client && now < *until)
+                .any(|(name, until)| &**name == client && now < *until);
+        let one_more = |count: usize| (count < MAX_KEPT).then_some(count + 1);
+        wanted && self.gathered.fetch_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
     pub(super) fn put(&self, id: i64, client: &Arc<str>, passed: Passed, now: Instant) {
+        let _ = self.gathered.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
         let mut state = lock(&self.state);
         state.forget(now);
         // They are forgotten when nothing more is kept of that client.
@@ -149,9 +156,9 @@ mod tests {
         let bodies = Bodies::default();
         let now = Instant::now();
         let client: Arc<str> = "agent".into();
-        assert!(!bodies.wants("agent", now));
+        assert!(!bodies.begin("agent", now));
         assert!(bodies.keep("agent", Duration::from_secs(7200), now));
-        assert!(bodies.wants("agent", now) && !bodies.wants("curl", now));
+        assert!(bodies.begin("agent", now) && !bodies.begin("curl", now));
         let mut passed = Passed::default();
         passed.asked(&vec![b'x'; MAX_TEXT - 1]);
         passed.asked(b"yy");
@@ -163,7 +170,20 @@ mod tests {
         assert_eq!(bodies.of(8, now), None, "nobody asked for these");
         let hour = now + MAX_BODIES;
         assert_eq!(bodies.of(7, hour), None, "an hour at most");
-        assert!(!bodies.wants("agent", hour) && bodies.clients(hour).is_empty());
+        assert!(!bodies.begin("agent", hour) && bodies.clients(hour).is_empty());
+    }
+
+    // MV13
+    #[tokio::test(start_paused = true)]
+    async fn of_many_requests_under_way_only_so_many_are_gathered_and_each_end_lets_one_in() {
+        let bodies = Bodies::default();
+        let (now, client): (_, Arc<str>) = (Instant::now(), "agent".into());
+        bodies.keep("agent", MAX_BODIES, now);
+        assert!((0..MAX_KEPT).all(|_| bodies.begin("agent", now)));
+        assert!(!bodies.begin("agent", now));
+        bodies.put(1, &client, Passed::default(), now);
+        assert!(bodies.begin("agent", now));
+        assert!(!bodies.begin("agent", now));
     }
 
     #[tokio::test(start_paused = true)]

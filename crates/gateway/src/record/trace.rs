@@ -195,8 +195,8 @@ impl Trace {
     /// The body of its question, once its client is known: kept where a person wants to see it.
     pub fn question(&mut self, body: &[u8]) {
         let client = self.entry.words().client.clone();
-        if self.inner.bodies.wants(&client, self.since) {
-            self.passed.get_or_insert_default().asked(body);
+        if self.passed.is_none() && self.inner.bodies.begin(&client, self.since) {
+            self.passed.insert(Box::default()).asked(body);
         }
     }
 

@@ -75,6 +75,8 @@ pub struct Pace {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
+const TOO_LONG: &str = "took longer than a request may in all";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
     Flowing,
@@ -251,6 +253,11 @@ impl Passing {
                 self.give_up(Refused::cancelled(), Outcome::Unknown);
                 continue;
             }
+            // Also where nobody ever falls silent: a slow reader holds no room for ever.
+            if self.pace.is_over() {
+                self.too_late(TOO_LONG);
+                continue;
+            }
             let Some(flow) = &mut self.flow else {
                 self.stage = At::Over;
                 continue;
@@ -271,11 +278,15 @@ impl Passing {
                 Poll::Ready(None) => self.end(cx),
                 Poll::Pending => {
                     let late = ready!(self.pace.poll_late(cx));
-                    let place = self.upstream.place();
-                    self.give_up(Refused::too_late(format!("{place} {late}.")), Outcome::Failed);
+                    self.too_late(late);
                 }
             }
         }
+    }
+
+    fn too_late(&mut self, why: &str) {
+        let place = self.upstream.place();
+        self.give_up(Refused::too_late(format!("{place} {why}.")), Outcome::Failed);
     }
 
     fn take(&mut self, piece: Bytes) {
@@ -383,6 +394,11 @@ impl Pace {
         Self { between, heard: Instant::now(), end, timer: None }
     }
 
+    /// The newest piece came after its time was over; costs no look at the clock.
+    fn is_over(&self) -> bool {
+        self.heard >= self.end
+    }
+
     /// Ready with what it was too slow with. The timer is set anew only when it fires:
     /// a piece that comes costs one look at the clock.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
@@ -392,7 +408,7 @@ impl Pace {
             ready!(timer.as_mut().poll(cx));
             if Instant::now() >= due {
                 return Poll::Ready(if due == self.end {
-                    "took longer than a request may in all"
+                    TOO_LONG
                 } else {
                     "wrote nothing for too long in the middle of its answer"
                 });

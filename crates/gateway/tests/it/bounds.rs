@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use plimsoll_core::request::Finish;
 use plimsoll_gateway::serve::{Bounds, Options, Patience};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -9,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::house::{CHAT, House, PATIENCE, backend, chat, double, options, room};
+use crate::house::{CHAT, House, PATIENCE, backend, chat, double, options, room, row};
 
 async fn small() -> (House, plimsoll_sim::server::Handle) {
     let double = double(4, 3, 0.0).await;
@@ -123,6 +124,28 @@ async fn a_client_that_takes_no_answer_is_cut_off_and_its_backend_freed() {
     house.until(|flying, _| flying == 1).await;
     house.until(|flying, _| flying == 0).await;
     double.until(|stats| stats.connections == 0).await;
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_ended_when_a_request_has_had_its_time() {
+    let double = double(2, 2, 0.0).await;
+    let mut options = options();
+    options.budgets.total = Duration::from_millis(300);
+    let house = House::open(vec![backend("one", &double.url())], room(2), options).await;
+    double.set_fault(plimsoll_sim::server::Planned::new(plimsoll_sim::server::Fault::Endless));
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let body = chat(false, 3);
+    let request = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // It is read as fast as it comes: neither side is ever silent.
+    let mut piece = vec![0; 1 << 16];
+    while stream.read(&mut piece).await.is_ok_and(|read| read > 0) {}
+    let row = row(&house.records, |row| row.finish == Finish::TimedOut).await;
+    assert!(row.reason.contains("longer than a request may in all"), "{}", row.reason);
+    house.until(|flying, _| flying == 0).await;
 }
 
 #[tokio::test]
