@@ -212,7 +212,8 @@ pub async fn run(
     let model = understood.model.as_deref().unwrap_or_default();
 
     // Room in all, of the client, of the model and of a backend, or a place in the queue.
-    let mut course = Course::new(gate.clone(), trace, model.into(), share);
+    let prompt_tokens = understood.prompt_tokens;
+    let mut course = Course::new(gate.clone(), trace, model.into(), prompt_tokens, share);
     let admitted = gate.desk.admit(Ask {
         id: course.trace.id().unsigned_abs(),
         client: client.name.clone(),

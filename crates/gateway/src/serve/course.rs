@@ -25,6 +25,8 @@ pub struct Course {
     sent: Option<Instant>,
     answered: bool,
     first: bool,
+    /// Of its prompt, as estimated.
+    prompt_tokens: u32,
     tokens: Option<u32>,
     /// Its body's share in what is held.
     share: Option<Share>,
@@ -33,7 +35,13 @@ pub struct Course {
 // === impl Course ===
 
 impl Course {
-    pub fn new(gate: Arc<Gate>, trace: Trace, model: Arc<str>, share: Share) -> Self {
+    pub fn new(
+        gate: Arc<Gate>,
+        trace: Trace,
+        model: Arc<str>,
+        prompt_tokens: u32,
+        share: Share,
+    ) -> Self {
         Self {
             gate,
             trace,
@@ -42,6 +50,7 @@ impl Course {
             sent: None,
             answered: false,
             first: false,
+            prompt_tokens,
             tokens: None,
             share: Some(share),
         }
@@ -87,9 +96,16 @@ impl Course {
     pub fn saw(&mut self, seen: &Seen) {
         let counts = seen.counts;
         self.trace.usage(counts.tokens_in, counts.tokens_out);
-        self.tokens = match (counts.tokens_in, counts.tokens_out) {
+        // Who leaves before the backend counts them pays for what it got all the same.
+        let written = counts
+            .tokens_out
+            .or((seen.chunks > 0).then(|| u32::try_from(seen.chunks).unwrap_or(u32::MAX)));
+        self.tokens = match (counts.tokens_in, written) {
             (None, None) => None,
-            (read, written) => Some(read.unwrap_or(0).saturating_add(written.unwrap_or(0))),
+            (read, written) => {
+                let read = read.unwrap_or(self.prompt_tokens);
+                Some(read.saturating_add(written.unwrap_or(0)))
+            }
         };
     }
 
@@ -106,7 +122,7 @@ impl Course {
         self.trace.finish(finish, reason);
         self.share = None;
         if let Some(permit) = self.permit.take() {
-            self.give_back(permit, outcome);
+            self.give_back(permit, outcome, finish == Finish::TimedOut);
         }
     }
 
@@ -117,9 +133,12 @@ impl Course {
         refused
     }
 
-    fn give_back(&self, permit: Permit, outcome: Outcome) {
-        if outcome == Outcome::Unknown && self.sent.is_some() {
-            self.gate.leave(permit, &self.model, self.trace.id());
+    /// Where nobody waits any more for what a backend may still be at work on, its slot is
+    /// watched until it is free.
+    fn give_back(&self, permit: Permit, outcome: Outcome, given_up: bool) {
+        if (given_up || outcome == Outcome::Unknown) && self.sent.is_some() {
+            let end = (outcome, self.tokens);
+            self.gate.leave(permit, &self.model, self.trace.id(), end);
         } else {
             permit.end(outcome, self.tokens);
         }
@@ -130,7 +149,7 @@ impl Drop for Course {
     fn drop(&mut self) {
         // The trace takes it for left by itself.
         if let Some(permit) = self.permit.take() {
-            self.give_back(permit, Outcome::Unknown);
+            self.give_back(permit, Outcome::Unknown, true);
         }
     }
 }

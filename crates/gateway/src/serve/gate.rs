@@ -113,39 +113,47 @@ impl Gate {
     /// The client left while a backend was at work. Its connection is closed by now; the
     /// permit is held until the backend's own count says that the slot is free, so that
     /// the next request does not meet a server that is still busy.
-    pub fn leave(self: &Arc<Self>, permit: Permit, model: &Arc<str>, request: i64) {
+    pub fn leave(
+        self: &Arc<Self>,
+        permit: Permit,
+        model: &Arc<str>,
+        request: i64,
+        end: (Outcome, Option<u32>),
+    ) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            permit.end(Outcome::Unknown, None);
+            permit.end(end.0, end.1);
             return;
         };
         let gate = self.clone();
         let model = model.clone();
-        runtime.spawn(async move { gate.watch_slot(permit, &model, request).await });
+        runtime.spawn(async move {
+            gate.watch_slot(&permit.grant.backend, &model, request).await;
+            permit.end(end.0, end.1);
+        });
     }
 
-    async fn watch_slot(self: Arc<Self>, permit: Permit, model: &Arc<str>, request: i64) {
-        let backend = permit.grant.backend.clone();
-        let _leaver = Leaver::new(&self, &backend);
+    /// Until the backend says that the slot is free, or has worked on for too long.
+    async fn watch_slot(&self, backend: &BackendId, model: &Arc<str>, request: i64) {
+        let _leaver = Leaver::new(self, backend);
         let left = Instant::now();
         let watch = self.options().slot_watch;
         let mut pause = SLOT_LOOK;
         loop {
-            let Some(running) = self.world.running(&backend).await else { break };
+            let Some(running) = self.world.running(backend).await else { break };
             // Those that left hold permits, too, and should run no more.
-            let ours = self.in_flight(&backend).saturating_sub(self.leavers(&backend));
+            let ours = self.in_flight(backend).saturating_sub(self.leavers(backend));
             if running <= ours {
                 break;
             }
             if left.elapsed() >= watch {
                 let after_ms = u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let model = model.to_string();
+                let (backend, model) = (backend.clone(), model.to_string());
                 self.world.orphaned(Orphan { backend, model, request, after_ms });
                 break;
             }
             sleep(pause).await;
             pause = (pause * 2).min(SLOT_LOOK_MAX);
         }
-        permit.end(Outcome::Unknown, None);
     }
 
     fn in_flight(&self, backend: &BackendId) -> u32 {

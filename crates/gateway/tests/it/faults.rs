@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 use http_body_util::BodyExt as _;
 use plimsoll_core::request::Finish;
 use plimsoll_gateway::{
-    admission::{BreakerLimits, Gate, GateMode, Gates, Limits, Pressure},
+    admission::{BreakerLimits, ClientLimits, Gate, GateMode, Gates, Limits, Pressure},
     route::Table,
     serve::{Options, Retry},
 };
@@ -371,4 +371,34 @@ async fn clients_cut_at_every_stage_leave_nothing_behind() {
     assert!(stats.most_in_flight <= 2);
     // It works as before.
     assert_eq!(house.client().await.post(CHAT, chat(false, 2)).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_leaves_before_the_count_pays_for_what_it_got() {
+    let double = double(2, 400, 0.0).await;
+    let each = ClientLimits { tokens_per_minute: Some(600), ..ClientLimits::default() };
+    let limits = Limits { client: each, ..room(2) };
+    let house = House::open(vec![backend("one", &double.url())], limits, tries(0)).await;
+    let ask = r#"{"model":"instant","stream":true,"messages":[{"role":"user","content":"On."}]}"#;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{ask}",
+        ask.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut piece, mut read) = (vec![0; 1 << 14], Vec::new());
+    while tokens_of(&String::from_utf8_lossy(&read)) < 200 {
+        let taken = stream.read(&mut piece).await.unwrap();
+        assert!(taken > 0, "it ended early");
+        read.extend_from_slice(&piece[..taken]);
+    }
+    drop(stream);
+    house.until(|flying, _| flying == 0).await;
+    // A hundred may come at once; the two hundred that it got are owed first.
+    let mut again = TcpStream::connect(house.address).await.unwrap();
+    let head = head.replacen("\r\n\r\n", "\r\nx-plimsoll-deadline-ms: 50\r\n\r\n", 1);
+    again.write_all(head.as_bytes()).await.unwrap();
+    let taken = again.read(&mut piece).await.unwrap();
+    let answer = String::from_utf8_lossy(&piece[..taken]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
 }
