@@ -10,6 +10,7 @@
 //! simulated moment give the same readings, at any speed.
 
 mod cast;
+mod clients;
 mod live;
 mod machine;
 mod marks;
@@ -24,6 +25,7 @@ mod table;
 mod world;
 
 pub use cast::{Cast, Company, Played};
+pub use clients::{CLIENTS_FROM, Clients};
 pub use marks::LiveMarks;
 pub use past::Past;
 pub use scenario::{ScenarioError, names};

@@ -55,6 +55,8 @@ pub(crate) struct Role {
     model_processes: Vec<String>,
     activity: Activity,
     load: Load,
+    /// The part of it that comes through Plimsoll while it is asked there, 0 to 1.
+    through: f64,
     #[serde(default)]
     ill: Vec<Sickness>,
 }
@@ -80,6 +82,8 @@ struct Part {
     role: Role,
     spec: Spec,
     seat: Seat,
+    /// Asked besides by clients of its own: these bring a part of its load.
+    shared: bool,
 }
 
 #[derive(Debug)]
@@ -135,7 +139,7 @@ impl Cast {
             .map_err(|error| wrong(ScenarioError(format!("The cast: {error}"))))?;
         let part = |role: Role| {
             let spec = Spec::named(&role.server).map_err(wrong)?;
-            Ok(Part { spec, seat: Seat::new(&listen, role.port)?, role })
+            Ok(Part { spec, seat: Seat::new(&listen, role.port)?, role, shared: false })
         };
         let store = |role: StoreRole| Ok(StorePart { seat: Seat::new(&listen, role.port)?, role });
         let parts = script.services.into_iter().map(part).collect::<io::Result<_>>()?;
@@ -186,6 +190,14 @@ impl Cast {
         })
     }
 
+    /// Leaves to the [`Clients`](crate::Clients) what they bring, so that all in all as much is
+    /// asked as before.
+    #[must_use]
+    pub fn with_clients(mut self) -> Self {
+        self.parts.iter_mut().for_each(|part| part.shared = true);
+        self
+    }
+
     /// Lets them play, on the current runtime and at the speed of real time. `now` is a
     /// moment of the clock that reads the machine.
     pub fn start(&mut self, simulation: &Simulation, now: Instant3) -> io::Result<Company> {
@@ -193,9 +205,13 @@ impl Cast {
         let mut handles = Vec::new();
         for part in &mut self.parts {
             let Some(listener) = part.seat.take()? else { continue };
+            let mut load = part.role.load.clone();
+            if part.shared {
+                load.requests_per_s *= 1.0 - part.role.through;
+            }
             let staged = Staged {
                 story: Arc::new(Player::new(simulation.plan().clone(), &part.role)),
-                load: part.role.load.clone(),
+                load,
                 noise: Noise::new(noise_of(&part.role.id)),
                 from_s,
                 warm_s: WARM_S,

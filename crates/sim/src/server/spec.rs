@@ -107,6 +107,9 @@ pub struct ModelSpec {
     pub load_ms: u64,
     /// Tokens after which it has said all it has to say.
     pub answer_tokens: u32,
+    /// How far the length of an answer lies from that, by what is asked: 0 (never) to 1.
+    #[serde(default)]
+    pub answer_spread: f64,
     pub slots: usize,
     /// Tokens of one request.
     pub context: u32,
@@ -179,6 +182,10 @@ impl Spec {
                     model.context
                 ));
             }
+            if !(0.0..=1.0).contains(&model.answer_spread) {
+                let spread = model.answer_spread;
+                return refuse(format!("`answer_spread` of {name} is 0 to 1. Found {spread}."));
+            }
             let times = [model.token_ms, model.token_ms_more];
             if model.prefill_tokens_per_s.is_nan()
                 || model.prefill_tokens_per_s <= 0.0
@@ -197,6 +204,16 @@ impl Spec {
 // === impl ModelSpec ===
 
 impl ModelSpec {
+    /// Tokens of the answer to a text with that seed.
+    pub fn says(&self, seed: u64) -> u32 {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
+        let unit = (seed >> 11) as f64 / (1u64 << 53) as f64;
+        let stretch = 1.0 + self.answer_spread * (2.0 * unit - 1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tokens")]
+        let says = (f64::from(self.answer_tokens) * stretch).round() as u32;
+        says
+    }
+
     pub fn speed(&self) -> Speed {
         Speed {
             slots: self.slots,
@@ -232,6 +249,15 @@ mod tests {
         let fault = Fault::Stalls { after_tokens: 3, for_ms: Some(900) };
         let planned = Planned { from_ms: 5000, for_ms_in_all: Some(2000), ..Planned::new(fault) };
         assert_eq!(Spec::parse(&text).unwrap().faults, [planned.on(On::All).times(4)]);
+    }
+
+    #[test]
+    fn how_much_it_says_hangs_on_what_is_asked() {
+        let mut model = Spec::named("llama-cpp").unwrap().models[0].clone();
+        model.answer_tokens = 100;
+        assert_eq!((model.says(0), model.says(u64::MAX)), (100, 100));
+        model.answer_spread = 0.6;
+        assert_eq!((model.says(0), model.says(1 << 63), model.says(u64::MAX)), (40, 100, 160));
     }
 
     #[test]

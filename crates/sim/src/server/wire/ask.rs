@@ -112,7 +112,10 @@ impl<'a> Ask<'a> {
         ];
         let most = asked.into_iter().flatten().find(|n| *n >= 0);
         let most = most.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX).max(1));
-        let says = if self.ignore_eos == Some(true) { u32::MAX } else { model.answer_tokens };
+        let says = match self.ignore_eos {
+            Some(true) => u32::MAX,
+            _ => model.says(text.seed()),
+        };
         let tokens = says.min(most).min(model.context - prompt).max(1);
         let finish = if tokens == says { Finish::Stop } else { Finish::Length };
         let tokens = if fault == Some(Fault::Endless) { u32::MAX } else { tokens };
