@@ -6,12 +6,12 @@ use plimsoll_core::{
     mark::{Mark, MarkKind},
     record::Record,
 };
-use plimsoll_gateway::clients::{Fresh, Kept, Keys, MAX_KEYS, Scope as KeyScope};
+use plimsoll_gateway::clients::{Fresh, Kept, Keys, MAX_KEYS};
 use plimsoll_history::State;
 use tokio::sync::{Mutex, watch};
 
 use crate::{
-    api::{Done, Fault, FaultCode, KeyInfo, KeyMade, KeySpec, Scope},
+    api::{Done, Fault, FaultCode, KeyInfo, KeyMade, KeySpec},
     words::quoted,
 };
 
@@ -212,15 +212,11 @@ fn kept_of(spec: KeySpec, fresh: &Fresh, now_ms: i64) -> Kept {
 }
 
 fn of_spec(spec: KeySpec, before: &Kept) -> Kept {
-    let scope = |scope: &Scope| match scope {
-        Scope::Admin => KeyScope::Admin,
-        Scope::Metrics => KeyScope::Metrics,
-    };
     Kept {
         name: spec.name,
         priority: spec.priority,
         models: spec.models,
-        scopes: spec.scopes.iter().map(scope).collect(),
+        scopes: spec.scopes,
         max_in_flight: spec.max_in_flight,
         requests_per_min: spec.requests_per_min,
         tokens_per_min: spec.tokens_per_min,
@@ -229,10 +225,6 @@ fn of_spec(spec: KeySpec, before: &Kept) -> Kept {
 }
 
 fn info(kept: &Kept) -> KeyInfo {
-    let scope = |scope: &KeyScope| match scope {
-        KeyScope::Admin => Scope::Admin,
-        KeyScope::Metrics => Scope::Metrics,
-    };
     KeyInfo {
         id: kept.id.clone(),
         begins: kept.begins.clone(),
@@ -240,7 +232,7 @@ fn info(kept: &Kept) -> KeyInfo {
             name: kept.name.clone(),
             priority: kept.priority,
             models: kept.models.clone(),
-            scopes: kept.scopes.iter().map(scope).collect(),
+            scopes: kept.scopes.clone(),
             max_in_flight: kept.max_in_flight,
             requests_per_min: kept.requests_per_min,
             tokens_per_min: kept.tokens_per_min,

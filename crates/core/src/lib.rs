@@ -16,6 +16,7 @@ pub mod record;
 pub mod request;
 pub mod series;
 pub mod source;
+pub mod traffic;
 pub mod unit;
 
 /// Version of the protocol between a process that owns a data folder and those

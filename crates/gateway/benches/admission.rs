@@ -4,9 +4,9 @@ use std::{hint::black_box, sync::Arc};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::FutureExt as _;
-use plimsoll_core::request::Priority;
+use plimsoll_core::{config::gateway::Balance, request::Priority};
 use plimsoll_gateway::admission::{
-    Admission, Ask, BackendLimits, Candidate, Desk, Limits, Offered, Outcome, Policy,
+    Admission, Ask, BackendLimits, Candidate, Desk, Limits, Offered, Outcome,
 };
 
 fn limits(room: u32) -> Limits {
@@ -57,7 +57,7 @@ impl Asks {
             tokens: 500,
             deadline: u64::MAX,
             candidates: self.candidates.clone(),
-            policy: Policy::LeastInFlight,
+            policy: Balance::LeastInFlight,
             hash: self.next,
         }
     }

@@ -1,7 +1,10 @@
 //! Arguments and answers of the commands about the gateway: traffic now, the
 //! request log, keys, and how a program is connected.
 
-use plimsoll_core::request::{Endpoint, Finish, Priority, RequestRow};
+use plimsoll_core::{
+    request::{Endpoint, Finish, Priority, RequestRow},
+    traffic::{BreakerState, ClientBasis, RoomBasis, Scope, StoryMinute},
+};
 use plimsoll_services::kind::ServiceKind;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -67,29 +70,6 @@ pub struct TrafficTotals {
     pub ended: u64,
 }
 
-/// How the room of a backend is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "snake_case")]
-pub enum RoomBasis {
-    /// `services.ID.max_in_flight` is a number.
-    Configured,
-    /// Its server told it.
-    Told,
-    /// What servers of its kind do.
-    Assumed,
-    /// Found by the adaptive limit.
-    Adaptive,
-}
-
-/// A breaker's states, from Rust to the screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "snake_case")]
-pub enum BreakerState {
-    Passing,
-    Rejecting,
-    Probing,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 pub struct TrafficBreaker {
     pub state: BreakerState,
@@ -98,14 +78,6 @@ pub struct TrafficBreaker {
     pub reason: String,
     /// When the next request may probe.
     pub probe_ms: Option<i64>,
-}
-
-/// One minute of a backend's story.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
-pub struct StoryMinute {
-    pub answered: u32,
-    pub failed: u32,
-    pub refused: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
@@ -126,19 +98,6 @@ pub struct TrafficBackend {
     pub breaker: TrafficBreaker,
     /// The last 30 minutes, the oldest first.
     pub story: Vec<StoryMinute>,
-}
-
-/// How a client is told from others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientBasis {
-    /// It sent a key that was made here.
-    Key,
-    /// By the program at the other end of its connection.
-    Program,
-    /// By what it says of itself.
-    UserAgent,
-    Unknown,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
@@ -233,16 +192,6 @@ pub struct RequestPage {
 #[serde(deny_unknown_fields)]
 pub struct RequestId {
     pub id: i64,
-}
-
-/// What a key may do beyond asking models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// Administrative paths of a backend: loading, unloading, pulling.
-    Admin,
-    /// `GET /metrics`.
-    Metrics,
 }
 
 /// A key to be made, or what is to become of one. What is 0 or empty sets no limit.

@@ -7,8 +7,9 @@ use plimsoll_core::{
     clock::Clock,
     mark::{Mark, MarkKind},
     record::Record,
+    traffic::BreakerState,
 };
-use plimsoll_gateway::admission::{BackendId, BreakerState, Desk, GateKind, Move, Moved};
+use plimsoll_gateway::admission::{BackendId, Desk, GateKind, Move, Moved};
 use tokio::time::sleep;
 
 /// How often its moves are fetched.

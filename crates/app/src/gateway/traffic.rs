@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use plimsoll_core::traffic::{BreakerState, RoomBasis};
 use plimsoll_gateway::{
     Listening,
     admission::{self, Desk, Snapshot},
     record::{self, Records, Under},
-    route::{self, Table},
+    route::Table,
 };
 use plimsoll_services::service::Service;
 use tokio::{sync::watch, time::sleep};
@@ -14,8 +15,8 @@ use tokio::{sync::watch, time::sleep};
 use super::Traffic;
 use crate::{
     api::{
-        self, BreakerState, ClientBasis, Live, LiveRequest, Phase, RoomBasis, StoryMinute,
-        TrafficBackend, TrafficBreaker, TrafficClient, TrafficTotals,
+        self, Live, LiveRequest, Phase, TrafficBackend, TrafficBreaker, TrafficClient,
+        TrafficTotals,
     },
     hub::Hub,
 };
@@ -89,12 +90,10 @@ impl Traffic {
                     room: adaptive
                         .or(view.and_then(|view| view.room))
                         .or(room.map(|room| room.requests)),
-                    room_basis: match room.map(|room| room.basis) {
-                        _ if adaptive.is_some() => RoomBasis::Adaptive,
-                        Some(route::RoomBasis::Configured) => RoomBasis::Configured,
-                        Some(route::RoomBasis::Told) => RoomBasis::Told,
-                        Some(route::RoomBasis::Found) => RoomBasis::Adaptive,
-                        Some(route::RoomBasis::Assumed) | None => RoomBasis::Assumed,
+                    room_basis: match (adaptive, room) {
+                        (Some(_), _) => RoomBasis::Adaptive,
+                        (None, Some(room)) => room.basis,
+                        (None, None) => RoomBasis::Assumed,
                     },
                     in_flight: view.map_or(0, |view| view.in_flight),
                     outside: room.and_then(|room| room.outside),
@@ -109,7 +108,7 @@ impl Traffic {
                         },
                         |view| breaker(&view.breaker, &at),
                     ),
-                    story: self.records.story(&backend.id).iter().map(minute).collect(),
+                    story: self.records.story(&backend.id),
                 }
             })
             .collect()
@@ -126,7 +125,7 @@ impl Traffic {
                 let now = now.get(&*hour.name);
                 TrafficClient {
                     name: hour.name.to_string(),
-                    basis: basis(hour.basis),
+                    basis: hour.basis,
                     priority: hour.priority,
                     in_flight: now.map_or(0, |now| now.in_flight),
                     queued: now.map_or(0, |now| now.queued),
@@ -152,7 +151,7 @@ impl Traffic {
             let now = now.get(&*under.client);
             clients.push(TrafficClient {
                 name: under.client.to_string(),
-                basis: basis(under.basis),
+                basis: under.basis,
                 priority: under.priority,
                 in_flight: now.map_or(0, |now| now.in_flight),
                 queued: now.map_or(0, |now| now.queued),
@@ -243,11 +242,7 @@ fn longest_waits(under: &[Under], table: &Table) -> BTreeMap<Arc<str>, u64> {
 
 fn breaker(view: &admission::BreakerView, at: impl Fn(admission::Ms) -> i64) -> TrafficBreaker {
     TrafficBreaker {
-        state: match view.state {
-            admission::BreakerState::Passing => BreakerState::Passing,
-            admission::BreakerState::Rejecting => BreakerState::Rejecting,
-            admission::BreakerState::Probing => BreakerState::Probing,
-        },
+        state: view.state,
         since_ms: at(view.since),
         reason: view.tripped.as_ref().map(ToString::to_string).unwrap_or_default(),
         probe_ms: view.next_probe.map(at),
@@ -258,20 +253,6 @@ fn breaker(view: &admission::BreakerView, at: impl Fn(admission::Ms) -> i64) -> 
 fn wall(moment: admission::Ms, now: admission::Ms, now_ms: i64) -> i64 {
     let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     now_ms.saturating_add(signed(moment)).saturating_sub(signed(now))
-}
-
-fn minute(minute: &record::StoryMinute) -> StoryMinute {
-    let record::StoryMinute { answered, failed, refused } = *minute;
-    StoryMinute { answered, failed, refused }
-}
-
-fn basis(basis: record::ClientBasis) -> ClientBasis {
-    match basis {
-        record::ClientBasis::Key => ClientBasis::Key,
-        record::ClientBasis::Program => ClientBasis::Program,
-        record::ClientBasis::UserAgent => ClientBasis::UserAgent,
-        record::ClientBasis::Unknown => ClientBasis::Unknown,
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown, not stored")]

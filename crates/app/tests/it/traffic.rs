@@ -6,13 +6,16 @@ use std::{path::Path, time::Duration};
 use plimsoll_app::{
     api::{
         Command, Connect, Done, FaultCode, GatewayState, GatewayTest, GatewayTested, Nothing,
-        RequestId, RequestPage, RequestsAsk, RoomBasis, Status, Traffic,
+        RequestId, RequestPage, RequestsAsk, Status, Traffic,
     },
     gateway::requests_alone,
     offline,
     session::{Options, Session},
 };
-use plimsoll_core::request::{Endpoint, Finish};
+use plimsoll_core::{
+    request::{Endpoint, Finish},
+    traffic::RoomBasis,
+};
 use tokio::time::{sleep, timeout};
 
 fn options(folder: &Path) -> Options {

@@ -1,12 +1,13 @@
 //! `keys`: who may ask the gateway from beyond this machine, and how much.
 
 use plimsoll_app::{
-    api::{Command, Done, KeyId, KeyInfo, KeyMade, KeySpec, Nothing, Scope},
+    api::{Command, Done, KeyId, KeyInfo, KeyMade, KeySpec, Nothing},
     offline::Offline,
 };
 use plimsoll_core::{
     clock::{Clock, SystemClock},
     request::Priority,
+    traffic::Scope,
 };
 
 use crate::{

@@ -50,14 +50,16 @@ pub enum Demand {
 }
 
 /// How one of several equal backends is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Balance {
+    #[default]
     LeastInFlight,
     RoundRobin,
     Random,
     Weighted,
     ConsistentHash,
+    /// The backend that has the conversation's KV cache, unless it is full and another free.
     PrefixAffinity,
 }
 

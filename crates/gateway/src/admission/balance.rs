@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use plimsoll_core::config::gateway::Balance;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Candidate, Policy,
+    Candidate,
     least::{Least, Load},
     parties::Seat,
     queue::NONE,
@@ -141,7 +142,7 @@ impl Rank {
     /// One of those that are open and `fit`.
     pub(super) fn choose(
         &mut self,
-        policy: Policy,
+        policy: Balance,
         hash: u64,
         home: Option<u32>,
         chance: &mut Chance,
@@ -151,17 +152,17 @@ impl Rank {
         let fit = |index: &usize| fits(members[*index].backend);
         let open = || self.least.open().map(|(index, _)| index).filter(fit);
         match policy {
-            Policy::LeastInFlight => self.least_that(fit),
-            Policy::RoundRobin => {
+            Balance::LeastInFlight => self.least_that(fit),
+            Balance::RoundRobin => {
                 let next = open().find(|index| *index >= self.cursor).or_else(|| open().next())?;
                 self.cursor = next + 1;
                 Some(next)
             }
-            Policy::Random => {
+            Balance::Random => {
                 let many = open().count();
                 (many > 0).then(|| chance.below(many)).and_then(|n| open().nth(n))
             }
-            Policy::Weighted => {
+            Balance::Weighted => {
                 // Smooth weighted round robin: a, a, b, a rather than a, a, a, b.
                 let (mut total, mut best) = (0, None::<(usize, i64)>);
                 let these: Vec<usize> = open().collect();
@@ -177,11 +178,11 @@ impl Rank {
                 self.credit[index] -= total;
                 Some(index)
             }
-            Policy::ConsistentHash => open()
+            Balance::ConsistentHash => open()
                 .map(|index| (index, members[index].affection(hash)))
                 .reduce(|best, next| if next.1 > best.1 { next } else { best })
                 .map(|(index, _)| index),
-            Policy::PrefixAffinity => home
+            Balance::PrefixAffinity => home
                 .and_then(|home| open().find(|index| members[*index].backend == home))
                 .or_else(|| self.least_that(fit)),
         }
@@ -289,7 +290,7 @@ mod tests {
         Load { open: false, ..open(9) }
     }
 
-    fn choose(group: &mut Group, policy: Policy, hash: u64) -> Option<usize> {
+    fn choose(group: &mut Group, policy: Balance, hash: u64) -> Option<usize> {
         group.ranks[0].choose(policy, hash, None, &mut Chance::new(hash), |_| true)
     }
 
@@ -297,7 +298,7 @@ mod tests {
     #[test]
     fn round_robin_takes_one_after_another_and_passes_over_the_full() {
         let mut group = group(&[1, 1, 1]);
-        let turn = |group: &mut Group| choose(group, Policy::RoundRobin, 0);
+        let turn = |group: &mut Group| choose(group, Balance::RoundRobin, 0);
         assert_eq!([turn(&mut group), turn(&mut group), turn(&mut group)], [0, 1, 2].map(Some));
         group.ranks[0].set(1, Standing::Passing, full());
         assert_eq!([turn(&mut group), turn(&mut group), turn(&mut group)], [0, 2, 0].map(Some));
@@ -308,7 +309,7 @@ mod tests {
     fn weights_are_kept_and_turns_are_mixed() {
         let mut group = group(&[5, 1, 1]);
         let turns: Vec<_> =
-            (0..7).filter_map(|_| choose(&mut group, Policy::Weighted, 0)).collect();
+            (0..7).filter_map(|_| choose(&mut group, Balance::Weighted, 0)).collect();
         assert_eq!(turns, [0, 0, 1, 0, 2, 0, 0]);
     }
 
@@ -320,7 +321,7 @@ mod tests {
         let mut counts = [0; 4];
         for _ in 0..4000 {
             let rank = &mut group.ranks[0];
-            if let Some(n) = rank.choose(Policy::Random, 0, None, &mut chance, |_| true) {
+            if let Some(n) = rank.choose(Balance::Random, 0, None, &mut chance, |_| true) {
                 counts[n] += 1;
             }
         }
@@ -332,14 +333,14 @@ mod tests {
     fn a_hash_keeps_its_backend_when_another_goes() {
         let mut group = group(&[1, 1, 1, 1]);
         let before: Vec<_> =
-            (0..1000).map(|hash| choose(&mut group, Policy::ConsistentHash, hash)).collect();
+            (0..1000).map(|hash| choose(&mut group, Balance::ConsistentHash, hash)).collect();
         for index in 0..4 {
             let share = before.iter().filter(|at| **at == Some(index)).count();
             assert!((200..300).contains(&share), "{share}");
         }
         group.ranks[0].set(2, Standing::Out, full());
         for (hash, before) in before.iter().enumerate() {
-            let after = choose(&mut group, Policy::ConsistentHash, hash as u64);
+            let after = choose(&mut group, Balance::ConsistentHash, hash as u64);
             assert!(after != Some(2) && (*before == Some(2) || after == *before));
         }
     }
@@ -349,7 +350,7 @@ mod tests {
     fn a_hash_finds_heavier_backends_more_often() {
         let mut group = group(&[3, 1]);
         let heavy = (0..1000)
-            .filter(|hash| choose(&mut group, Policy::ConsistentHash, *hash) == Some(0))
+            .filter(|hash| choose(&mut group, Balance::ConsistentHash, *hash) == Some(0))
             .count();
         assert!((700..800).contains(&heavy), "{heavy}");
     }
@@ -360,7 +361,7 @@ mod tests {
         let rank = &mut group.ranks[0];
         rank.set(2, Standing::Passing, open(7));
         let at = |rank: &mut Rank| {
-            rank.choose(Policy::PrefixAffinity, 9, Some(2), &mut Chance::new(0), |_| true)
+            rank.choose(Balance::PrefixAffinity, 9, Some(2), &mut Chance::new(0), |_| true)
         };
         assert_eq!(at(rank), Some(2));
         rank.set(2, Standing::Passing, full());
@@ -371,12 +372,12 @@ mod tests {
     fn what_does_not_fit_is_not_chosen() {
         let mut group = group(&[1, 1, 1]);
         for policy in [
-            Policy::LeastInFlight,
-            Policy::RoundRobin,
-            Policy::Random,
-            Policy::Weighted,
-            Policy::ConsistentHash,
-            Policy::PrefixAffinity,
+            Balance::LeastInFlight,
+            Balance::RoundRobin,
+            Balance::Random,
+            Balance::Weighted,
+            Balance::ConsistentHash,
+            Balance::PrefixAffinity,
         ] {
             let rank = &mut group.ranks[0];
             for hash in 0..20 {

@@ -13,17 +13,11 @@
 //! Only the probe counts while probing: what was sent before the failures tells of a
 //! backend that is no more.
 
+use plimsoll_core::traffic::BreakerState;
+
 use super::{Id, Ms, Outcome, limits::BreakerLimits};
 
 const SLOTS: usize = 10;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BreakerState {
-    Passing,
-    Rejecting,
-    /// The pause is over: one request is asked with, or will be as soon as one comes.
-    Probing,
-}
 
 /// What made a breaker reject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use plimsoll_core::request::Priority;
+use plimsoll_core::{config::gateway::Balance, request::Priority, traffic::BreakerState};
 
 use super::{
-    Ask, BackendLimits, BreakerLimits, BreakerState, Candidate, ClientLimits, Desk, Id, Limit,
-    Limits, Outcome, Permit, Policy,
+    Ask, BackendLimits, BreakerLimits, Candidate, ClientLimits, Desk, Id, Limit, Limits, Outcome,
+    Permit,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ fn ask(desk: &Desk, id: Id, wait: Duration) -> Ask {
         tokens: 10,
         deadline: desk.deadline_in(wait),
         candidates: Arc::new([one("a")]),
-        policy: Policy::LeastInFlight,
+        policy: Balance::LeastInFlight,
         hash: 0,
     }
 }

@@ -1,7 +1,9 @@
 //! What is held and given back: the one place where counts change.
 
+use plimsoll_core::config::gateway::Balance;
+
 use super::{
-    Admission, Grant, Id, Ms, Offered, Outcome, Policy, Refusal,
+    Admission, Grant, Id, Ms, Offered, Outcome, Refusal,
     next::Taken,
     queue::{Entry, State, index},
 };
@@ -131,7 +133,7 @@ impl Admission {
             backend.breaker.ask_with(entry.id);
         }
         let name = backend.id.clone();
-        if entry.policy == Policy::PrefixAffinity && entry.hash != 0 {
+        if entry.policy == Balance::PrefixAffinity && entry.hash != 0 {
             self.affinity.remember(entry.hash, taken.backend);
         }
         self.refresh(taken.backend);

@@ -34,7 +34,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::{
-    breaker::{BreakerState, BreakerView, Tripped},
+    breaker::{BreakerView, Tripped},
     desk::{Admit, Desk, Permit},
     gate::{GateKind, GateView, Pressure},
     limits::{
@@ -44,7 +44,7 @@ pub use self::{
     snapshot::{BackendView, ClientView, ModelView, Move, Moved, Snapshot},
 };
 
-use plimsoll_core::request::Priority;
+use plimsoll_core::{config::gateway::Balance, request::Priority};
 
 /// Milliseconds on a monotonic clock. Given by the caller, never read here.
 pub type Ms = u64;
@@ -69,7 +69,7 @@ pub struct Ask {
     /// fallbacks.
     pub candidates: Arc<[Candidate]>,
     /// How one of the equals is chosen.
-    pub policy: Policy,
+    pub policy: Balance,
     /// Of the conversation's beginning (prefix affinity) or of the client (consistent hash).
     pub hash: u64,
 }
@@ -82,19 +82,6 @@ pub struct Candidate {
     pub rank: u8,
     /// At least 1.
     pub weight: u16,
-}
-
-/// How one of several equal backends is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Policy {
-    #[default]
-    LeastInFlight,
-    RoundRobin,
-    Random,
-    Weighted,
-    ConsistentHash,
-    /// The backend that has the conversation's KV cache, unless it is full and another free.
-    PrefixAffinity,
 }
 
 /// What a request that was admitted holds until it ends.

@@ -1,7 +1,9 @@
 //! Who may go on, and who is next.
 
+use plimsoll_core::config::gateway::Balance;
+
 use super::{
-    Admission, Ms, Policy,
+    Admission, Ms,
     balance::Standing,
     queue::{Entry, NONE, Order},
 };
@@ -101,7 +103,7 @@ impl Admission {
                 continue;
             }
             let home = match entry.policy {
-                Policy::PrefixAffinity if entry.hash != 0 => affinity.home(entry.hash),
+                Balance::PrefixAffinity if entry.hash != 0 => affinity.home(entry.hash),
                 _ => None,
             };
             if let Some(member) = equals.choose(entry.policy, entry.hash, home, chance, fits) {

@@ -6,13 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use plimsoll_core::request::Priority;
+use plimsoll_core::{config::gateway::Balance, request::Priority, traffic::BreakerState};
 use proptest::prelude::*;
 
 use super::{
-    AdaptiveLimits, Admission, Ask, BackendLimits, BreakerLimits, BreakerState, Candidate,
-    ClientLimits, Gate, GateMode, Gates, Grant, Id, Limits, Ms, Offered, Outcome, Policy, Pressure,
-    Refusal,
+    AdaptiveLimits, Admission, Ask, BackendLimits, BreakerLimits, Candidate, ClientLimits, Gate,
+    GateMode, Gates, Grant, Id, Limits, Ms, Offered, Outcome, Pressure, Refusal,
     next::Block,
     queue::{Entry, State},
 };
@@ -22,13 +21,13 @@ const CLIENTS: [&str; 3] = ["x", "y", "z"];
 const MODELS: [&str; 2] = ["m", "n"];
 const LISTS: [&[(&str, u8)]; 4] =
     [&[("a", 0)], &[("a", 0), ("b", 0)], &[("c", 0), ("a", 1)], &[("a", 0), ("b", 0), ("c", 0)]];
-const POLICIES: [Policy; 6] = [
-    Policy::LeastInFlight,
-    Policy::RoundRobin,
-    Policy::Random,
-    Policy::Weighted,
-    Policy::ConsistentHash,
-    Policy::PrefixAffinity,
+const POLICIES: [Balance; 6] = [
+    Balance::LeastInFlight,
+    Balance::RoundRobin,
+    Balance::Random,
+    Balance::Weighted,
+    Balance::ConsistentHash,
+    Balance::PrefixAffinity,
 ];
 
 /// One thing that happens. Numbers name things by their rest.
@@ -171,7 +170,7 @@ impl World {
         self.known.iter().filter(|(_, one)| one.held.is_some()).map(|(id, _)| *id).collect()
     }
 
-    fn step(&mut self, step: &Step, policy: Policy) -> Result<(), TestCaseError> {
+    fn step(&mut self, step: &Step, policy: Balance) -> Result<(), TestCaseError> {
         let pick = |from: &[Id], which: usize| {
             if from.is_empty() { None } else { Some(from[which % from.len()]) }
         };
@@ -529,7 +528,7 @@ proptest! {
                 continue;
             }
             let before = world.held();
-            world.step(step, Policy::LeastInFlight)?;
+            world.step(step, Balance::LeastInFlight)?;
             for told in world.machine.moves() {
                 if let super::Moved::Breaker { backend, to, .. } = told.what {
                     turned.insert(backend, to);
@@ -567,9 +566,9 @@ proptest! {
     ) {
         let mut world = World::new(Limits::default());
         let ask = Step::Offer { client: 0, model: 0, list: 0, batch: false, tokens: 0, wait };
-        world.step(&ask, Policy::LeastInFlight)?;
+        world.step(&ask, Balance::LeastInFlight)?;
         for step in &steps {
-            world.step(step, Policy::LeastInFlight)?;
+            world.step(step, Balance::LeastInFlight)?;
             // `grant` checks each deadline; here, that none waits beyond it.
             if let Some(one) = world.known.values().find(|one| one.held.is_none()) {
                 prop_assert!(one.ask.deadline > world.now, "{one:?} waits at {}", world.now);

@@ -12,11 +12,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plimsoll_core::request::Priority;
+use plimsoll_core::{config::gateway::Balance, request::Priority};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
-use super::{Id, Ms, Policy};
+use super::{Id, Ms};
 
 /// No index.
 pub(super) const NONE: u32 = u32::MAX;
@@ -52,7 +52,7 @@ pub(super) struct Entry {
     pub(super) id: Id,
     pub(super) state: State,
     pub(super) class: Class,
-    pub(super) policy: Policy,
+    pub(super) policy: Balance,
     pub(super) probe: bool,
     /// While held: its answer began.
     pub(super) answered: bool,
@@ -137,7 +137,7 @@ impl Entry {
             id,
             state: State::Waiting,
             class,
-            policy: Policy::default(),
+            policy: Balance::LeastInFlight,
             probe: false,
             answered: false,
             paid: false,

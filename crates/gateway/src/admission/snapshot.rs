@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use plimsoll_core::traffic::BreakerState;
+
 use super::{
-    Admission, BackendId, BreakerState, BreakerView, GateKind, GateView, Ms, Tripped,
+    Admission, BackendId, BreakerView, GateKind, GateView, Ms, Tripped,
     queue::{Class, index},
 };
 

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use plimsoll_core::request::Priority;
+use plimsoll_core::{config::gateway::Balance, request::Priority, traffic::BreakerState};
 
 use super::{
-    AdaptiveLimits, Admission, Ask, BackendLimits, BackendView, BreakerLimits, BreakerState,
-    Candidate, ClientLimits, Gate, GateMode, Gates, Grant, Id, Limit, Limits, Moved, Ms, Offered,
-    Outcome, Policy, Pressure, Refusal,
+    AdaptiveLimits, Admission, Ask, BackendLimits, BackendView, BreakerLimits, Candidate,
+    ClientLimits, Gate, GateMode, Gates, Grant, Id, Limit, Limits, Moved, Ms, Offered, Outcome,
+    Pressure, Refusal,
 };
 
 const NOBODY: [Id; 0] = [];
@@ -46,7 +46,7 @@ impl Floor {
             tokens: 0,
             deadline: self.now + 60_000,
             candidates: list.clone(),
-            policy: Policy::LeastInFlight,
+            policy: Balance::LeastInFlight,
             hash: 0,
         }
     }
@@ -621,7 +621,7 @@ fn a_conversation_returns_to_the_backend_that_knows_it() {
     let mut floor = Floor::new(room(2));
     let say = |floor: &mut Floor, hash| {
         let mut ask = floor.ask("x", "m", "a b");
-        ask.policy = Policy::PrefixAffinity;
+        ask.policy = Balance::PrefixAffinity;
         ask.hash = hash;
         let id = ask.id;
         floor.offer(ask);
@@ -645,7 +645,7 @@ fn a_list_made_anew_is_the_same_list() {
     for expected in ["a", "b", "a", "b"] {
         let mut ask = floor.ask("x", "m", "a b");
         ask.candidates = list("a b");
-        ask.policy = Policy::RoundRobin;
+        ask.policy = Balance::RoundRobin;
         floor.offer(ask);
         assert_eq!(floor.sent()[0].1, expected);
     }

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use plimsoll_core::{config::gateway::matches, request::Priority};
+use plimsoll_core::{config::gateway::matches, request::Priority, traffic::Scope};
 use ring::{
     digest::{SHA256, digest},
     rand::{SecureRandom, SystemRandom},
@@ -30,14 +30,6 @@ const GROUPS: usize = 5;
 const GROUP: usize = 4;
 /// `plm-` and the first group: shown to people, and enough to find a key by.
 const BEGINS: usize = PREFIX.len() + GROUP;
-
-/// What a key may do beyond asking models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    Admin,
-    Metrics,
-}
 
 /// What is kept of a key. What is 0 or empty sets no limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,14 +8,15 @@ mod rules;
 use std::sync::{Arc, PoisonError};
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use plimsoll_core::request::Priority;
+use plimsoll_core::{
+    request::Priority,
+    traffic::{ClientBasis, Scope},
+};
 use tokio::sync::watch;
-
-use crate::record::ClientBasis;
 
 use self::rules::is_forwarded;
 pub use self::{
-    key::{Fresh, Kept, Key, Keys, MAX_KEYS, NoRandomness, PREFIX, Scope},
+    key::{Fresh, Kept, Key, Keys, MAX_KEYS, NoRandomness, PREFIX},
     peer::Peer,
     rules::{Rule, Rules, is_word_for, narrows},
 };

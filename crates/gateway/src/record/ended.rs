@@ -6,13 +6,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use plimsoll_core::request::RequestRow;
+use plimsoll_core::{request::RequestRow, traffic::ClientBasis};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{
-    energy::Ran,
-    live::{ClientBasis, lock},
-};
+use super::{energy::Ran, live::lock};
 
 /// Most that wait to be reckoned up; further ones are counted as dropped.
 pub(super) const MAX_ENDED: usize = 16_384;

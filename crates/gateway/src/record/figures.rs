@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use plimsoll_core::{
     histogram::Histogram,
     request::{Finish, Priority, RequestRow},
+    traffic::{ClientBasis, StoryMinute},
 };
 use rustc_hash::FxHashMap;
 
-use super::{live::ClientBasis, ring::Ring};
+use super::ring::Ring;
 
 /// Clients of the last hour that are told apart.
 pub const MAX_CLIENTS: usize = 200;
@@ -20,14 +21,6 @@ pub const MAX_BACKENDS: usize = 64;
 pub const OTHER: &str = "other";
 /// Below so many values their maximum is no bound for the 95th percentile at 95 % confidence.
 const ENOUGH: u64 = 59;
-
-/// One minute of a backend's story.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoryMinute {
-    pub answered: u32,
-    pub failed: u32,
-    pub refused: u32,
-}
 
 /// A client's last hour.
 #[derive(Clone, Debug, PartialEq)]

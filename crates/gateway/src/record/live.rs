@@ -12,7 +12,10 @@ use std::{
 };
 
 use futures::task::AtomicWaker;
-use plimsoll_core::request::{Endpoint, Priority};
+use plimsoll_core::{
+    request::{Endpoint, Priority},
+    traffic::ClientBasis,
+};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
@@ -25,19 +28,6 @@ pub(super) const NONE_US: u64 = u64::MAX;
 /// Not known: of a count.
 pub(super) const NONE_TOKENS: u32 = u32::MAX;
 const SHARDS: usize = 16;
-
-/// How a client is told from others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ClientBasis {
-    /// It sent a key that was made here.
-    Key,
-    /// By the program at the other end of its connection.
-    Program,
-    /// By what it says of itself.
-    UserAgent,
-    #[default]
-    Unknown,
-}
 
 /// Where a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

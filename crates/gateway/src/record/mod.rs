@@ -25,6 +25,7 @@ use plimsoll_core::{
     clock::Clock,
     record::Record,
     request::{Endpoint, RequestRow},
+    traffic::StoryMinute,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -38,10 +39,8 @@ use self::{
 };
 pub use self::{
     bodies::{MAX_BODIES, MAX_TEXT, Passed},
-    figures::{
-        ClientHour, MAX_BACKENDS, MAX_CLIENT_SERIES, MAX_CLIENTS, OTHER, StoryMinute, Totals,
-    },
-    live::{ClientBasis, Counted, MAX_LIVE, Phase, Under},
+    figures::{ClientHour, MAX_BACKENDS, MAX_CLIENT_SERIES, MAX_CLIENTS, OTHER, Totals},
+    live::{Counted, MAX_LIVE, Phase, Under},
     pump::Pump,
     recent::{MAX_RECENT, RECENT_FOR},
     source::RecordsSource,

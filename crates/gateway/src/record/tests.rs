@@ -7,6 +7,7 @@ use plimsoll_core::{
     mark::Mark,
     reading::Tick,
     request::{Finish, Priority},
+    traffic::{ClientBasis, StoryMinute},
 };
 use tokio::time::advance;
 

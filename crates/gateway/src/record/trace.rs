@@ -11,7 +11,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use plimsoll_core::request::{Endpoint, Finish, Priority, RequestRow, Shared};
+use plimsoll_core::{
+    request::{Endpoint, Finish, Priority, RequestRow, Shared},
+    traffic::ClientBasis,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -19,7 +22,7 @@ use super::{
     bodies::Passed,
     ended::Ended,
     energy::Ran,
-    live::{ClientBasis, Entry, NONE_TOKENS, NONE_US, Phase},
+    live::{Entry, NONE_TOKENS, NONE_US, Phase},
 };
 
 /// Of a request that is under way. Its methods are cheap: some atomics and at most one

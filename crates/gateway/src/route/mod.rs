@@ -20,15 +20,15 @@ mod tests;
 
 use std::{fmt::Write as _, sync::Arc};
 
-use plimsoll_core::request::Priority;
+use plimsoll_core::{config::gateway::Balance, request::Priority};
 use plimsoll_services::{client::Secret, kind::ServiceKind};
 
-use crate::admission::{BackendId, Candidate, Policy};
+use crate::admission::{BackendId, Candidate};
 
 pub(crate) use self::table::counted;
 pub use self::{
     listing::{Listed, Listing},
-    rooms::{Room, RoomBasis, Rooms},
+    rooms::{Room, Rooms},
     table::Table,
 };
 
@@ -58,7 +58,7 @@ pub struct Way {
     /// `route:ID` where the route has a limit of its own, else the model.
     pub counted: Arc<str>,
     pub candidates: Arc<[Candidate]>,
-    pub policy: Policy,
+    pub policy: Balance,
     /// The model to ask each candidate for, in their order; `None`: as the client wrote it.
     pub send_as: Vec<Option<Arc<str>>>,
     /// `None`: as the client, or the client's own rule, says.

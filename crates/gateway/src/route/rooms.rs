@@ -19,6 +19,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use plimsoll_core::{
     config::{Config, ServiceEntry},
     process::ProcessTable,
+    traffic::RoomBasis,
 };
 use plimsoll_services::{
     fleet::FleetView,
@@ -46,19 +47,6 @@ pub struct Room {
     /// Requests that it runs or holds back and that did not come through Plimsoll; `None`
     /// where it does not tell.
     pub outside: Option<u32>,
-}
-
-/// How a room is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoomBasis {
-    /// A number in the configuration.
-    Configured,
-    /// By the server, or by what it was started with.
-    Told,
-    /// Felt out.
-    Found,
-    /// What servers of its kind do.
-    Assumed,
 }
 
 /// The rooms of all services, from look to look.
@@ -166,7 +154,7 @@ impl Known {
             return (total.max(1), RoomBasis::Assumed);
         }
         if waiting(service).is_some() {
-            return (self.felt, RoomBasis::Found);
+            return (self.felt, RoomBasis::Adaptive);
         }
         let usual = match service.kind {
             Some(ServiceKind::Vllm | ServiceKind::SgLang) => FIRST,

@@ -20,7 +20,7 @@ use plimsoll_services::{
 use rustc_hash::FxHashMap;
 
 use super::{Backend, Listed, NoWay, Way, listing::Listing, near::nearest};
-use crate::admission::{BackendId, Candidate, Policy};
+use crate::admission::{BackendId, Candidate};
 
 /// Of models that there are, so many are named where none is alike.
 const MOST_NAMED: usize = 5;
@@ -38,7 +38,7 @@ pub struct Table {
     /// The same for requests that only Ollama understands.
     native: FxHashMap<Arc<str>, Result<Arc<Way>, NoWay>>,
     default_model: Arc<str>,
-    policy: Policy,
+    policy: Balance,
     /// Some service was not asked for its models yet.
     young: bool,
     /// Those that do not answer and have told none.
@@ -79,7 +79,7 @@ impl Table {
             wanted.watched.iter().map(|w| (w.id.as_str(), w.key.clone())).collect();
         let mut table = Self {
             default_model: gateway.default_model.as_str().into(),
-            policy: policy_of(gateway.policy),
+            policy: gateway.policy,
             young: view.at_ms == 0,
             ..Self::default()
         };
@@ -245,7 +245,7 @@ impl Table {
             candidates: way.candidates.into(),
             policy: match route.map(|route| route.policy) {
                 None | Some(RoutePolicy::Default) => self.policy,
-                Some(RoutePolicy::Of(balance)) => policy_of(balance),
+                Some(RoutePolicy::Of(policy)) => policy,
             },
             send_as: way.send_as,
             priority: route.and_then(|route| route.priority.priority()),
@@ -359,17 +359,6 @@ impl Building {
             self.candidates.push(Candidate { backend: id.clone(), rank, weight });
             self.send_as.push(send_as);
         }
-    }
-}
-
-fn policy_of(balance: Balance) -> Policy {
-    match balance {
-        Balance::LeastInFlight => Policy::LeastInFlight,
-        Balance::RoundRobin => Policy::RoundRobin,
-        Balance::Random => Policy::Random,
-        Balance::Weighted => Policy::Weighted,
-        Balance::ConsistentHash => Policy::ConsistentHash,
-        Balance::PrefixAffinity => Policy::PrefixAffinity,
     }
 }
 

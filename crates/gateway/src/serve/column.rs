@@ -14,7 +14,10 @@ use hyper::{
     header,
     http::request,
 };
-use plimsoll_core::request::{Endpoint, Priority};
+use plimsoll_core::{
+    request::{Endpoint, Priority},
+    traffic::Scope,
+};
 use tokio::task::spawn_blocking;
 
 use super::{
@@ -35,7 +38,7 @@ use super::{
 };
 use crate::{
     admission::{Admit, Ask, Ms, Outcome},
-    clients::{Client, Scope},
+    clients::Client,
     record::Trace,
     request::{self as body, Understood},
     route::{Table, Way},
@@ -302,11 +305,12 @@ fn allowed(client: &Client, model: &str, way: &Arc<Way>) -> Option<Arc<Way>> {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_core::{config::gateway::Balance, traffic::ClientBasis};
+
     use super::*;
     use crate::{
-        admission::{Candidate, Policy},
+        admission::Candidate,
         clients::{Fresh, Kept, Keys},
-        record::ClientBasis,
     };
 
     fn client(models: &[&str]) -> Client {
@@ -336,7 +340,7 @@ mod tests {
             route: None,
             counted: "small".into(),
             candidates: [candidate("a", 0), candidate("b", 0), candidate("c", 1)].into(),
-            policy: Policy::default(),
+            policy: Balance::LeastInFlight,
             send_as: vec![None, None, Some("large".into())],
             priority: None,
             cache: false,

@@ -6,10 +6,11 @@ use hyper::{
     header::{self, HeaderValue},
     http::request::Parts,
 };
+use plimsoll_core::traffic::Scope;
 use serde_json::json;
 
 use super::{answer::Answer, door::Page, gate::Gate, refuse::Refused};
-use crate::clients::{Client, Scope};
+use crate::clients::Client;
 
 /// As Ollama writes its own.
 const VERSION: &str = concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);

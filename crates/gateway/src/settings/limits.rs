@@ -154,13 +154,11 @@ fn mode_of(mode: Mode) -> GateMode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clients::Kept,
-        route::{Room, RoomBasis},
-    };
+    use crate::{clients::Kept, route::Room};
     use plimsoll_core::{
         config::{Environment, Loaded},
         request::Priority,
+        traffic::RoomBasis,
     };
 
     fn of(text: &str, keys: &Keys, rooms: &[(&str, u32)]) -> Limits {

@@ -7,11 +7,11 @@ use futures::future::join_all;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, body::Incoming, header::HeaderName};
 use plimsoll_core::{
-    config::{Environment, Loaded as Read},
+    config::{Environment, Loaded as Read, gateway::Balance},
     request::{Finish, Priority, RequestRow, Shared},
 };
 use plimsoll_gateway::{
-    admission::{Ask, Candidate, Limits, Permit, Policy},
+    admission::{Ask, Candidate, Limits, Permit},
     record::Phase,
     route::Table,
     serve::Options,
@@ -66,7 +66,7 @@ async fn full(house: &House) -> Permit {
         tokens: 0,
         deadline: house.desk.deadline_in(PATIENCE),
         candidates: [Candidate { backend: "one".into(), rank: 0, weight: 1 }].into(),
-        policy: Policy::LeastInFlight,
+        policy: Balance::LeastInFlight,
         hash: 0,
     });
     admitted.await.unwrap()

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use plimsoll_core::traffic::Scope;
+
 use crate::{
-    api::{Command, Fault, FaultCode, Scope},
+    api::{Command, Fault, FaultCode},
     config_handle::BROWSER,
 };
 

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use plimsoll_core::{
     config::Config,
     process::{Process, ProcessTable},
+    traffic::RoomBasis,
 };
 use plimsoll_services::{
     kind::ServiceKind,
@@ -10,7 +11,7 @@ use plimsoll_services::{
 };
 
 use super::{config, service, view};
-use crate::route::{Room, RoomBasis, Rooms};
+use crate::route::{Room, Rooms};
 
 /// One service, looked at again and again.
 struct Bench {
@@ -117,7 +118,7 @@ fn the_room_of_a_server_that_says_what_waits_is_felt_out() {
     let mut bench = Bench::new(ServiceKind::Vllm, "");
     let mut felt = |running: f64, waiting: f64, ours| {
         let room = bench.look(running, Some(waiting), ours);
-        assert_eq!(room.basis, RoomBasis::Found);
+        assert_eq!(room.basis, RoomBasis::Adaptive);
         room.requests
     };
     assert_eq!(felt(0.0, 0.0, 0), 8, "what is not used says nothing");

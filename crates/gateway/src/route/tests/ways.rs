@@ -1,6 +1,9 @@
 use std::sync::LazyLock;
 
-use plimsoll_core::request::{Endpoint, Priority};
+use plimsoll_core::{
+    config::gateway::Balance,
+    request::{Endpoint, Priority},
+};
 use plimsoll_services::{
     fleet::FleetView,
     kind::ServiceKind,
@@ -9,10 +12,7 @@ use plimsoll_services::{
 use proptest::prelude::*;
 
 use super::{config, service, table, three, view, wanted};
-use crate::{
-    admission::Policy,
-    route::{NoWay, Table, Way},
-};
+use crate::route::{NoWay, Table, Way};
 
 /// `id model rank weight` of each candidate; `-` where the model is as it was named.
 fn lead(table: &Table, name: &str) -> Vec<String> {
@@ -39,7 +39,7 @@ fn a_models_own_name_leads_to_every_service_that_has_it() {
     assert_eq!(lead(&table, "Qwen/Qwen3-32B"), ["big - 0 1"]);
     let way = table.way(Endpoint::Chat, "qwen3:4b").unwrap();
     assert_eq!((way.route.as_deref(), &*way.counted), (None, "qwen3:4b"));
-    assert_eq!((way.policy, way.priority, way.cache), (Policy::LeastInFlight, None, false));
+    assert_eq!((way.policy, way.priority, way.cache), (Balance::LeastInFlight, None, false));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn an_alias_asks_for_its_model_and_says_which_route_it_took() {
     assert_eq!(lead(&table, "fast"), ["chat qwen3:4b 0 1", "big qwen3:4b 0 1"]);
     let way = table.way(Endpoint::Chat, "gpt-4o-mini").unwrap();
     assert_eq!((way.route.as_deref(), &*way.counted), (Some("fast"), "qwen3:4b"));
-    assert_eq!((way.policy, way.priority), (Policy::PrefixAffinity, Some(Priority::Batch)));
+    assert_eq!((way.policy, way.priority), (Balance::PrefixAffinity, Some(Priority::Batch)));
     assert_eq!((way.cache, way.coalesce), (true, Some(false)));
     assert_eq!(way.send_as("big").map(|name| &**name), Some("qwen3:4b"));
     assert_eq!(way.send_as("notes"), None);
@@ -114,8 +114,8 @@ fn services_that_a_route_names_are_its_own_with_their_weights() {
                 backends = [\"big=3\", \"chat\", \"gone\"]\npolicy = \"weighted\"\n";
     let table = table(text, &three());
     assert_eq!(lead(&table, "any"), ["big - 0 3", "chat - 0 1"]);
-    assert_eq!(table.way(Endpoint::Chat, "any").unwrap().policy, Policy::Weighted);
-    assert_eq!(table.way(Endpoint::Chat, "qwen3:4b").unwrap().policy, Policy::Random);
+    assert_eq!(table.way(Endpoint::Chat, "any").unwrap().policy, Balance::Weighted);
+    assert_eq!(table.way(Endpoint::Chat, "qwen3:4b").unwrap().policy, Balance::Random);
 }
 
 #[test]
