@@ -162,8 +162,10 @@ impl std::fmt::Display for Escaped<'_> {
 mod tests {
     use std::{collections::BTreeSet, sync::Arc};
 
-    use plimsoll_core::clock::{Instant3, SystemClock};
-    use plimsoll_gateway::admission::GateMode;
+    use plimsoll_core::{
+        clock::{Instant3, SystemClock},
+        config::gateway::GateMode,
+    };
 
     use super::*;
 

@@ -127,7 +127,7 @@ pub struct HeatGate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GateMode {
-    /// Counts what would be refused.
+    /// It says when it would have held, and holds nobody.
     Observe,
     Enforce,
 }

@@ -325,11 +325,15 @@ impl Permit {
         self.desk.end(self.grant.id, outcome, tokens);
     }
 
-    /// The first token came, or the head of an answer that does not stream, so long after
-    /// the request was sent to its backend (not after it came: a time in line is ours). It
-    /// moves adaptive limits, and ends the wait for a backend that is asked again.
-    pub fn first_byte(&self, ttft_ms: f64) {
-        self.desk.with(|state, now| state.machine.first_byte(self.grant.id, ttft_ms, now));
+    /// Its answer began: that ends the wait for a backend that is asked again.
+    pub fn answered(&self) {
+        self.desk.with(|state, now| state.machine.answered(self.grant.id, now));
+    }
+
+    /// The first token of a streamed answer came, so long after the request was sent to its
+    /// backend (not after it came: a time in line is ours). It moves adaptive limits.
+    pub fn first_token(&self, ttft_ms: f64) {
+        self.desk.with(|state, now| state.machine.first_token(self.grant.id, ttft_ms, now));
     }
 
     /// Gives the room back and asks for room again, at the head of the line, with the

@@ -1,9 +1,11 @@
 //! Pressure on the machine. A gate that is closed admits nobody more; what runs goes
 //! on. Gates begin by observing: they say when they would have held.
 
+use plimsoll_core::config::gateway::GateMode;
+
 use super::{
     Moved,
-    limits::{Gate, GateMode, Gates},
+    limits::{Gate, Gates},
 };
 
 /// How the machine is. What is not known closes no gate.
@@ -40,9 +42,10 @@ pub struct GateView {
     pub met: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct GateSet {
-    gates: [GateView; 4],
+    /// By their kinds; `None` where none is set up.
+    gates: [Option<GateView>; 4],
     /// An enforced one is closed.
     pub(super) holds: bool,
 }
@@ -61,7 +64,7 @@ impl GateKind {
         }
     }
 
-    fn limit(self, of: &Gates) -> Gate {
+    fn limit(self, of: &Gates) -> Option<Gate> {
         match self {
             Self::Memory => of.memory,
             Self::MemoryStall => of.memory_stall,
@@ -74,11 +77,24 @@ impl GateKind {
     fn low_is_bad(self) -> bool {
         matches!(self, Self::Memory | Self::Heat)
     }
+
+    /// Whether a gate that `was` closed, or not, is to be closed at this value.
+    fn closes(self, value: f64, was: bool, limit: Gate) -> bool {
+        // One direction for both kinds: more is worse.
+        let sign = if self.low_is_bad() { -1.0 } else { 1.0 };
+        let (value, close, open) = (value * sign, limit.close * sign, limit.open * sign);
+        // An opening value on the wrong side of the closing one would flap.
+        value > if was { open.min(close) } else { close }
+    }
 }
 
 // === impl GateView ===
 
 impl GateView {
+    fn open(kind: GateKind, limit: Gate) -> Self {
+        Self { kind, mode: limit.mode, closed: false, value: None, close: limit.close, met: 0 }
+    }
+
     pub(super) fn moved(&self) -> Moved {
         let Self { kind, closed, value, .. } = *self;
         Moved::Gate { kind, closed, enforced: self.mode == GateMode::Enforce, value }
@@ -108,18 +124,6 @@ impl GateView {
 // === impl GateSet ===
 
 impl GateSet {
-    pub(super) fn new() -> Self {
-        let gates = GateKind::ALL.map(|kind| GateView {
-            kind,
-            mode: GateMode::Off,
-            closed: false,
-            value: None,
-            close: 0.0,
-            met: 0,
-        });
-        Self { gates, holds: false }
-    }
-
     /// Gates whose state changed are told to `changed`.
     pub(super) fn update(
         &mut self,
@@ -127,49 +131,50 @@ impl GateSet {
         pressure: &Pressure,
         mut changed: impl FnMut(&GateView),
     ) {
-        for gate in &mut self.gates {
-            let limit = gate.kind.limit(limits);
-            // One direction for both kinds: more is worse.
-            let sign = if gate.kind.low_is_bad() { -1.0 } else { 1.0 };
-            let value = gate.kind.value(pressure).filter(|value| value.is_finite());
-            let was = gate.closed;
-            gate.mode = limit.mode;
-            gate.value = value;
-            gate.close = limit.close;
-            gate.closed = match (limit.mode, value) {
-                (GateMode::Off, _) | (_, None) => false,
-                (_, Some(value)) if was => {
-                    // An opening value on the wrong side of the closing one would flap.
-                    let open = (limit.open * sign).min(limit.close * sign);
-                    value * sign > open
+        for (kind, place) in GateKind::ALL.into_iter().zip(&mut self.gates) {
+            let Some(limit) = kind.limit(limits) else {
+                if let Some(gate) = place.take()
+                    && gate.closed
+                {
+                    changed(&GateView { closed: false, ..gate });
                 }
-                (_, Some(value)) => value * sign > limit.close * sign,
+                continue;
+            };
+            let gate = place.get_or_insert_with(|| GateView::open(kind, limit));
+            let was = gate.closed;
+            let value = kind.value(pressure).filter(|value| value.is_finite());
+            *gate = GateView {
+                mode: limit.mode,
+                close: limit.close,
+                closed: value.is_some_and(|value| kind.closes(value, was, limit)),
+                value,
+                ..*gate
             };
             if gate.closed != was {
                 changed(gate);
             }
         }
-        self.holds = self.gates.iter().any(|gate| gate.closed && gate.mode == GateMode::Enforce);
+        self.holds = self.held_by().is_some();
     }
 
     /// A request came.
     pub(super) fn met(&mut self) {
-        for gate in &mut self.gates {
+        for gate in self.gates.iter_mut().flatten() {
             gate.met += u64::from(gate.closed);
         }
     }
 
     pub(super) fn closed(&self) -> bool {
-        self.gates.iter().any(|gate| gate.closed)
+        self.views().any(|gate| gate.closed)
     }
 
     /// What holds, the first of them.
     pub(super) fn held_by(&self) -> Option<&GateView> {
-        self.gates.iter().find(|gate| gate.closed && gate.mode == GateMode::Enforce)
+        self.views().find(|gate| gate.closed && gate.mode == GateMode::Enforce)
     }
 
-    pub(super) fn views(&self) -> &[GateView; 4] {
-        &self.gates
+    pub(super) fn views(&self) -> impl Iterator<Item = &GateView> {
+        self.gates.iter().flatten()
     }
 }
 
@@ -179,8 +184,8 @@ mod tests {
 
     fn gates(mode: GateMode) -> Gates {
         Gates {
-            memory: Gate { mode, close: 10.0, open: 15.0 },
-            heat: Gate { mode, close: 5.0, open: 10.0 },
+            memory: Some(Gate { mode, close: 10.0, open: 15.0 }),
+            heat: Some(Gate { mode, close: 5.0, open: 10.0 }),
             ..Gates::default()
         }
     }
@@ -193,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_gate_closes_at_one_value_and_opens_at_another() {
-        let mut all = GateSet::new();
+        let mut all = GateSet::default();
         let at = |left| Pressure { heat_margin: Some(left), ..Pressure::default() };
         assert_eq!(set(&mut all, GateMode::Enforce, at(5.0)), []);
         assert_eq!(set(&mut all, GateMode::Enforce, at(4.5)), [(GateKind::Heat, true)]);
@@ -206,7 +211,7 @@ mod tests {
 
     #[test]
     fn little_memory_closes_and_much_opens() {
-        let mut all = GateSet::new();
+        let mut all = GateSet::default();
         let at = |free| Pressure { memory_available: Some(free), ..Pressure::default() };
         set(&mut all, GateMode::Enforce, at(9.0));
         assert!(all.holds);
@@ -222,20 +227,20 @@ mod tests {
 
     #[test]
     fn a_gate_that_observes_holds_nobody_and_counts_whom_it_would_have_held() {
-        let mut all = GateSet::new();
+        let mut all = GateSet::default();
         let hot = Pressure { heat_margin: Some(1.0), ..Pressure::default() };
         assert_eq!(set(&mut all, GateMode::Observe, hot), [(GateKind::Heat, true)]);
         all.met();
         assert!(!all.holds);
         assert!(all.closed());
-        assert_eq!(all.views()[3].met, 1);
+        assert_eq!(all.views().map(|gate| gate.met).collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]
     fn an_opening_value_on_the_wrong_side_does_not_make_it_flap() {
-        let mut all = GateSet::new();
+        let mut all = GateSet::default();
         let wrong = Gate { mode: GateMode::Enforce, close: 90.0, open: 95.0 };
-        let limits = Gates { cpu: wrong, ..Gates::default() };
+        let limits = Gates { cpu: Some(wrong), ..Gates::default() };
         for cpu in [92.0, 92.0, 91.0] {
             let busy = Pressure { cpu: Some(cpu), ..Pressure::default() };
             all.update(&limits, &busy, |_| {});
@@ -245,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_closes_no_gate() {
-        let mut all = GateSet::new();
+        let mut all = GateSet::default();
         set(
             &mut all,
             GateMode::Enforce,

@@ -112,7 +112,7 @@ impl Admission {
         entry.state = State::Held;
         entry.backend = taken.backend;
         entry.probe = taken.probe;
-        entry.answered = false;
+        (entry.answered, entry.sampled) = (false, false);
         entry.granted = now;
         let paid = std::mem::replace(&mut entry.paid, true);
         let entry = *entry;

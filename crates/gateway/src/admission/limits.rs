@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use plimsoll_core::config::gateway::GateMode;
+
 use super::{BackendId, Ms};
 
 /// Every limit that admission keeps. `None` is no limit; a limit of 0 admits nobody.
@@ -13,8 +15,6 @@ pub struct Limits {
     pub queue: u32,
     /// Of these, batch requests: the rest of the queue is kept for people.
     pub queue_batch: u32,
-    /// How long a request may wait that does not say so itself.
-    pub wait: Ms,
     /// A batch request that has waited so long stands beside an interactive one that comes now.
     pub ageing: Ms,
     /// Of services that are named; others have `backend`.
@@ -76,34 +76,25 @@ pub struct AdaptiveLimits {
     pub tolerance: f64,
 }
 
-/// Pressure at which nothing more is admitted; what runs goes on.
+/// Pressure at which nothing more is admitted; what runs goes on. `None`: not looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Gates {
     /// Available memory in percent of all; closes below.
-    pub memory: Gate,
+    pub memory: Option<Gate>,
     /// Tasks stalled for memory (PSI full), in percent of time; closes above.
-    pub memory_stall: Gate,
+    pub memory_stall: Option<Gate>,
     /// Busy, in percent of all cores; closes above.
-    pub cpu: Gate,
+    pub cpu: Option<Gate>,
     /// °C that the hottest card has left to the point where it slows down; closes below.
-    pub heat: Gate,
+    pub heat: Option<Gate>,
 }
 
 /// One gate: closed at one value, open again only at another.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gate {
     pub mode: GateMode,
     pub close: f64,
     pub open: f64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GateMode {
-    Off,
-    /// It says when it would have held, and holds nobody.
-    #[default]
-    Observe,
-    Enforce,
 }
 
 // === impl Limits ===
@@ -114,7 +105,6 @@ impl Default for Limits {
             in_flight: None,
             queue: 1000,
             queue_batch: 750,
-            wait: 120_000,
             ageing: 30_000,
             backends: BTreeMap::new(),
             backend: BackendLimits::default(),

@@ -13,7 +13,7 @@ use super::{
     balance::{Affinity, Chance, Group},
     gate::GateSet,
     next::Block,
-    parties::{Backend, Client, FirstByte, Model},
+    parties::{Backend, Client, FirstToken, Model},
     queue::{Class, Entry, NONE, Order, Queue, State, index},
 };
 
@@ -75,7 +75,7 @@ impl Admission {
             groups: Slab::new(),
             group_of: FxHashMap::default(),
             in_flight: 0,
-            gates: GateSet::new(),
+            gates: GateSet::default(),
             pressure: Pressure::default(),
             affinity: Affinity::default(),
             chance: Chance::new(0),
@@ -217,7 +217,8 @@ impl Admission {
         self.give_back(key, outcome, None);
         let wake = self.now.saturating_add(delay);
         let entry = &mut self.entries[key as usize];
-        if outcome == Outcome::Failed {
+        // Also one that said that it is busy: another may not be.
+        if outcome != Outcome::Unknown {
             entry.avoid = entry.backend;
         }
         entry.backend = NONE;
@@ -304,9 +305,8 @@ impl Admission {
         self.pump();
     }
 
-    /// The first token came, or the head of an answer that does not stream, `ttft_ms` after
-    /// the request was sent to its backend: a time in line is no time of the backend's.
-    pub fn first_byte(&mut self, id: Id, ttft_ms: f64, now: Ms) {
+    /// Its answer began, whatever it says: the backend is there.
+    pub fn answered(&mut self, id: Id, now: Ms) {
         self.pass_time(now);
         let Some(key) = self.find(id, State::Held) else { return };
         let entry = &mut self.entries[key as usize];
@@ -315,19 +315,35 @@ impl Admission {
         }
         let at = entry.backend;
         let backend = &mut self.backends[at as usize];
-        let recovers = backend.recovers();
-        let turned = recovers && backend.answered(id, self.now);
-        let adapted = backend.first_byte(ttft_ms, self.now);
-        if turned {
+        if !backend.recovers() {
+            return;
+        }
+        if backend.answered(id, self.now) {
             self.breaker_moved(at);
         }
-        if let Some(FirstByte::Told(moved)) = &adapted {
-            self.moved(moved.clone());
+        self.refresh(at);
+        self.pump();
+    }
+
+    /// The first token of a streamed answer came, `ttft_ms` after the request was sent to its
+    /// backend: a time in line is no time of the backend's. What does not stream has no such
+    /// time, and what was refused tells nothing of it: they teach an adaptive limit nothing.
+    pub fn first_token(&mut self, id: Id, ttft_ms: f64, now: Ms) {
+        self.pass_time(now);
+        let Some(key) = self.find(id, State::Held) else { return };
+        let entry = &mut self.entries[key as usize];
+        if std::mem::replace(&mut entry.sampled, true) {
+            return;
         }
-        if recovers || adapted.is_some() {
-            self.refresh(at);
-            self.pump();
+        let at = entry.backend;
+        let Some(adapted) = self.backends[at as usize].first_token(ttft_ms, self.now) else {
+            return;
+        };
+        if let FirstToken::Told(moved) = adapted {
+            self.moved(moved);
         }
+        self.refresh(at);
+        self.pump();
     }
 
     /// Nobody is admitted any more, and who waits is refused. What is in flight goes on.

@@ -38,7 +38,7 @@ pub use self::{
     desk::{Admit, Desk, Permit},
     gate::{GateKind, GateView, Pressure},
     limits::{
-        AdaptiveLimits, BackendLimits, BreakerLimits, ClientLimits, Gate, GateMode, Gates, Limits,
+        AdaptiveLimits, BackendLimits, BreakerLimits, ClientLimits, Gate, Gates, Limits,
     },
     machine::Admission,
     snapshot::{BackendView, ClientView, ModelView, Move, Moved, Snapshot},

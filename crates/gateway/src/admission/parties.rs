@@ -200,7 +200,7 @@ impl Backend {
     }
 
     /// What is to be told of its adaptive limit; `None` where it has none or it stands.
-    pub(super) fn first_byte(&mut self, ttft_ms: f64, now: Ms) -> Option<FirstByte> {
+    pub(super) fn first_token(&mut self, ttft_ms: f64, now: Ms) -> Option<FirstToken> {
         let (Some(adaptive), Some(gradient)) = (&self.limits.adaptive, &mut self.gradient) else {
             return None;
         };
@@ -215,9 +215,9 @@ impl Backend {
         if much && now.saturating_sub(at) >= TOLD_EVERY {
             self.told = (limit, now);
             let backend = self.id.clone();
-            return Some(FirstByte::Told(Moved::Adaptive { backend, from: told, to: limit }));
+            return Some(FirstToken::Told(Moved::Adaptive { backend, from: told, to: limit }));
         }
-        Some(FirstByte::Moved)
+        Some(FirstToken::Moved)
     }
 
     pub(super) fn view(&self, queued: u32) -> BackendView {
@@ -243,8 +243,8 @@ impl Backend {
     }
 }
 
-/// What a first byte did to an adaptive limit.
-pub(super) enum FirstByte {
+/// What a first token did to an adaptive limit.
+pub(super) enum FirstToken {
     Moved,
     Told(Moved),
 }

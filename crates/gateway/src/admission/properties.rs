@@ -6,12 +6,16 @@ use std::{
     sync::Arc,
 };
 
-use plimsoll_core::{config::gateway::Balance, request::Priority, traffic::BreakerState};
+use plimsoll_core::{
+    config::gateway::{Balance, GateMode},
+    request::Priority,
+    traffic::BreakerState,
+};
 use proptest::prelude::*;
 
 use super::{
     AdaptiveLimits, Admission, Ask, BackendLimits, BreakerLimits, Candidate, ClientLimits, Gate,
-    GateMode, Gates, Grant, Id, Limits, Ms, Offered, Outcome, Pressure, Refusal,
+    Gates, Grant, Id, Limits, Ms, Offered, Outcome, Pressure, Refusal,
     next::Block,
     queue::{Entry, State},
 };
@@ -103,11 +107,11 @@ fn limits(tokens: u32) -> impl Strategy<Value = Limits> {
                     ..BreakerLimits::default()
                 },
                 gates: Gates {
-                    memory: Gate {
+                    memory: Some(Gate {
                         mode: if breaker.2 { GateMode::Enforce } else { GateMode::Observe },
                         close: 10.0,
                         open: 20.0,
-                    },
+                    }),
                     ..Gates::default()
                 },
                 ..Limits::default()
@@ -215,7 +219,8 @@ impl World {
             }
             Step::Answer { which } => {
                 if let Some(id) = pick(&self.held(), *which) {
-                    self.machine.first_byte(id, (which % 500) as f64, self.now);
+                    self.machine.answered(id, self.now);
+                    self.machine.first_token(id, (which % 500) as f64, self.now);
                     if let Some(known) = self.known.get_mut(&id) {
                         known.answered = true;
                     }

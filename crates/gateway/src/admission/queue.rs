@@ -56,6 +56,8 @@ pub(super) struct Entry {
     pub(super) probe: bool,
     /// While held: its answer began.
     pub(super) answered: bool,
+    /// While held: its first token came.
+    pub(super) sampled: bool,
     /// Its client's rate was charged.
     pub(super) paid: bool,
     pub(super) order: Order,
@@ -140,6 +142,7 @@ impl Entry {
             policy: Balance::LeastInFlight,
             probe: false,
             answered: false,
+            sampled: false,
             paid: false,
             order,
             deadline: 0,

@@ -147,7 +147,7 @@ impl Admission {
             backends,
             clients,
             models,
-            gates: self.gates.views().to_vec(),
+            gates: self.gates.views().copied().collect(),
             stopping: self.stopping,
         }
     }

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use plimsoll_core::{config::gateway::Balance, request::Priority, traffic::BreakerState};
+use plimsoll_core::{
+    config::gateway::{Balance, GateMode},
+    request::Priority,
+    traffic::BreakerState,
+};
 
 use super::{
     AdaptiveLimits, Admission, Ask, BackendLimits, BackendView, BreakerLimits, Candidate,
-    ClientLimits, Gate, GateMode, Gates, Grant, Id, Limit, Limits, Moved, Ms, Offered, Outcome,
-    Pressure, Refusal,
+    ClientLimits, Gate, Gates, Grant, Id, Limit, Limits, Moved, Ms, Offered, Outcome, Pressure,
+    Refusal,
 };
 
 const NOBODY: [Id; 0] = [];
@@ -85,7 +89,8 @@ impl Floor {
     }
 
     fn first_byte(&mut self, id: Id) {
-        self.machine.first_byte(id, 50.0, self.now);
+        self.machine.answered(id, self.now);
+        self.machine.first_token(id, 50.0, self.now);
         self.hear();
     }
 
@@ -930,7 +935,7 @@ fn a_large_request_is_not_overtaken_for_ever_by_small_ones() {
 #[test]
 fn nobody_waits_behind_one_that_waits_for_tokens_and_then_for_its_client() {
     let mut limits = kv(1000);
-    limits.gates.cpu = Gate { mode: GateMode::Enforce, close: 90.0, open: 80.0 };
+    limits.gates.cpu = Some(Gate { mode: GateMode::Enforce, close: 90.0, open: 80.0 });
     named(&mut limits, "y", |client| client.in_flight = Some(1));
     let mut floor = Floor::new(limits);
     sized(&mut floor, 200);
@@ -1069,9 +1074,28 @@ fn an_adaptive_limit_is_what_is_admitted_and_its_moves_are_told() {
 }
 
 #[test]
+fn an_adaptive_limit_learns_from_first_tokens_alone() {
+    let mut floor = Floor::new(room(8));
+    floor.set(|limits| {
+        limits.backend.room = None;
+        limits.backend.adaptive =
+            Some(AdaptiveLimits { min: 2, max: 32, ..AdaptiveLimits::default() });
+    });
+    let ids = floor.come_many("x", 90);
+    let begin = floor.backend("a").adaptive;
+    for id in &ids[..40] {
+        floor.now += 1000;
+        floor.machine.answered(*id, floor.now);
+        floor.served(*id);
+    }
+    assert_eq!(floor.backend("a").adaptive, begin, "whole answers and refusals teach nothing");
+}
+
+#[test]
 fn a_gate_that_is_enforced_holds_everybody_until_it_opens() {
     let mut floor = Floor::new(room(8));
-    let gate = |mode| Gates { memory: Gate { mode, close: 10.0, open: 15.0 }, ..Gates::default() };
+    let gate =
+        |mode| Gates { memory: Some(Gate { mode, close: 10.0, open: 15.0 }), ..Gates::default() };
     floor.set(|limits| limits.gates = gate(GateMode::Enforce));
     let runs = floor.come("x");
     let free = |at| Pressure { memory_available: Some(at), ..Pressure::default() };
@@ -1123,7 +1147,7 @@ fn moves_that_nobody_asks_for_are_forgotten_in_the_end() {
     let mut floor = Floor::new(room(8));
     for _ in 0..500 {
         floor.set(|limits| {
-            limits.gates.cpu = Gate { mode: GateMode::Observe, close: 90.0, open: 80.0 }
+            limits.gates.cpu = Some(Gate { mode: GateMode::Observe, close: 90.0, open: 80.0 });
         });
         floor.machine.pressure(Pressure { cpu: Some(95.0), ..Pressure::default() }, 0);
         floor.machine.pressure(Pressure { cpu: Some(5.0), ..Pressure::default() }, 0);

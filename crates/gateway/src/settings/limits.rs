@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 
 use plimsoll_core::config::{
     Config,
-    gateway::{ClientEntry, GateMode as Mode, Gates as Written},
+    gateway::{ClientEntry, Gates as Written},
 };
 
 use crate::{
     admission::{
-        AdaptiveLimits, BackendId, BackendLimits, BreakerLimits, ClientLimits, Gate, GateMode,
-        Gates, Limits,
+        AdaptiveLimits, BackendId, BackendLimits, BreakerLimits, ClientLimits, Gate, Gates, Limits,
     },
     clients::{Keys, is_word_for, narrows},
     route::{Room, counted},
@@ -40,7 +39,6 @@ pub fn limits(config: &Config, keys: &Keys, rooms: &BTreeMap<BackendId, Room>) -
         queue,
         // A quarter is kept for people.
         queue_batch: queue - queue / 4,
-        wait: u64::from(gateway.queue.wait_s) * 1000,
         ageing: u64::from(gateway.queue.age_s) * 1000,
         backends: rooms.iter().map(|(id, room)| (id.clone(), backend(room))).collect(),
         backend: BackendLimits { room: Some(1), ..BackendLimits::default() },
@@ -135,7 +133,7 @@ fn gates(gates: &Written) -> Gates {
     let stalled = f64::from(gates.memory.stalled_percent);
     let cpu = f64::from(gates.cpu.busy_percent);
     let margin = f64::from(gates.temperature.margin_c);
-    let gate = |mode, close, open| Gate { mode: mode_of(mode), close, open };
+    let gate = |mode, close, open| Some(Gate { mode, close, open });
     Gates {
         memory: gate(gates.memory.mode, memory, memory * 1.2),
         memory_stall: gate(gates.memory.mode, stalled, stalled * 0.5),
@@ -144,19 +142,12 @@ fn gates(gates: &Written) -> Gates {
     }
 }
 
-fn mode_of(mode: Mode) -> GateMode {
-    match mode {
-        Mode::Observe => GateMode::Observe,
-        Mode::Enforce => GateMode::Enforce,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{clients::Kept, route::Room};
     use plimsoll_core::{
-        config::{Environment, Loaded},
+        config::{Environment, Loaded, gateway::GateMode},
         request::Priority,
         traffic::RoomBasis,
     };
@@ -194,6 +185,14 @@ mod tests {
         assert_eq!((chat.room, chat.kv_tokens, chat.adaptive), (Some(4), Some(9000), None));
         assert_eq!(limits.backend.room, Some(1));
         assert_eq!((limits.in_flight, limits.queue, limits.queue_batch), (Some(512), 1000, 750));
+    }
+
+    #[test]
+    fn what_is_not_set_is_what_admission_without_a_configuration_has() {
+        let of_config = of("", &Keys::default(), &[]);
+        let Limits { in_flight, backend, ref gates, .. } = of_config;
+        // Only these are bounded there by the configuration alone.
+        assert_eq!(of_config, Limits { in_flight, backend, gates: *gates, ..Limits::default() });
     }
 
     #[test]
@@ -244,13 +243,15 @@ mod tests {
 
     #[test]
     fn gates_only_observe_at_first_and_open_on_the_other_side_of_where_they_close() {
-        let limits = of("", &Keys::default(), &[]);
-        let gates = limits.gates;
-        assert_eq!(gates.memory, Gate { mode: GateMode::Observe, close: 10.0, open: 12.0 });
-        assert!(gates.heat.open > gates.heat.close && gates.cpu.open < gates.cpu.close);
-        assert!(gates.memory_stall.open < gates.memory_stall.close);
+        let gates = of("", &Keys::default(), &[]).gates;
+        let observes = |close, open| Some(Gate { mode: GateMode::Observe, close, open });
+        assert_eq!(gates.memory, observes(10.0, 12.0));
+        assert_eq!(gates.memory_stall, observes(10.0, 5.0));
+        assert_eq!(gates.cpu, observes(95.0, 85.5));
+        assert_eq!(gates.heat, observes(3.0, 6.0));
         let text = "gateway.gates.cpu.mode = \"enforce\"";
-        assert_eq!(of(text, &Keys::default(), &[]).gates.cpu.mode, GateMode::Enforce);
+        let cpu = of(text, &Keys::default(), &[]).gates.cpu;
+        assert_eq!(cpu.map(|gate| gate.mode), Some(GateMode::Enforce));
     }
 
     // MV8

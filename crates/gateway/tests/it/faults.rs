@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use http_body_util::BodyExt as _;
-use plimsoll_core::request::Finish;
+use plimsoll_core::{config::gateway::GateMode, request::Finish};
 use plimsoll_gateway::{
-    admission::{BreakerLimits, ClientLimits, Gate, GateMode, Gates, Limits, Pressure},
+    admission::{BreakerLimits, BreakerState, ClientLimits, Gate, Gates, Limits, Pressure},
     route::Table,
     serve::{Options, Retry},
 };
@@ -42,6 +42,49 @@ async fn a_resting_connection_that_dies_under_a_request_is_replaced_unseen() {
         let reply = client.post(CHAT, chat(false, 2)).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
+    assert_eq!(house.records.replays(), 20, "what was sent once more is counted");
+}
+
+#[tokio::test]
+async fn a_backend_that_says_it_is_busy_is_not_broken_whether_it_is_tried_again_or_not() {
+    for most in [0, 1] {
+        let double = double(2, 2, 0.0).await;
+        let breaker = BreakerLimits { failures: 2, ..BreakerLimits::default() };
+        let limits = Limits { breaker, ..room(2) };
+        let house = House::open(vec![backend("one", &double.url())], limits, tries(most)).await;
+        let busy = Fault::Answers { status: 429, retry_after_s: None };
+        double.set_fault(Planned::new(busy));
+        let mut client = house.client().await;
+        for _ in 0..4 {
+            assert_eq!(client.post(CHAT, chat(false, 2)).await.status, 429);
+        }
+        assert_eq!(double.stats().requests, 4 * (1 + u64::from(most)));
+        assert_eq!(house.desk.snapshot().backends[0].breaker.state, BreakerState::Passing);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_finds_no_time_for_another_try_is_told_with_it() {
+    let double = double(2, 2, 0.0).await;
+    let mut slow = tries(2);
+    slow.retry.pause = Duration::from_secs(60);
+    slow.retry.longest_pause = Duration::from_secs(60);
+    // Shorter than the pause, which is jittered, can ever be.
+    slow.wait = Duration::from_secs(20);
+    let house = House::open(vec![backend("one", &double.url())], no_breaker(2), slow).await;
+    let busy = Fault::Answers { status: 503, retry_after_s: None };
+    for (fault, status, words) in
+        [(Fault::HangsUp, 502, "closed the connection"), (busy, 503, "answered 503")]
+    {
+        double.set_fault(Planned::new(fault).times(1));
+        let reply = house.client().await.post(CHAT, chat(false, 2)).await;
+        let text = reply.text();
+        assert_eq!((reply.status, reply.header("x-plimsoll-limit")), (status, None), "{text}");
+        assert!(text.contains(words) && text.contains("It was not tried again."), "{text}");
+        let row = row(&house.records, |row| row.status == status).await;
+        assert_eq!((row.finish, row.retries), (Finish::Failed, 0));
+    }
+    assert_eq!(double.stats().requests, 2);
 }
 
 // DE2
@@ -83,9 +126,9 @@ async fn a_large_body_and_one_too_many_are_not_held_for_another_try() {
 #[tokio::test]
 async fn nothing_is_tried_again_while_a_gate_is_closed_whether_it_holds_or_observes() {
     let busy = Pressure { cpu: Some(99.0), ..Pressure::default() };
-    for (mode, retries) in [(GateMode::Off, 2), (GateMode::Observe, 0), (GateMode::Enforce, 0)] {
+    for (mode, retries) in [(None, 2), (Some(GateMode::Observe), 0), (Some(GateMode::Enforce), 0)] {
         let double = double(2, 2, 0.0).await;
-        let cpu = Gate { mode, close: 90.0, open: 80.0 };
+        let cpu = mode.map(|mode| Gate { mode, close: 90.0, open: 80.0 });
         let gates = Gates { cpu, ..Gates::default() };
         let limits = Limits { gates, ..no_breaker(2) };
         let house = House::open(vec![backend("one", &double.url())], limits, tries(2)).await;
@@ -190,7 +233,7 @@ async fn a_breaker_refuses_at_once_and_lets_one_probe_pass() {
     // The pause does not end by itself within the test.
     let (pause, pause_max) = (3_600_000, 3_600_000);
     let breaker = BreakerLimits { failures: 3, pause, pause_max, ..BreakerLimits::default() };
-    let limits = Limits { breaker, wait: 50, ..room(4) };
+    let limits = Limits { breaker, ..room(4) };
     let mut brief = tries(0);
     brief.wait = Duration::from_millis(50);
     let house = House::open(vec![backend("one", &double.url())], limits, brief).await;
