@@ -1,7 +1,7 @@
 //! The demo's services: they are played by doubles in this process that really listen
-//! on loopback, and are watched as any other would be.
+//! on loopback, and are watched as any other would be. Clients ask them through the gateway.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use plimsoll_core::{clock::Instant3, config::Config};
 use plimsoll_services::{
@@ -9,7 +9,8 @@ use plimsoll_services::{
     kind::ServiceKind,
     service::Origin,
 };
-use plimsoll_sim::{Cast, Company, Simulation};
+use plimsoll_sim::{Cast, Clients, Company, Simulation};
+use tokio::sync::watch;
 
 use crate::{
     api::{Fault, FaultCode},
@@ -20,6 +21,7 @@ use crate::{
 pub struct Stage {
     pub wanted: Arc<Wanted>,
     _company: Company,
+    clients: Option<Clients>,
 }
 
 // === impl Stage ===
@@ -41,13 +43,34 @@ impl Stage {
             origin: Origin::Configured,
             container: None,
             key: None,
+            trust: None,
             cadence: None,
             pace: Duration::from_millis(u64::from(config.services.scrape_ms)),
             bounds: bounds(config),
             enabled: true,
         });
         let wanted = Wanted { watched: watched.collect(), proposed: Vec::new() };
-        Ok(Self { wanted: Arc::new(wanted), _company: company })
+        Ok(Self { wanted: Arc::new(wanted), _company: company, clients: None })
+    }
+
+    /// Lets clients ask wherever the gateway listens.
+    pub fn let_ask(
+        &mut self,
+        simulation: &Simulation,
+        now: Instant3,
+        gateway: watch::Receiver<Option<SocketAddr>>,
+    ) -> Result<(), Fault> {
+        let clients = Clients::start(simulation, now, gateway)
+            .map_err(|error| Fault::new(FaultCode::Internal, error.to_string()))?;
+        self.clients = Some(clients);
+        Ok(())
+    }
+
+    /// Ends what the clients ask: a gateway that stops need not wait for them.
+    pub async fn ask_no_more(&mut self) {
+        if let Some(clients) = self.clients.take() {
+            clients.stop().await;
+        }
     }
 }
 

@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         kind: Some(ServiceKind::LlamaCpp),
         url: url.into(),
         key: None,
+        trust: None,
         models: models.clone(),
         loaded: None,
         up: true,

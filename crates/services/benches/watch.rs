@@ -69,6 +69,7 @@ async fn measure(urls: &[String]) -> (f64, u64) {
         origin: Origin::Configured,
         container: None,
         key: None,
+        trust: None,
         cadence: None,
         pace: Duration::from_secs(1),
         bounds: Bounds::default(),

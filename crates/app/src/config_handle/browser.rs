@@ -15,8 +15,8 @@ use crate::api::{Fault, FaultCode};
 /// As whom the page's door lets a browser ask, whatever it says of itself.
 pub const BROWSER: &str = "browser";
 
-/// The settings of a service that decide what is started, how, and which file is sent.
-const OF_A_SERVICE: [&str; 4] = ["command", "env", "cwd", "key_file"];
+/// The settings of a service that decide what is started, how, which file is sent, and to whom.
+const OF_A_SERVICE: [&str; 5] = ["command", "env", "cwd", "key_file", "ca_file"];
 /// Where they are changed.
 const INSTEAD: &str = "What is started, loaded or sent as a key, and who may come to the gateway, \
                        is set in Plimsoll's own window, with `plimsoll config set` in a terminal, \

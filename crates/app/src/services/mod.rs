@@ -248,6 +248,9 @@ impl Services {
         if let Some(why) = self.asked.borrow().keyless.get(&service.id) {
             service.hints.push(keyless(why));
         }
+        if let Some(why) = self.asked.borrow().distrusting.get(&service.id) {
+            service.hints.push(distrusting(why));
+        }
         if let Some(managed) = &self.managed {
             managed::tell(&mut service, &managed.states().borrow());
         }
@@ -279,6 +282,7 @@ pub async fn as_configured(
             let mut service = unseen(&watched, now_ms);
             service.reason = "no Plimsoll runs that watches it".into();
             service.hints.extend(asked.keyless.get(&service.id).map(|why| keyless(why)));
+            service.hints.extend(asked.distrusting.get(&service.id).map(|why| distrusting(why)));
             service
         })
         .collect();
@@ -316,6 +320,10 @@ fn keyless(why: &str) -> Hint {
     Hint::warning("key-file", why, "It is asked without a key until the file can be read.")
 }
 
+fn distrusting(why: &str) -> Hint {
+    Hint::warning("ca-file", why, "Nobody is believed there until the file can be read.")
+}
+
 /// Follows the configuration, the key files that it names, and what was found.
 async fn follow(
     mut config: watch::Receiver<Arc<Config>>,
@@ -325,11 +333,17 @@ async fn follow(
     loop {
         let now = config.borrow_and_update().clone();
         let known = offers.borrow_and_update().clone();
-        let keys = now.services.entries.values().any(|entry| !entry.key_file.is_empty());
+        let files = now
+            .services
+            .entries
+            .values()
+            .any(|entry| !entry.key_file.is_empty() || !entry.ca_file.is_empty());
         // What broke off is tried again with the next change.
         if let Ok(asked) = ask(&now, &known).await {
-            for (id, why) in &asked.keyless {
-                if publish.borrow().keyless.get(id) != Some(why) {
+            let new = asked.keyless.iter().chain(&asked.distrusting);
+            for (id, why) in new {
+                let known = publish.borrow();
+                if ![known.keyless.get(id), known.distrusting.get(id)].contains(&Some(why)) {
                     tracing::warn!(service = %id, "{why}");
                 }
             }
@@ -342,7 +356,7 @@ async fn follow(
         tokio::select! {
             changed = config.changed() => if changed.is_err() { return },
             changed = offers.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(KEYS_EVERY), if keys => {}
+            () = tokio::time::sleep(KEYS_EVERY), if files => {}
         }
     }
 }

@@ -66,7 +66,11 @@ async fn meant(
     let target = ask.target.trim();
     if let Some(entry) = config.services.entries.get(target) {
         let key = key_in(entry.key_file.clone()).await?;
-        return Ok(Watched { key, ..wanted::watched_of(config, target, entry) });
+        let file = entry.ca_file.clone();
+        let trust = blocking(move || wanted::read_trust(&file))
+            .await?
+            .map_err(|why| Fault::new(FaultCode::Invalid, why))?;
+        return Ok(Watched { key, trust, ..wanted::watched_of(config, target, entry) });
     }
     if let Some(entry) = found {
         return Ok(wanted::accepted_of(config, entry));
@@ -80,6 +84,7 @@ async fn meant(
             origin: Origin::Configured,
             container: None,
             key: key_in(ask.key_file.trim().to_owned()).await?,
+            trust: None,
             cadence: None,
             pace: Pace::default().tick,
             bounds: wanted::bounds(config),

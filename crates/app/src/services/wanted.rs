@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs::File, io::Read, path::Path, sync::Arc, time
 
 use plimsoll_core::config::{Config, ServiceEntry};
 use plimsoll_services::{
-    client::{Bounds, Secret},
+    client::{Bounds, Secret, Trust},
     discovery::Entry,
     fleet::{Wanted, Watched},
     kind::ServiceKind,
@@ -15,6 +15,8 @@ use super::found::{Offers, is_named};
 
 /// Longest file of a key.
 const MAX_KEY: u64 = 16 << 10;
+/// Longest file of certificates.
+const MAX_CERTIFICATES: u64 = 1 << 20;
 
 /// What the configuration asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +24,8 @@ pub struct Asked {
     pub wanted: Arc<Wanted>,
     /// Why the key of a service could not be read, by its id.
     pub keyless: BTreeMap<String, String>,
+    /// Why nobody is believed where a service is, by its id.
+    pub distrusting: BTreeMap<String, String>,
 }
 
 // === impl Asked ===
@@ -30,24 +34,30 @@ impl Asked {
     /// Reads the key files; blocks. What the configuration names is its own, whatever was
     /// found there.
     pub fn of(config: &Config, offers: &Offers) -> Self {
-        let mut keyless = BTreeMap::new();
+        let (mut keyless, mut distrusting) = (BTreeMap::new(), BTreeMap::new());
         let mut watched = Vec::new();
         for (id, entry) in &config.services.entries {
             let key = read_key(&entry.key_file).unwrap_or_else(|why| {
                 keyless.insert(id.clone(), why);
                 None
             });
-            watched.push(Watched { key, ..watched_of(config, id, entry) });
+            // A weaker trust than the one that was asked for is none.
+            let trust = read_trust(&entry.ca_file).unwrap_or_else(|why| {
+                distrusting.insert(id.clone(), why);
+                Some(Trust::nobody())
+            });
+            watched.push(Watched { key, trust, ..watched_of(config, id, entry) });
         }
         let accepted = offers.accepted.iter().filter(|of| !is_named(config, &of.id, &of.url));
         watched.extend(accepted.map(|entry| accepted_of(config, entry)));
         let proposed = offers.proposed.iter().filter(|of| !is_named(config, &of.id, &of.url));
         let proposed = proposed.cloned().collect();
-        Self { wanted: Arc::new(Wanted { watched, proposed }), keyless }
+        Self { wanted: Arc::new(Wanted { watched, proposed }), keyless, distrusting }
     }
 }
 
-/// A service that was found and accepted. It has no settings of its own.
+/// A service that was found and accepted. It has no settings of its own but for its limits,
+/// which are not needed to look at it.
 pub fn accepted_of(config: &Config, entry: &Entry) -> Watched {
     Watched {
         id: entry.id.clone(),
@@ -57,6 +67,7 @@ pub fn accepted_of(config: &Config, entry: &Entry) -> Watched {
         origin: Origin::Accepted,
         container: entry.container().map(Into::into),
         key: None,
+        trust: None,
         cadence: None,
         pace: ms(config.services.scrape_ms),
         bounds: bounds(config),
@@ -64,7 +75,7 @@ pub fn accepted_of(config: &Config, entry: &Entry) -> Watched {
     }
 }
 
-/// A service of the configuration, without its key.
+/// A service of the configuration, without its key and trust.
 pub fn watched_of(config: &Config, id: &str, entry: &ServiceEntry) -> Watched {
     let services = &config.services;
     Watched {
@@ -76,6 +87,7 @@ pub fn watched_of(config: &Config, id: &str, entry: &ServiceEntry) -> Watched {
         origin: Origin::Configured,
         container: None,
         key: None,
+        trust: None,
         cadence: (entry.scrape_ms > 0).then(|| ms(entry.scrape_ms)),
         pace: ms(services.scrape_ms),
         bounds: Bounds {
@@ -107,21 +119,10 @@ pub fn read_key(file: &str) -> Result<Option<Secret>, String> {
     if file.is_empty() {
         return Ok(None);
     }
-    let path = Path::new(file);
-    let cannot = |why: &dyn std::fmt::Display| {
-        format!("Its key file {} cannot be used: {why}.", path.display())
-    };
-    if !path.is_absolute() {
-        return Err(cannot(&"it is no whole path, from / on"));
-    }
-    // A pipe would be waited for.
-    if !path.metadata().map_err(|error| cannot(&error))?.is_file() {
-        return Err(cannot(&"it is no plain file"));
-    }
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_KEY + 1).read_to_string(&mut text))
-        .map_err(|error| cannot(&error))?;
+    let cannot =
+        |why: &dyn std::fmt::Display| format!("Its key file {file} cannot be used: {why}.");
+    let text = plain(Path::new(file), MAX_KEY).map_err(|why| cannot(&why))?;
+    let text = String::from_utf8(text).map_err(|error| cannot(&error))?;
     match text.trim() {
         "" => Err(cannot(&"it is empty")),
         key if !is_key(key) => {
@@ -129,6 +130,34 @@ pub fn read_key(file: &str) -> Result<Option<Secret>, String> {
         }
         key => Ok(Some(Secret::new(key))),
     }
+}
+
+/// Whose certificates a service is believed by; `None` where it names no file. Blocks.
+pub fn read_trust(file: &str) -> Result<Option<Trust>, String> {
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let text = plain(Path::new(file), MAX_CERTIFICATES).and_then(|text| match text.len() as u64 {
+        length if length > MAX_CERTIFICATES => Err("it is longer than 1 MiB".into()),
+        _ => Trust::of(&text).map(Some),
+    });
+    text.map_err(|why| format!("Its file of certificates {file} cannot be used: {why}."))
+}
+
+/// At most one byte more than `most` of a plain file.
+fn plain(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    if !path.is_absolute() {
+        return Err("it is no whole path, from / on".into());
+    }
+    // A pipe would be waited for.
+    if !path.metadata().map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no plain file".into());
+    }
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(most + 1).read_to_end(&mut text))
+        .map_err(|error| error.to_string())?;
+    Ok(text)
 }
 
 fn ms(ms: u32) -> Duration {
@@ -164,6 +193,23 @@ mod tests {
         assert_eq!((&*llama.name, llama.kind), ("The big one", Some(ServiceKind::LlamaCpp)));
         assert_eq!(llama.cadence, Some(Duration::from_secs(2)));
         assert_eq!((llama.bounds.connections, llama.enabled), (Some(3), false));
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_read_leave_nobody_to_believe() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("house.pem");
+        std::fs::write(&file, "sk-1").unwrap();
+        let text = format!(
+            "[services.x]\nurl = \"https://127.0.0.1:1\"\nca_file = \"{}\"\n",
+            file.display()
+        );
+        let asked = asked(&text);
+        let why = &asked.distrusting["x"];
+        assert!(why.contains("house.pem") && why.contains("no certificate"), "{why}");
+        assert_eq!(asked.wanted.watched[0].trust, Some(Trust::nobody()));
+        assert_eq!(read_trust(""), Ok(None));
+        assert!(read_trust("house.pem").unwrap_err().contains("no whole path"));
     }
 
     #[test]

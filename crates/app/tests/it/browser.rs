@@ -101,6 +101,7 @@ async fn a_browser_changes_no_program_library_or_key_by_settings_or_by_text() {
         ("services.chat.env", json!(["LD_PRELOAD=/tmp/a.so"])),
         ("services.chat.cwd", json!("/tmp")),
         ("services.chat.key_file", json!("/etc/hostname")),
+        ("services.chat.ca_file", json!("/etc/hostname")),
         ("gpu.nvml_path", json!("/tmp/a.so")),
     ] {
         browser.refused(browser.set(key, value.clone()).await, key, BEFORE);

@@ -40,7 +40,7 @@ pub use rules::{BUILT_IN, BuiltIn, built_in};
 pub use table::{SETTINGS, schema};
 pub use typed::{
     Accept, Alerts, Config, Gpu, History, Keep, Log, OnClose, Power, Restart, Rule, Sampling,
-    ServiceEntry, Services, Theme, Window,
+    ServiceEntry, ServiceLimits, Services, Theme, Window,
 };
 pub use values::Values;
 

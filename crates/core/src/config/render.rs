@@ -51,7 +51,8 @@ pub fn defaults_toml() -> String {
          #   context_tokens = 16384\n\
          # and, where they help, cwd, env, autostart, order, restart, stop_s, vram_mib, parallel,\n\
          # kv_type, gpu_layers and gpu_memory_utilization. Through the gateway at most\n\
-         # max_in_flight requests run on it at once.\n",
+         # max_in_flight requests run on it at once. Of a service that was found max_in_flight\n\
+         # and max_tokens can be said without a url, by its id.\n",
     );
     text.push_str(
         "\n\n# === Routes and clients of the gateway ===\n\

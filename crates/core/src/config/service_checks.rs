@@ -3,7 +3,7 @@
 use super::{
     families::SERVICES,
     parse::Entry,
-    values::Values,
+    values::{OF_FOUND, Values},
     wire::{Problem, SettingValue},
 };
 
@@ -72,11 +72,16 @@ pub(super) fn judge_services(values: &Values, entries: &[Entry]) -> Vec<Problem>
                     Some(_) => {}
                 }
             }
+            // A service that was found has its address from there.
+            _ if only_of_found(values, id) => {}
             _ => problem(
                 at(&key("url")).or(first),
                 key("url"),
                 format!("The service {id} needs a url."),
-                Some("For example url = \"http://127.0.0.1:8080\"."),
+                Some(
+                    "For example url = \"http://127.0.0.1:8080\". Without one only max_in_flight \
+                     and max_tokens can be said, of a service that was found.",
+                ),
             ),
         }
         if let Some(SettingValue::Integer(ms)) = values.own(&key("scrape_ms"))
@@ -91,6 +96,13 @@ pub(super) fn judge_services(values: &Values, entries: &[Entry]) -> Vec<Problem>
         }
     }
     problems
+}
+
+/// Whether nothing else is said of it than what can be said of one that was found.
+fn only_of_found(values: &Values, id: &str) -> bool {
+    let mut said =
+        values.iter().filter_map(|(key, _)| SERVICES.split(key)).filter(|(of, _)| *of == id);
+    said.all(|(_, field)| OF_FOUND.contains(&field))
 }
 
 #[cfg(test)]
@@ -131,6 +143,22 @@ mod tests {
         assert!(message.contains("password") && !message.contains("secret"), "{message}");
         let text = "[services.a]\nurl = \"http://x\"\nscrape_ms = 10\n";
         assert!(problem(text).1.contains("at least 250 ms"));
+    }
+
+    #[test]
+    fn of_a_service_that_was_found_its_limits_are_said_by_its_id_alone() {
+        let loaded = read("[services.tiny]\nmax_in_flight = 2\nmax_tokens = 4096\n");
+        assert_eq!(loaded.problems, []);
+        let limits = loaded.config.services.limits("tiny").unwrap();
+        assert_eq!((limits.max_in_flight.number(), limits.max_tokens), (Some(2), 4096));
+        assert!(loaded.config.services.entries.is_empty());
+        let (_, message) = problem("[services.tiny]\nmax_in_flight = 2\nkey_file = \"/k\"\n");
+        assert_eq!(message, "The service tiny needs a url.");
+        let variables = [("PLIMSOLL_SERVICES__TINY__MAX_IN_FLIGHT".to_owned(), "3".to_owned())];
+        let loaded = Loaded::of(String::new(), &Environment::from_variables(variables));
+        assert_eq!(loaded.problems, []);
+        let limits = loaded.config.services.limits("tiny").unwrap();
+        assert_eq!(limits.max_in_flight.number(), Some(3));
     }
 
     #[test]

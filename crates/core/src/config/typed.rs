@@ -128,8 +128,18 @@ pub struct Services {
     pub scrape_ms: u32,
     pub timeout_ms: u32,
     pub max_body_kib: u32,
-    /// By id: the tables `[services.ID]`.
+    /// By id: the tables `[services.ID]` with a url.
     pub entries: BTreeMap<String, ServiceEntry>,
+    /// By id: those without one. They are for services that were found, if such there are.
+    pub found: BTreeMap<String, ServiceLimits>,
+}
+
+/// What may be said of a service that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceLimits {
+    pub max_in_flight: MaxInFlight,
+    /// 0: any number.
+    pub max_tokens: u32,
 }
 
 /// What is done with a service that was found.
@@ -152,6 +162,8 @@ pub struct ServiceEntry {
     pub name: String,
     /// Empty: it wants none.
     pub key_file: String,
+    /// Empty: the system's trust.
+    pub ca_file: String,
     pub enabled: bool,
     /// 0: what fits its kind.
     pub scrape_ms: u32,
@@ -223,6 +235,20 @@ pub enum OnClose {
 impl Default for Config {
     fn default() -> Self {
         Values::default().config()
+    }
+}
+
+// === impl Services ===
+
+impl Services {
+    /// What is said of how much a service takes at once, whether it is named here or was found;
+    /// `None` where nothing is.
+    pub fn limits(&self, id: &str) -> Option<ServiceLimits> {
+        let named = self.entries.get(id).map(|entry| ServiceLimits {
+            max_in_flight: entry.max_in_flight,
+            max_tokens: entry.max_tokens,
+        });
+        named.or_else(|| self.found.get(id).copied())
     }
 }
 

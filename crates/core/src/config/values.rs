@@ -20,6 +20,11 @@ pub struct Values {
     set: BTreeMap<String, SettingValue>,
 }
 
+/// What may be said of a service that was found, which has no url of its own here.
+pub(super) const OF_FOUND: [&str; 2] = ["max_in_flight", "max_tokens"];
+/// Where the typed configuration keeps it.
+const FOUND: &str = "services.found";
+
 /// `alerts.rules.<id>.<field>` taken apart.
 pub(super) fn rule_key(key: &str) -> Option<(&str, &str)> {
     RULES.split(key)
@@ -73,6 +78,12 @@ impl Values {
         let ids: BTreeSet<&str> =
             self.set.keys().filter_map(|key| family.split(key)).map(|(id, _)| id).collect();
         ids.into_iter().map(Into::into).collect()
+    }
+
+    /// Whether what is said of that id is said of a service that was found: it has no url.
+    fn is_of_found(&self, family: &Family, id: &str) -> bool {
+        let url = || self.own(&format!("{}.{id}.url", family.prefix));
+        *family == SERVICES && !matches!(url(), Some(SettingValue::Text(url)) if !url.is_empty())
     }
 
     /// Every concrete key that has a meaning now, with its setting, in the table's order.
@@ -159,16 +170,21 @@ impl Values {
             }
             insert(&mut root, &format!("alerts.rules.{id}"), Value::Object(rule));
         }
+        insert(&mut root, FOUND, Value::Object(Map::new()));
         for family in PLAIN {
             insert(&mut root, family.at, Value::Object(Map::new()));
             for id in self.ids_of(family) {
+                let at = if self.is_of_found(family, &id) { FOUND } else { family.at };
                 let mut entry = Map::new();
                 for s in family.settings() {
                     let field = s.key.rsplit('.').next().unwrap_or_default();
+                    if at == FOUND && !OF_FOUND.contains(&field) {
+                        continue;
+                    }
                     let value = self.get(&s.key.replace('*', &id)).map_or(Value::Null, to_json);
                     entry.insert(field.into(), value);
                 }
-                insert(&mut root, &format!("{}.{id}", family.at), Value::Object(entry));
+                insert(&mut root, &format!("{at}.{id}"), Value::Object(entry));
             }
         }
         #[expect(
@@ -242,6 +258,21 @@ mod tests {
         assert!(entry.enabled);
         let keys: Vec<String> = values.keys().into_iter().map(|(key, _)| key).collect();
         assert!(keys.contains(&"services.llama.key_file".into()));
+    }
+
+    #[test]
+    fn what_is_said_without_a_url_is_said_of_a_service_that_was_found() {
+        let mut values = Values::default();
+        values.set("services.tiny.max_in_flight", SettingValue::Integer(2));
+        let services = values.config().services;
+        assert!(services.entries.is_empty());
+        let limits = services.limits("tiny").unwrap();
+        assert_eq!((limits.max_in_flight.number(), limits.max_tokens), (Some(2), 0));
+        assert_eq!(services.limits("other"), None);
+        values.set("services.tiny.url", SettingValue::Text("http://127.0.0.1:1".into()));
+        let services = values.config().services;
+        assert!(services.found.is_empty());
+        assert_eq!(services.limits("tiny"), Some(limits));
     }
 
     #[test]

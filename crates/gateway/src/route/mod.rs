@@ -21,7 +21,10 @@ mod tests;
 use std::{fmt::Write as _, sync::Arc};
 
 use plimsoll_core::{config::gateway::Balance, request::Priority};
-use plimsoll_services::{client::Secret, kind::ServiceKind};
+use plimsoll_services::{
+    client::{Secret, Trust},
+    kind::ServiceKind,
+};
 
 use crate::admission::{BackendId, Candidate};
 
@@ -41,6 +44,8 @@ pub struct Backend {
     pub url: Arc<str>,
     /// Put into the request instead of the client's own.
     pub key: Option<Secret>,
+    /// Whose certificates are believed there; `None`: whom the system trusts.
+    pub trust: Option<Trust>,
     /// By the names its server uses; as it told them last.
     pub models: Vec<Arc<str>>,
     /// Of these, the one that is loaded, where one is and the server says so.

@@ -83,6 +83,7 @@ impl Rooms {
         for service in view.services.iter().filter(|service| is_backend(service)) {
             let id: BackendId = service.id.as_str().into();
             let entry = config.services.entries.get(&service.id);
+            let limits = config.services.limits(&service.id);
             let mut of = known.remove(&id).unwrap_or_default();
             let now = ours(&service.id);
             of.ours[0] = of.ours[0].max(now);
@@ -91,12 +92,16 @@ impl Rooms {
                 of.looked(service, now);
                 of.ours = [now, of.ours[0]];
             }
-            let (requests, basis) = of.requests(entry, service, processes);
+            let said = limits.and_then(|limits| limits.max_in_flight.number());
+            let (requests, basis) = match said {
+                Some(number) => (number, RoomBasis::Configured),
+                None => of.requests(entry, service, processes),
+            };
             of.room = Room {
                 requests,
                 basis,
-                tokens: entry
-                    .map(|entry| entry.max_tokens)
+                tokens: limits
+                    .map(|limits| limits.max_tokens)
                     .filter(|tokens| *tokens > 0)
                     .map(u64::from),
                 outside: running(service).map(|_| of.over.iter().copied().min().unwrap_or(0)),
@@ -140,9 +145,6 @@ impl Known {
         service: &Service,
         processes: &ProcessTable,
     ) -> (u32, RoomBasis) {
-        if let Some(number) = entry.and_then(|entry| entry.max_in_flight.number()) {
-            return (number, RoomBasis::Configured);
-        }
         let slots = service.slots.and_then(|slots| Some((slots.total?, slots.basis)));
         if let Some((total, Basis::Told)) = slots {
             return (total.max(1), RoomBasis::Told);

@@ -75,8 +75,7 @@ impl Table {
         before: Option<&Table>,
     ) -> Self {
         let gateway = &config.gateway;
-        let keys: BTreeMap<&str, _> =
-            wanted.watched.iter().map(|w| (w.id.as_str(), w.key.clone())).collect();
+        let known: BTreeMap<&str, _> = wanted.watched.iter().map(|w| (w.id.as_str(), w)).collect();
         let mut table = Self {
             default_model: gateway.default_model.as_str().into(),
             policy: gateway.policy,
@@ -85,14 +84,15 @@ impl Table {
         };
         for service in view.services.iter().filter(|service| is_backend(service)) {
             // What nobody accepted is not asked for anything.
-            let Some(key) = keys.get(service.id.as_str()) else { continue };
+            let Some(watched) = known.get(service.id.as_str()) else { continue };
             let mut backend = backend_of(service);
-            backend.key.clone_from(key);
-            let known = before.and_then(|before| before.backends.get(&backend.id));
-            if let Some(known) = known.filter(|known| known.url == backend.url)
+            backend.key.clone_from(&watched.key);
+            backend.trust.clone_from(&watched.trust);
+            let last = before.and_then(|before| before.backends.get(&backend.id));
+            if let Some(last) = last.filter(|last| last.url == backend.url)
                 && backend.models.is_empty()
             {
-                backend.models.clone_from(&known.models);
+                backend.models.clone_from(&last.models);
             }
             if backend.models.is_empty() {
                 table.young |= service.state == ServiceState::Starting;
@@ -378,6 +378,7 @@ fn backend_of(service: &Service) -> Backend {
         kind: service.kind,
         url: url.into(),
         key: None,
+        trust: None,
         models: service.models.iter().map(|model| model.name.as_str().into()).collect(),
         loaded: loaded.map(|model| model.name.as_str().into()),
         up: match service.state {

@@ -39,6 +39,7 @@ fn wanted(services: &[Service]) -> Wanted {
         origin: service.origin,
         container: None,
         key: Some(Secret::new(&format!("key of {}", service.id))),
+        trust: None,
         cadence: None,
         pace: std::time::Duration::from_secs(1),
         bounds: Bounds::default(),

@@ -1,6 +1,8 @@
 //! The one place where a reason becomes an answer: honest, in the words of the API that
 //! was asked, and saying which limit refused and when to come again.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::{
     Response, StatusCode,
@@ -218,6 +220,24 @@ impl Refused {
         .ending(Finish::Failed)
     }
 
+    /// What a backend said of itself that is tried again, where that came to nothing.
+    pub fn said(place: &str, status: StatusCode, retry_after: Option<Duration>) -> Self {
+        let after = retry_after.map_or(1000, |after| after.as_millis());
+        Self::new(status, "backend_failed", format!("{place} answered {status}."))
+            .again_after(Some(Ms::try_from(after).unwrap_or(Ms::MAX)))
+            .ending(Finish::Failed)
+    }
+
+    /// The backend's failure stays the reason where another try found no room in time.
+    #[must_use]
+    pub fn not_again(self, why: Self) -> Self {
+        if why.finish == Finish::Cancelled {
+            return why;
+        }
+        let message = format!("{} It was not tried again. {}", self.message, why.message);
+        Self { message, retry_after: self.retry_after.max(why.retry_after), ..self }
+    }
+
     pub fn too_late(message: String) -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", message).ending(Finish::TimedOut)
     }
@@ -339,6 +359,9 @@ impl From<Failure> for Refused {
             )),
             Failure::SlowFirstByte { place } => {
                 Self::too_late(format!("{place} gave no first byte in time."))
+            }
+            Failure::Distrusted { place, why } => {
+                Self::failed(format!("The certificate of {place} is not believed: {why}."))
             }
             Failure::Refused { place } => Self::failed(format!("Nothing listens at {place}.")),
             Failure::Unreachable { place, source } => {

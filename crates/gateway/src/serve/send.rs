@@ -13,7 +13,13 @@ use plimsoll_services::kind::ServiceKind;
 use tokio::time::Instant;
 
 use super::{
-    column::admit, course::Course, gate::Gate, options::Options, refuse::Refused, retry::Budget,
+    answer::outcome_of,
+    column::room,
+    course::Course,
+    gate::Gate,
+    options::Options,
+    refuse::Refused,
+    retry::{Budget, retry_after},
 };
 use crate::{
     admission::Outcome,
@@ -39,6 +45,8 @@ pub struct Whence {
     pub usage_added: bool,
     /// Where it stood in line when it came.
     pub place: Option<u32>,
+    /// When the request has had its time, retries and all.
+    pub end: Instant,
 }
 
 /// Asks the backend that admission chose; another, or the same again, where that is
@@ -53,7 +61,7 @@ pub async fn send(
     let end = Instant::now() + options.budgets.total;
     let mut budget = Budget::new(gate, &options.retry, question.body.len());
     loop {
-        let (from, body) = match aim(gate, options, table, course, &question) {
+        let (from, body) = match aim(gate, options, table, course, &question, end) {
             Ok(aim) => aim,
             Err(refused) => return Err(course.refuse(refused, Outcome::Unknown)),
         };
@@ -77,16 +85,29 @@ pub async fn send(
         let Some(sent) = sent else {
             return Err(course.refuse(Refused::cancelled(), Outcome::Unknown));
         };
-        let Some(pause) = budget.pause(gate, &sent) else {
+        if sent.as_ref().is_ok_and(|begun| begun.again) {
+            gate.records.replayed();
+        }
+        let Some(pause) = budget.pause(gate, &sent, end) else {
             return match sent {
                 Ok(begun) => Ok((begun, from)),
                 Err(failure) => Err(course.refuse(failure.into(), Outcome::Failed)),
             };
         };
-        // What was answered so far is dropped with its connection.
-        drop(sent);
-        if let Some(admitted) = course.again(Outcome::Failed, pause) {
-            admit(course, admitted).await?;
+        // What was answered so far is dropped with its connection; what it says of the backend
+        // is the same as where it is passed on.
+        let (failed, outcome) = match sent {
+            Ok(begun) => {
+                let status = begun.head.status;
+                let place = from.upstream.place();
+                (Refused::said(&place, status, retry_after(&begun)), outcome_of(status))
+            }
+            Err(failure) => (failure.into(), Outcome::Failed),
+        };
+        if let Some(admitted) = course.again(outcome, pause)
+            && let Err(refused) = room(course, admitted).await
+        {
+            return Err(course.refuse(failed.not_again(refused), Outcome::Unknown));
         }
     }
 }
@@ -98,14 +119,14 @@ fn aim(
     table: &Table,
     course: &mut Course,
     question: &Question<'_>,
+    end: Instant,
 ) -> Result<(Whence, Bytes), Refused> {
     let Some(permit) = course.permit() else { return Err(Refused::gone()) };
     let (id, place) = (permit.grant.backend.clone(), permit.place.map(|place| place.position));
     // A request holds the table that it began with, so the backend is in it.
     let Some(backend) = table.backend(&id) else { return Err(Refused::gone()) };
     let send_as = question.way.send_as(&id);
-    let upstream =
-        gate.upstreams.of(&backend.id, &backend.url, backend.key.as_ref(), options.idle)?;
+    let upstream = gate.upstreams.of(backend, options.idle)?;
     // llama.cpp counts its tokens in every last chunk without being asked.
     let asks = options.ask_usage && backend.kind != Some(ServiceKind::LlamaCpp);
     let body = question.body.clone();
@@ -114,6 +135,6 @@ fn aim(
     course.trace.granted(&id, answers);
     let fallback = question.way.is_fallback(&id).then(|| answers.clone());
     let whence =
-        Whence { upstream, backend: id, fallback, usage_added: outgoing.usage_added, place };
+        Whence { upstream, backend: id, fallback, usage_added: outgoing.usage_added, place, end };
     Ok((whence, outgoing.body))
 }

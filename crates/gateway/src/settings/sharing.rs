@@ -115,6 +115,7 @@ mod tests {
             kind: Some(ServiceKind::LlamaCpp),
             url: "http://x".into(),
             key: None,
+            trust: None,
             models: vec!["m".into()],
             loaded: None,
             up: true,

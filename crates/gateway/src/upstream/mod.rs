@@ -16,6 +16,7 @@ use std::{io, time::Duration};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{HeaderMap, Method, Request, Uri, header};
+use plimsoll_services::client::distrusted;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::line::Unanswered;
@@ -24,7 +25,6 @@ pub use self::{
     line::{Flow, Line},
     origin::{BadAddress, Origin, authorization},
     pool::{Upstream, Upstreams},
-    wire::Trust,
 };
 
 /// What is sent: the body is held until an answer begins, so that it can be sent again.
@@ -53,6 +53,8 @@ pub enum Failure {
     Refused { place: String },
     #[error("{place} cannot be reached: {source}")]
     Unreachable { place: String, source: io::Error },
+    #[error("the certificate of {place} is not believed: {why}")]
+    Distrusted { place: String, why: String },
     #[error("{place} did not accept a connection within {} ms", budget.as_millis())]
     SlowConnect { place: String, budget: Duration },
     #[error("{place} closed the connection without an answer")]
@@ -111,7 +113,12 @@ impl Upstream {
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 return Err(Failure::Refused { place: place() });
             }
-            Ok(Err(source)) => return Err(Failure::Unreachable { place: place(), source }),
+            Ok(Err(source)) => {
+                return Err(match distrusted(&source) {
+                    Some(why) => Failure::Distrusted { place: place(), why },
+                    None => Failure::Unreachable { place: place(), source },
+                });
+            }
             Err(_) => return Err(Failure::SlowConnect { place: place(), budget }),
         };
         Line::on(wire).await.map_err(|source| Failure::Closed { place: place(), source })

@@ -9,15 +9,14 @@ use std::{
 };
 
 use hyper::header::HeaderValue;
-use plimsoll_services::client::Secret;
+use plimsoll_services::client::{Secret, Trust};
 use tokio::time::Instant;
 
 use super::{
     line::{Flow, Line},
     origin::{BadAddress, Origin, authorization},
-    wire::Trust,
 };
-use crate::{admission::BackendId, serve::Idle};
+use crate::{admission::BackendId, route::Backend, serve::Idle};
 
 /// One backend, and the connections to it that rest.
 pub struct Upstream {
@@ -138,23 +137,20 @@ impl Upstreams {
     /// How often resting connections are looked at.
     pub const SWEEP: Duration = Duration::from_secs(5);
 
-    /// The backend, made anew where its address or key has changed.
-    pub fn of(
-        &self,
-        id: &BackendId,
-        url: &Arc<str>,
-        key: Option<&Secret>,
-        bounds: Idle,
-    ) -> Result<Arc<Upstream>, BadAddress> {
-        let secret = key.map(Secret::reveal);
-        let fits = |known: &Known| known.url == *url && known.secret.as_deref() == secret;
+    /// The backend, made anew where its address, key or trust has changed.
+    pub fn of(&self, backend: &Backend, bounds: Idle) -> Result<Arc<Upstream>, BadAddress> {
+        let Backend { id, url, key, trust, .. } = backend;
+        let secret = key.as_ref().map(Secret::reveal);
+        let fits = |known: &Known| {
+            known.url == *url && known.secret.as_deref() == secret && known.upstream.trust == *trust
+        };
         {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(known) = known.get(id).filter(|known| fits(known)) {
                 return Ok(known.upstream.clone());
             }
         }
-        let upstream = Arc::new(Upstream::new(url, key, None, bounds)?);
+        let upstream = Arc::new(Upstream::new(url, key.as_ref(), trust.clone(), bounds)?);
         let made = Known {
             url: url.clone(),
             secret: secret.map(str::to_owned),

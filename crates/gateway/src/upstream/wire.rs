@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use plimsoll_services::client::Trust;
 use rustls::{ClientConfig, crypto::ring, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -31,9 +32,6 @@ enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Whose certificates are believed, where it is not the system's own trust.
-pub type Trust = Arc<ClientConfig>;
-
 /// Connects, and where the address says `https` makes sure of whom it speaks with.
 pub async fn connect(origin: &Origin, trust: Option<&Trust>) -> io::Result<Wire> {
     let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
@@ -43,7 +41,7 @@ pub async fn connect(origin: &Origin, trust: Option<&Trust>) -> io::Result<Wire>
         return Ok(Wire::new(Stream::Plain(stream)));
     }
     let config = match trust {
-        Some(trust) => trust.clone(),
+        Some(trust) => trust.tls(),
         None => system_trust()?,
     };
     let name = ServerName::try_from(origin.host.clone()).map_err(io::Error::other)?;
@@ -52,8 +50,8 @@ pub async fn connect(origin: &Origin, trust: Option<&Trust>) -> io::Result<Wire>
 }
 
 /// The system's trust, read once: it is some hundred certificates.
-fn system_trust() -> io::Result<Trust> {
-    static TRUST: OnceLock<Result<Trust, String>> = OnceLock::new();
+fn system_trust() -> io::Result<Arc<ClientConfig>> {
+    static TRUST: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
     let made = TRUST.get_or_init(|| {
         use rustls_platform_verifier::BuilderVerifierExt;
         let provider = Arc::new(ring::default_provider());

@@ -1,8 +1,12 @@
 //! A gateway with doubles behind it, and a client before it.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -22,7 +26,7 @@ use plimsoll_gateway::{
     clients::{Clients, Keys, Rules},
     record::{Pump, Records},
     route::{Backend, Table},
-    serve::{Options, Orphan, World},
+    serve::{Options, Orphan, Sought, World},
 };
 use plimsoll_services::{client::Secret, kind::ServiceKind};
 use plimsoll_sim::server::{Double, Handle, Spec};
@@ -53,10 +57,31 @@ pub struct House {
 pub struct Watching {
     pub doubles: Mutex<Vec<(BackendId, Arc<Handle>)>>,
     pub orphans: Mutex<Vec<Orphan>>,
+    /// What looks for a client's program come to, one after the other; `None`: no end.
+    pub sought: Mutex<VecDeque<Option<Sought>>>,
+    /// Looks for a client's program so far.
+    pub seeks: AtomicU32,
+    /// So many looks at a backend fail from here on.
+    pub fails: AtomicU32,
+    /// Looks at a backend so far.
+    pub looks: AtomicU32,
 }
 
 impl World for Watching {
+    fn program(&self, _: SocketAddr, _: SocketAddr) -> BoxFuture<'static, Sought> {
+        self.seeks.fetch_add(1, Relaxed);
+        match self.sought.lock().unwrap().pop_front() {
+            Some(Some(sought)) => Box::pin(std::future::ready(sought)),
+            Some(None) => Box::pin(std::future::pending()),
+            None => Box::pin(std::future::ready(Sought::Nobody)),
+        }
+    }
+
     fn running(&self, backend: &BackendId) -> BoxFuture<'static, Option<u32>> {
+        self.looks.fetch_add(1, Relaxed);
+        if self.fails.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return Box::pin(std::future::ready(None));
+        }
         let doubles = self.doubles.lock().unwrap();
         let running = doubles.iter().find(|(id, _)| id == backend).map(|(_, double)| {
             let stats = double.stats();
@@ -93,6 +118,7 @@ pub fn backend(id: &str, url: &str) -> Backend {
         kind: Some(ServiceKind::LlamaCpp),
         url: url.into(),
         key: None,
+        trust: None,
         models: vec!["instant".into()],
         loaded: None,
         up: true,

@@ -16,3 +16,4 @@ mod house;
 mod shared;
 mod streams;
 mod thread;
+mod tls;

@@ -86,7 +86,7 @@ async fn ask(house: &House, many: usize, path: &'static str, body: &str) -> Vec<
     }
     until(|| {
         let live = house.records.live(1000);
-        live.len() == many && live.iter().all(|one| one.phase == Phase::Queued)
+        live.len() == many && live.iter().all(|one| one.phase == Phase::Joined)
     })
     .await;
     asking
@@ -214,7 +214,7 @@ async fn a_leader_who_is_ended_takes_nobody_along() {
     let leader = house.records.live(10)[0].id;
     let mut client = house.client().await;
     asking.push(tokio::spawn(async move { client.post(EMBEDDINGS, EMBED).await }));
-    until(|| house.records.live(10).iter().filter(|one| one.phase == Phase::Queued).count() == 2)
+    until(|| house.records.live(10).iter().filter(|one| one.phase == Phase::Joined).count() == 2)
         .await;
     assert!(house.records.cancel(leader));
     let ended = asking.remove(0).await.unwrap();
@@ -259,7 +259,7 @@ async fn an_answer_crosses_from_one_client_to_another_only_where_that_is_allowed
             let request = with(&client, "user-agent", agent, EMBED);
             asking.push(tokio::spawn(async move { client.send(request).await.unwrap() }));
         }
-        let waits = || house.records.live(10).iter().filter(|o| o.phase == Phase::Queued).count();
+        let waits = || house.records.live(10).iter().filter(|o| o.phase == Phase::Joined).count();
         until(|| waits() == 2).await;
         drop(held);
         let replies = replies(asking).await;
@@ -287,6 +287,7 @@ fn kept(double: &Handle, text: &str) -> Table {
         origin: service.origin,
         container: None,
         key: None,
+        trust: None,
         cadence: None,
         pace: Duration::from_secs(1),
         bounds: Bounds::default(),

@@ -2,6 +2,8 @@
 
 use std::{error::Error, io};
 
+use super::trust::distrusted;
+
 /// Why a call gave no answer, or none that can be used. `place` is host and
 /// port, e.g. `127.0.0.1:8080`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +94,9 @@ impl CallError {
         {
             return CallError::Refused { place };
         }
+        if let Some(why) = cause::<io::Error>(error).and_then(distrusted) {
+            return CallError::Unreachable { place, detail: unbelieved(&why) };
+        }
         if error.is_connect() {
             return CallError::Unreachable { place, detail: deepest(error) };
         }
@@ -111,9 +116,17 @@ impl CallError {
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof => CallError::Closed { place, began },
-            _ => CallError::Unreachable { place, detail: shortened(&error.to_string()) },
+            _ => {
+                let why = distrusted(error).map(|why| unbelieved(&why));
+                let detail = why.unwrap_or_else(|| shortened(&error.to_string()));
+                CallError::Unreachable { place, detail }
+            }
         }
     }
+}
+
+fn unbelieved(why: &str) -> String {
+    format!("its certificate is not believed: {why}")
 }
 
 /// The first cause of that type, the error itself included.

@@ -10,6 +10,7 @@ mod error;
 mod limits;
 mod target;
 mod tls;
+mod trust;
 
 use std::{
     collections::BTreeMap,
@@ -25,6 +26,7 @@ pub use answer::Answer;
 pub use error::CallError;
 pub use limits::Limits;
 pub use target::{Bounds, Secret, Target, port_of};
+pub use trust::{Trust, distrusted};
 
 /// Redirects that are followed within one place, e.g. from `/metrics` to `/metrics/`.
 const MOST_REDIRECTS: usize = 3;

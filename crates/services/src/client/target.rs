@@ -22,7 +22,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Answer, CallError, Client, tls};
+use super::{Answer, CallError, Client, Trust, tls};
 
 /// Bounds of every single call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Target {
     prefix: String,
     place: String,
     key: Option<Secret>,
+    /// Instead of the system's.
+    trust: Option<Trust>,
     bounds: Bounds,
     permits: Arc<Semaphore>,
 }
@@ -115,7 +117,8 @@ impl Target {
         plain.set_fragment(None);
         let prefix = plain.as_str().trim_end_matches('/').to_string();
         let permits = client.permits(&place, bounds.connections);
-        Ok(Self { client: client.clone(), base, prefix, place, key, bounds, permits })
+        let (client, trust) = (client.clone(), None);
+        Ok(Self { client, base, prefix, place, key, trust, bounds, permits })
     }
 
     /// The address, without a key.
@@ -147,6 +150,12 @@ impl Target {
 
     pub fn bounds(&self) -> Bounds {
         self.bounds
+    }
+
+    /// The same place, whose certificates are judged so; `None`: by the system's trust.
+    #[must_use]
+    pub fn trusting(self, trust: Option<Trust>) -> Self {
+        Self { trust, ..self }
     }
 
     /// The same place within other bounds: a model takes longer to load than a look takes.
@@ -217,7 +226,11 @@ impl Target {
             let stream = TcpStream::connect(&self.place).await.map_err(|e| failed(&e))?;
             if self.base.scheme() == "rediss" {
                 let host = self.base.host_str().unwrap_or_default();
-                let stream = tls::over(self.client.tls(), host, stream);
+                let config = match &self.trust {
+                    Some(trust) => Ok(trust.tls()),
+                    None => self.client.tls(),
+                };
+                let stream = tls::over(config, host, stream);
                 let stream = stream.await.map_err(|e| failed(&e))?;
                 return self.converse(stream, request, complete, &began).await;
             }
@@ -290,7 +303,7 @@ impl Target {
     ) -> Result<Answer, CallError> {
         let asked = Instant::now();
         let url = format!("{}{path}", self.prefix);
-        let mut request = self.client.http(self.base.scheme()).request(method.clone(), url);
+        let mut request = self.http()?.request(method.clone(), url);
         if self.is_local() {
             // Packing costs the server's CPU and saves nothing on this machine.
             request = request.header(ACCEPT_ENCODING, "identity");
@@ -332,6 +345,15 @@ impl Target {
             body: content.freeze(),
             took: asked.elapsed(),
         })
+    }
+
+    fn http(&self) -> Result<reqwest::Client, CallError> {
+        match &self.trust {
+            Some(trust) if self.base.scheme() == "https" => trust
+                .http(&self.client.limits())
+                .map_err(|error| CallError::of(&error, &self.place, false)),
+            _ => Ok(self.client.http(self.base.scheme()).clone()),
+        }
     }
 
     /// The work within the budget. Dropped at its end, it closes its connection.

@@ -40,7 +40,7 @@ pub use self::{
 };
 use crate::{
     adapter::{ActionError, Adapter, Condition, Memory},
-    client::{Bounds, CallError, Client, Secret, Target},
+    client::{Bounds, CallError, Client, Secret, Target, Trust},
     discovery::Finds,
     kind::ServiceKind,
     service::{Model, Origin, Service},
@@ -65,6 +65,8 @@ pub struct Watched {
     /// Name of the container whose own address that is; another one may have it later.
     pub container: Option<String>,
     pub key: Option<Secret>,
+    /// Whose certificates are believed there; `None`: whom the system trusts.
+    pub trust: Option<Trust>,
     /// Its own cadence; `None`: `pace` for engines with figures of their own, and at
     /// least 5 s for others.
     pub cadence: Option<Duration>,
@@ -179,8 +181,8 @@ impl Watched {
 
     /// Whether looking at `other` is looking at the same in the same way.
     fn same_place(&self, other: &Watched) -> bool {
-        (&self.url, self.kind, &self.container, &self.key, self.bounds)
-            == (&other.url, other.kind, &other.container, &other.key, other.bounds)
+        (&self.url, self.kind, &self.container, &self.key, &self.trust, self.bounds)
+            == (&other.url, other.kind, &other.container, &other.key, &other.trust, other.bounds)
     }
 }
 
@@ -248,7 +250,8 @@ impl Fleet {
     /// Tries a place out without watching it.
     pub async fn test(&self, watched: &Watched) -> Result<Tested, CallError> {
         let key = watched.key.clone();
-        let target = Target::new(&self.shared.client, &watched.url, key, watched.bounds)?;
+        let target = Target::new(&self.shared.client, &watched.url, key, watched.bounds)?
+            .trusting(watched.trust.clone());
         let began = Instant::now();
         let kind = match watched.kind {
             Some(kind) => kind,

@@ -139,6 +139,7 @@ fn watched(id: &str, kind: ServiceKind) -> Watched {
         origin: Origin::Configured,
         container: None,
         key: None,
+        trust: None,
         cadence: None,
         pace: Duration::from_secs(1),
         bounds: Bounds::default(),

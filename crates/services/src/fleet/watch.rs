@@ -132,7 +132,8 @@ impl Watcher {
     /// Begins anew with another place.
     fn aim(&mut self, watched: &Watched) {
         self.target =
-            Target::new(&self.shared.client, &watched.url, watched.key.clone(), watched.bounds);
+            Target::new(&self.shared.client, &watched.url, watched.key.clone(), watched.bounds)
+                .map(|target| target.trusting(watched.trust.clone()));
         self.kind = watched.kind;
         self.memory.clear();
         self.memory.set_command(None);

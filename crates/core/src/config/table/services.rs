@@ -104,6 +104,15 @@ pub(super) const ENTRIES: &[Setting] = &[
     .path(),
     named(
         SERVICES,
+        "services.*.ca_file",
+        "Certificates",
+        "Path of a PEM file with the certificates that this service's https or rediss is believed \
+         by: that of who signed the server's, or the server's own, which is then not asked for \
+         name or date. Empty: whom this machine trusts.",
+    )
+    .path(),
+    named(
+        SERVICES,
         "services.*.enabled",
         "Watch",
         "Whether the service is looked at.",
@@ -130,7 +139,8 @@ pub(super) const ENTRIES: &[Setting] = &[
         "services.*.max_in_flight",
         "Requests at once",
         "Most requests that the gateway has running on it at once. auto: as many as the server says \
-         it works on; where it does not say, the number is felt out, and one at a time for Ollama.",
+         it works on; where it does not say, the number is felt out, and one at a time for Ollama. \
+         It may also be said of a service that was found, by its id and without a url.",
     )
     .whole_or(&["auto"], 1, 65_536)
     .unit("requests"),
@@ -139,7 +149,7 @@ pub(super) const ENTRIES: &[Setting] = &[
         "services.*.max_tokens",
         "Tokens at once",
         "Most tokens of running requests, read and to be written, that it is given at once, as far \
-         as its KV cache holds them; 0: any number.",
+         as its KV cache holds them; 0: any number. It may also be said of a service that was found.",
     )
     .whole(0, 0, 1_000_000_000)
     .unit("tokens"),
