@@ -2,6 +2,7 @@
 
 import type { Trace } from '../../lib/chart/columns';
 import type { SeriesKey } from '../../lib/bindings';
+import { cell, stampOf } from '../../lib/csv';
 import type { Span } from '../../lib/range';
 
 export interface Exported {
@@ -10,8 +11,6 @@ export interface Exported {
   trace: Trace;
 }
 
-const CELL = /[",\n\r]/;
-const cell = (text: string) => (CELL.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 /** At full precision, as short as it is exact; a gap is an empty cell. */
 const number = (value: number | null | undefined) =>
   value === null || value === undefined ? '' : String(value);
@@ -38,12 +37,9 @@ export function toCsv(list: readonly Exported[], view: Span): string {
 
 /** `plimsoll-gpu.vram.used-20261121-1250.csv` */
 export function fileName(keys: readonly SeriesKey[], view: Span, ending: string): string {
-  const d = new Date(view.to);
-  const two = (n: number) => String(n).padStart(2, '0');
-  const stamp = `${d.getFullYear()}${two(d.getMonth() + 1)}${two(d.getDate())}-${two(d.getHours())}${two(d.getMinutes())}`;
   const metrics = [...new Set(keys.map((k) => k.metric))];
   const what = metrics.length === 1 ? metrics[0] : `${metrics.length}-metrics`;
-  return `plimsoll-${what}-${stamp}.${ending}`;
+  return `plimsoll-${what}-${stampOf(view.to)}.${ending}`;
 }
 
 export interface Picture {

@@ -1,7 +1,7 @@
 import { fireEvent, render, screen, waitFor, within } from '@testing-library/svelte';
 import { expect, it, vi } from 'vitest';
 
-import { CallError } from '../../lib/host';
+import { CallError, useHost } from '../../lib/host';
 import { live } from '../../lib/state/live.svelte';
 import { range } from '../../lib/state/range.svelte';
 import { traffic } from '../../lib/state/traffic.svelte';
@@ -57,7 +57,7 @@ it('a breaker says what it does, and why it does', async () => {
   const breaker = {
     state: 'rejecting',
     since_ms: T0,
-    reason: '5 failures in a row',
+    reason: '5 requests in a row failed',
     probe_ms: T0 + 28_000,
   } as const;
   world.view.backends = [backend('chat'), backend('laptop', { breaker })];
@@ -66,7 +66,7 @@ it('a breaker says what it does, and why it does', async () => {
   expect(
     await within(panel).findByRole('button', { name: /^laptop: Rejecting, next probe in 18 s/ }),
   ).toBeTruthy();
-  expect(panel.textContent).toContain('5 failures in a row');
+  expect(panel.textContent).toContain('5 requests in a row failed');
   expect(within(panel).getByRole('button', { name: /^chat: Passing, 0 of 30 failed/ })).toBeTruthy();
 });
 
@@ -217,4 +217,53 @@ it('a picture that stands still is not read anew, and says since when', async ()
   expect((await screen.findAllByText(/^stopped at/)).length).toBeGreaterThan(0);
   range.goLive();
   await waitFor(() => expect(asked('traffic').length).toBeGreaterThan(before));
+});
+
+it('a running request is cancelled with keys alone, and the focus is never lost', async () => {
+  world.view = { ...world.view, ...busy() };
+  render(Traffic);
+  const grid = await rows();
+  await waitFor(() => expect(line(idOf(8000))).toBeTruthy());
+  // The newest is first: the one that waits, then the one that writes.
+  await fireEvent.keyDown(grid, { key: 'ArrowDown' });
+  await fireEvent.keyDown(grid, { key: 'ArrowDown' });
+  await fireEvent.keyDown(grid, { key: 'Delete' });
+  const ask = await screen.findByRole('group', { name: 'Cancel the request' });
+  const sure = button('Cancel the request', ask);
+  await waitFor(() => expect(document.activeElement).toBe(sure));
+  await fireEvent.click(sure);
+  await waitFor(() => expect(asked('requests.cancel')).toEqual([{ id: idOf(8000) }]));
+  const detail = screen.getByRole('complementary', { name: /^Request of continue/ });
+  await waitFor(() => expect(detail.contains(document.activeElement)).toBe(true));
+  await fireEvent.keyDown(detail, { key: 'Escape' });
+  expect(document.activeElement).toBe(grid);
+});
+
+it('what is chosen is saved as a table, with what the log has and the page does not show', async () => {
+  render(Traffic);
+  await waitFor(() => expect(line(idOf(100))).toBeTruthy());
+  await fireEvent.click(screen.getByRole('button', { name: 'Export the requests' }));
+  await fireEvent.click(await screen.findByRole('menuitem', { name: /^CSV/ }));
+  await waitFor(() => expect(world.fake.saved).toHaveLength(1));
+  const saved = world.fake.saved[0]!;
+  expect(saved.name).toMatch(/^plimsoll-requests-\d{8}-\d{4}\.csv$/);
+  expect((await saved.data.text()).split('\r\n')).toHaveLength(4);
+});
+
+it('a browser sees before it presses what only the window may do', async () => {
+  useHost(Object.assign(Object.create(world.fake) as typeof world.fake, { kind: 'browser' }));
+  render(Traffic);
+  const grid = await rows();
+  await waitFor(() => expect(line(idOf(100))).toBeTruthy());
+  await fireEvent.keyDown(grid, { key: 'ArrowDown' });
+  await fireEvent.keyDown(grid, { key: 'Enter' });
+  const detail = await screen.findByRole('complementary');
+  expect(button(/^Keep that of/, detail).disabled).toBe(true);
+  expect(detail.textContent).toContain('Not from a browser');
+  await fireEvent.click(screen.getAllByRole('button', { name: /^Connect a program/ })[0]!);
+  const panel = await region('Connect a program');
+  const beyond = await within(panel).findByRole<HTMLButtonElement>('switch', { name: 'Other machines' });
+  expect(beyond.disabled).toBe(true);
+  expect(button('Listen there too', panel).disabled).toBe(true);
+  expect(panel.textContent).toContain('change it in Plimsoll’s own window');
 });

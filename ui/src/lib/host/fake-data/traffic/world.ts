@@ -107,7 +107,7 @@ export function trafficAnswers({ start, variant, emit }: TrafficFake): Handlers 
                 breaker: {
                   state: 'rejecting',
                   since_ms: start - 4 * MINUTE,
-                  reason: '5 failures in a row: chat refuses the connection on 127.0.0.1:8080',
+                  reason: '5 requests in a row failed',
                   probe_ms: at + 18_000 - ((at - start) % 18_000),
                 },
               }),
@@ -122,7 +122,7 @@ export function trafficAnswers({ start, variant, emit }: TrafficFake): Handlers 
                     breaker: {
                       state: 'probing',
                       since_ms: start - 13 * MINUTE,
-                      reason: '5 failures in a row: 500 on /v1/chat/completions',
+                      reason: '5 requests in a row failed',
                       probe_ms: null,
                     },
                     story: storyOf([], 'sandbox', at, [14, 18], [18, 29]),
@@ -133,7 +133,7 @@ export function trafficAnswers({ start, variant, emit }: TrafficFake): Handlers 
                     breaker: {
                       state: 'rejecting',
                       since_ms: start - 3 * MINUTE,
-                      reason: '5 failures in a row: no connection within 2 s',
+                      reason: '5 requests in a row failed',
                       probe_ms: at + 18_000 - ((at - start) % 18_000),
                     },
                     story: storyOf([], 'laptop', at, [24, 28], [28, 30]),
