@@ -16,6 +16,7 @@ pub mod coalesce;
 mod corpus;
 mod gateway;
 pub mod record;
+pub mod replay;
 pub mod request;
 pub mod route;
 pub mod serve;

@@ -1,0 +1,201 @@
+use std::collections::VecDeque;
+
+use super::*;
+use crate::admission::BackendLimits;
+
+/// A trace as it was recorded: when each came, and how long it took.
+const STORED: &str = include_str!("trace.csv");
+
+fn stored() -> Vec<(Ms, Ms)> {
+    let number = |text: &str| text.parse::<Ms>().unwrap();
+    let row = |line: &str| {
+        let (at, held) = line.split_once(',').unwrap();
+        (number(at), number(held))
+    };
+    STORED.lines().skip(1).map(row).collect()
+}
+
+fn trace(rows: &[(Ms, Ms)]) -> Vec<Recorded> {
+    let candidates: Arc<[Candidate]> =
+        Arc::from([Candidate { backend: "chat".into(), rank: 0, weight: 1 }]);
+    let one = |(at, held): &(Ms, Ms)| Recorded {
+        at: *at,
+        client: "ide".into(),
+        model: "m".into(),
+        priority: Priority::Interactive,
+        candidates: candidates.clone(),
+        policy: Balance::LeastInFlight,
+        tokens: 100,
+        held: Some(*held),
+        patience: None,
+        waited: 0,
+        counted: true,
+    };
+    rows.iter().map(one).collect()
+}
+
+fn terms(room: u32, queue: u32) -> Terms {
+    let limits = Limits {
+        queue,
+        backends: [("chat".into(), BackendLimits { room: Some(room), ..Default::default() })]
+            .into(),
+        ..Limits::default()
+    };
+    Terms { limits, wait: 3_600_000, batch_wait: 3_600_000 }
+}
+
+/// The same by another way: a clock that goes millisecond by millisecond, some places and a
+/// line. `None`: refused.
+fn by_hand(rows: &[(Ms, Ms)], room: usize, queue: usize) -> Vec<Option<Ms>> {
+    let mut waits = vec![None; rows.len()];
+    let (mut running, mut line) = (Vec::<Ms>::new(), VecDeque::<usize>::new());
+    let (mut now, mut next) = (0, 0);
+    while next < rows.len() || !line.is_empty() {
+        running.retain(|end| *end > now);
+        while running.len() < room
+            && let Some(first) = line.pop_front()
+        {
+            waits[first] = Some(now - rows[first].0);
+            running.push(now + rows[first].1);
+        }
+        while next < rows.len() && rows[next].0 == now {
+            if running.len() < room {
+                waits[next] = Some(0);
+                running.push(now + rows[next].1);
+            } else if line.len() < queue {
+                line.push_back(next);
+            }
+            next += 1;
+        }
+        now += 1;
+    }
+    waits
+}
+
+fn figures_by_hand(today: &[Option<Ms>], proposed: &[Option<Ms>]) -> Figures {
+    let side = |waits: &[Option<Ms>]| {
+        let mut served: Vec<Ms> = waits.iter().flatten().copied().collect();
+        served.sort_unstable();
+        let within = |most: Ms| served.iter().filter(|wait| **wait <= most).count();
+        let p95 = served.iter().copied().find(|most| within(*most) * 100 >= served.len() * 95);
+        Side {
+            waited: u32::try_from(served.iter().filter(|wait| **wait > 0).count()).unwrap(),
+            wait_sum: served.iter().sum(),
+            wait_p95: p95,
+            wait_max: *served.last().unwrap(),
+            refused: u32::try_from(waits.len() - served.len()).unwrap(),
+            most_at_once: 0,
+        }
+    };
+    let mut figures = Figures {
+        requests: u32::try_from(today.len()).unwrap(),
+        today: side(today),
+        proposed: side(proposed),
+        ..Figures::default()
+    };
+    for pair in today.iter().zip(proposed) {
+        match pair {
+            (Some(today), Some(proposed)) if today > proposed => {
+                (figures.less, figures.less_sum) =
+                    (figures.less + 1, figures.less_sum + today - proposed);
+            }
+            (Some(today), Some(proposed)) if today < proposed => {
+                (figures.more, figures.more_sum) =
+                    (figures.more + 1, figures.more_sum + proposed - today);
+            }
+            (Some(_), None) => figures.newly_refused += 1,
+            (None, Some(_)) => figures.newly_served += 1,
+            _ => {}
+        }
+    }
+    figures
+}
+
+// MV4
+#[test]
+fn a_stored_trace_gives_the_figures_that_are_worked_out_by_hand() {
+    let rows = stored();
+    let trace = trace(&rows);
+    for ((room, queue), (more, longer)) in [
+        ((2_u32, 1000_u32), (4_u32, 1000_u32)),
+        ((4, 1000), (2, 1000)),
+        ((2, 1000), (2, 3)),
+        ((1, 2), (2, 20)),
+        ((3, 0), (1, 5)),
+    ] {
+        let today = replay(&trace, &terms(room, queue));
+        let proposed = replay(&trace, &terms(more, longer));
+        let hand = |room: u32, queue: u32| by_hand(&rows, room as usize, queue as usize);
+        let mut by_hand = figures_by_hand(&hand(room, queue), &hand(more, longer));
+        by_hand.today.most_at_once = today.most_at_once;
+        by_hand.proposed.most_at_once = proposed.most_at_once;
+        assert_eq!(compare(&trace, &today, &proposed), by_hand, "{room} of {queue} → {more}");
+        assert!(today.most_at_once <= room && proposed.most_at_once <= more);
+        assert!(by_hand.today != by_hand.proposed, "the trace tells them apart");
+    }
+}
+
+#[test]
+fn the_same_trace_under_the_same_terms_is_the_same_again() {
+    let trace = trace(&stored());
+    let terms = terms(2, 10);
+    assert_eq!(replay(&trace, &terms), replay(&trace, &terms));
+}
+
+#[test]
+fn nothing_and_a_single_request_are_replayed_too() {
+    assert_eq!(replay(&[], &terms(1, 1)), Replayed { fates: vec![], most_at_once: 0 });
+    let one = replay(&trace(&[(5, 10)]), &terms(1, 1));
+    assert_eq!((one.fates, one.most_at_once), (vec![Fate::Served { waited: 0 }], 1));
+}
+
+#[test]
+fn who_has_no_patience_leaves_and_who_is_out_of_time_is_refused() {
+    let mut trace = trace(&[(0, 1000), (1, 10), (2, 10), (3, 10)]);
+    trace[1].patience = Some(100);
+    trace[3].priority = Priority::Batch;
+    let terms = Terms { wait: 2000, batch_wait: 50, ..terms(1, 10) };
+    let fates = replay(&trace, &terms).fates;
+    assert_eq!(
+        fates,
+        [
+            Fate::Served { waited: 0 },
+            Fate::Left { waited: 100 },
+            Fate::Served { waited: 998 },
+            Fate::Refused,
+        ]
+    );
+}
+
+#[test]
+fn what_only_takes_room_is_counted_nowhere() {
+    let mut trace = trace(&[(0, 100), (1, 100), (2, 100)]);
+    trace[0].counted = false;
+    let (today, proposed) = (replay(&trace, &terms(1, 9)), replay(&trace, &terms(2, 9)));
+    let figures = compare(&trace, &today, &proposed);
+    assert_eq!((figures.requests, figures.today.waited, figures.proposed.waited), (2, 2, 1));
+    assert_eq!((figures.less, figures.less_sum), (2, 99 + 100));
+    assert_eq!((figures.today.most_at_once, figures.today.wait_p95), (1, None));
+}
+
+#[test]
+fn a_time_that_is_not_known_is_the_middle_one_of_its_model() {
+    let mut trace = trace(&[(0, 10), (1, 30), (2, 20), (3, 500), (4, 0), (5, 0)]);
+    trace[3].model = "other".into();
+    (trace[4].held, trace[5].held) = (None, None);
+    trace[5].counted = false;
+    assert_eq!(suppose(&mut trace), Some(1));
+    assert_eq!((trace[4].held, trace[5].held), (Some(20), Some(20)));
+    let mut unknown = trace[..1].to_vec();
+    unknown[0].held = None;
+    assert_eq!(suppose(&mut unknown), None);
+}
+
+#[test]
+fn a_trace_is_bounded_and_its_newest_count() {
+    let rows: Vec<(Ms, Ms)> = (0..MOST as Ms + 10).map(|n| (n, 1)).collect();
+    let trace = trace(&rows);
+    let replayed = replay(&trace, &terms(8, 10));
+    assert_eq!(replayed.fates.len(), MOST);
+    assert_eq!(compare(&trace, &replayed, &replayed).requests as usize, MOST);
+}
