@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bodies;
 mod bounds;
 mod consult;
 mod door;
