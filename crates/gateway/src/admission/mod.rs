@@ -11,8 +11,6 @@
 mod balance;
 mod breaker;
 mod desk;
-#[cfg(test)]
-mod desk_tests;
 mod gate;
 mod gradient;
 mod hold;
@@ -22,8 +20,6 @@ mod machine;
 mod names;
 mod next;
 mod parties;
-#[cfg(test)]
-mod properties;
 mod queue;
 mod rate;
 mod refusal;

@@ -1,23 +1,17 @@
-//! What holds whatever comes: random traffic, limits, failures and times, and beside the
-//! machine a few plain lists that know what it may and may not do.
+//! Beside the machine a few plain lists, that know what it may and may not do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use plimsoll_core::{
-    config::gateway::{Balance, GateMode},
-    request::Priority,
-    traffic::BreakerState,
-};
+use plimsoll_core::{config::gateway::Balance, request::Priority};
 use proptest::prelude::*;
 
-use super::{
-    AdaptiveLimits, Admission, Ask, BackendLimits, BreakerLimits, Candidate, ClientLimits, Gate,
-    Gates, Grant, Id, Limits, Ms, Offered, Outcome, Pressure, Refusal,
-    next::Block,
-    queue::{Entry, State},
+use super::steps::Step;
+use crate::admission::{
+    Admission, Ask, Candidate, ClientLimits, Grant, Id, Limits, Ms, Offered, Outcome, Pressure,
+    Refusal,
 };
 
 const BACKENDS: [&str; 3] = ["a", "b", "c"];
@@ -25,127 +19,36 @@ const CLIENTS: [&str; 3] = ["x", "y", "z"];
 const MODELS: [&str; 2] = ["m", "n"];
 const LISTS: [&[(&str, u8)]; 4] =
     [&[("a", 0)], &[("a", 0), ("b", 0)], &[("c", 0), ("a", 1)], &[("a", 0), ("b", 0), ("c", 0)]];
-const POLICIES: [Balance; 6] = [
-    Balance::LeastInFlight,
-    Balance::RoundRobin,
-    Balance::Random,
-    Balance::Weighted,
-    Balance::ConsistentHash,
-    Balance::PrefixAffinity,
-];
-
-/// One thing that happens. Numbers name things by their rest.
-#[derive(Clone, Debug)]
-enum Step {
-    Offer { client: usize, model: usize, list: usize, batch: bool, tokens: u32, wait: Ms },
-    Answer { which: usize },
-    End { which: usize, outcome: usize },
-    Retry { which: usize, outcome: usize, delay: Ms },
-    Leave { which: usize },
-    Up { backend: usize, up: bool },
-    Outside { backend: usize, running: u32 },
-    Memory { free: f64 },
-    Limits(Box<Limits>),
-    Pass { ms: Ms },
-}
-
-fn steps(many: usize, tokens: u32) -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        8 => (0..3_usize, 0..2_usize, 0..4_usize, any::<bool>(), 0..=tokens, 0..20_000_u64)
-            .prop_map(|(client, model, list, batch, tokens, wait)| Step::Offer {
-                client, model, list, batch, tokens, wait,
-            }),
-        3 => any::<usize>().prop_map(|which| Step::Answer { which }),
-        6 => (any::<usize>(), 0..4_usize).prop_map(|(which, outcome)| Step::End { which, outcome }),
-        2 => (any::<usize>(), 0..4_usize, prop_oneof![Just(0), 1..3000_u64])
-            .prop_map(|(which, outcome, delay)| Step::Retry { which, outcome, delay }),
-        1 => any::<usize>().prop_map(|which| Step::Leave { which }),
-        1 => (0..3_usize, prop::bool::weighted(0.7))
-            .prop_map(|(backend, up)| Step::Up { backend, up }),
-        1 => (0..3_usize, 0..3_u32).prop_map(|(backend, running)| Step::Outside { backend, running }),
-        1 => prop_oneof![Just(5.0), Just(50.0)].prop_map(|free| Step::Memory { free }),
-        1 => limits(tokens).prop_map(|limits| Step::Limits(Box::new(limits))),
-        4 => prop_oneof![0..50_u64, 0..5000_u64].prop_map(|ms| Step::Pass { ms }),
-    ];
-    prop::collection::vec(step, 1..many)
-}
-
-fn limits(tokens: u32) -> impl Strategy<Value = Limits> {
-    let few = || prop::option::weighted(0.7, 0..6_u32);
-    let kv = if tokens == 0 { 0.01 } else { 0.7 };
-    (
-        (few(), few(), few(), few(), 0..30_u32),
-        (
-            prop::option::weighted(kv, u64::from(tokens)..=3 * u64::from(tokens).max(1)),
-            any::<bool>(),
-        ),
-        (prop::option::weighted(0.2, 30..600_u32), prop::option::weighted(0.2, 600..60_000_u32)),
-        (any::<bool>(), 1..4_u32, any::<bool>()),
-    )
-        .prop_map(|((all, backend, client, model, queue), (kv, adaptive), rates, breaker)| {
-            Limits {
-                in_flight: all,
-                queue,
-                queue_batch: queue / 2,
-                ageing: 5000,
-                backend: BackendLimits {
-                    room: backend,
-                    kv_tokens: kv,
-                    adaptive: adaptive.then(AdaptiveLimits::default),
-                },
-                client: ClientLimits {
-                    in_flight: client,
-                    queue: None,
-                    requests_per_minute: rates.0,
-                    tokens_per_minute: rates.1,
-                },
-                models: model.map(|room| (Arc::from("m"), room)).into_iter().collect(),
-                breaker: BreakerLimits {
-                    enabled: breaker.0,
-                    failures: breaker.1,
-                    pause: 500,
-                    ..BreakerLimits::default()
-                },
-                gates: Gates {
-                    memory: Some(Gate {
-                        mode: if breaker.2 { GateMode::Enforce } else { GateMode::Observe },
-                        close: 10.0,
-                        open: 20.0,
-                    }),
-                    ..Gates::default()
-                },
-                ..Limits::default()
-            }
-        })
-}
 
 /// What is known of a request, beside the machine.
 #[derive(Clone, Debug)]
-struct Known {
-    ask: Ask,
+pub(super) struct Known {
+    pub(super) ask: Ask,
     came: Ms,
-    held: Option<(Arc<str>, bool)>,
+    pub(super) held: Option<(Arc<str>, bool)>,
     /// Its answer began.
-    answered: bool,
+    pub(super) answered: bool,
     /// It was granted before and came back.
     again: bool,
 }
 
-struct World {
-    machine: Admission,
-    now: Ms,
+pub(super) struct World {
+    pub(super) machine: Admission,
+    pub(super) now: Ms,
     next: Id,
     lists: Vec<Arc<[Candidate]>>,
-    known: BTreeMap<Id, Known>,
+    pub(super) known: BTreeMap<Id, Known>,
     ended: BTreeSet<Id>,
     outside: BTreeMap<&'static str, u32>,
     down: BTreeSet<&'static str>,
     /// Everything that was said, in order.
-    said: Vec<String>,
+    pub(super) said: Vec<String>,
 }
 
+// === impl World ===
+
 impl World {
-    fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         let lists = LISTS
             .iter()
             .map(|list| {
@@ -170,11 +73,11 @@ impl World {
         }
     }
 
-    fn held(&self) -> Vec<Id> {
+    pub(super) fn held(&self) -> Vec<Id> {
         self.known.iter().filter(|(_, one)| one.held.is_some()).map(|(id, _)| *id).collect()
     }
 
-    fn step(&mut self, step: &Step, policy: Balance) -> Result<(), TestCaseError> {
+    pub(super) fn step(&mut self, step: &Step, policy: Balance) -> Result<(), TestCaseError> {
         let pick = |from: &[Id], which: usize| {
             if from.is_empty() { None } else { Some(from[which % from.len()]) }
         };
@@ -364,7 +267,7 @@ impl World {
     }
 
     /// What holds between any two calls.
-    fn check(&self) -> Result<(), TestCaseError> {
+    pub(super) fn check(&self) -> Result<(), TestCaseError> {
         let now = self.machine.snapshot();
         let held = self.known.values().filter(|known| known.held.is_some()).count();
         prop_assert_eq!(now.in_flight as usize, held);
@@ -381,7 +284,7 @@ impl World {
     }
 
     /// Everybody ends: then nothing is held by anybody.
-    fn close(&mut self) -> Result<(), TestCaseError> {
+    pub(super) fn close(&mut self) -> Result<(), TestCaseError> {
         self.machine.set_limits(Limits::default(), self.now);
         self.machine.pressure(Pressure::default(), self.now);
         for backend in BACKENDS {
@@ -414,170 +317,5 @@ impl World {
         prop_assert_eq!((now.in_flight, now.queued), (0, 0));
         prop_assert!(now.backends.iter().all(|one| one.in_flight == 0 && one.kv_used == 0));
         self.machine.check().map_err(TestCaseError::fail)
-    }
-}
-
-impl Admission {
-    /// What must hold between any two calls: no room stands empty that somebody waits for,
-    /// and counts agree with what they count.
-    fn check(&self) -> Result<(), String> {
-        let mut waiting: Vec<&Entry> = self
-            .entries
-            .iter()
-            .map(|(_, entry)| entry)
-            .filter(|entry| entry.state == State::Waiting)
-            .collect();
-        waiting.sort_by_key(|entry| entry.order);
-        let mut lines = std::collections::BTreeSet::new();
-        let mut lanes = std::collections::BTreeSet::new();
-        for entry in &waiting {
-            // Whoever stands behind one that wants the same and may not go on waits for it.
-            let line = (entry.group, entry.model);
-            let lane = (line, entry.client, entry.class);
-            if lines.contains(&line) || !lanes.insert(lane) {
-                continue;
-            }
-            match self.clone().admissible(entry) {
-                Ok(_) => return Err(format!("{} could go on, and waits", entry.id)),
-                Err(Block::Client | Block::Rate(_) | Block::Choosy) => {}
-                Err(_) => {
-                    lines.insert(line);
-                }
-            }
-        }
-        let held = self.entries.iter().filter(|(_, entry)| entry.state == State::Held).count();
-        let counts = [
-            ("in flight", held, self.in_flight as usize),
-            ("waiting", waiting.len(), self.queue.len() as usize),
-            ("ids", self.entries.len(), self.ids.len()),
-            ("clients", self.clients.len(), self.client_of.len()),
-            ("models", self.models.len(), self.model_of.len()),
-            ("backends", self.backends.len(), self.backend_of.len()),
-            ("groups", self.groups.len(), self.group_of.len()),
-            (
-                "of clients",
-                self.entries.len(),
-                self.clients.iter().map(|(_, client)| client.known as usize).sum(),
-            ),
-            (
-                "of lists",
-                self.entries.len(),
-                self.groups.iter().map(|(_, group)| group.uses as usize).sum(),
-            ),
-            (
-                "rejecting",
-                self.backends.iter().filter(|(_, one)| one.breaker.rejects()).count(),
-                self.rejecting as usize,
-            ),
-        ];
-        match counts.iter().find(|(_, counted, kept)| counted != kept) {
-            Some((what, counted, kept)) => Err(format!("{what}: {counted}, but {kept} kept")),
-            None => self.queue.check(&self.entries),
-        }
-    }
-}
-
-/// 200 in a test run; `PLIMSOLL_CASES=100000` looks for hours' worth of traffic.
-fn cases() -> u32 {
-    std::env::var("PLIMSOLL_CASES").ok().and_then(|many| many.parse().ok()).unwrap_or(200)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
-
-    // MV4
-    #[test]
-    fn limits_hold_nothing_is_lost_and_no_room_stands_empty(
-        first in limits(500),
-        steps in steps(120, 500),
-        policy in prop::sample::select(&POLICIES[..]),
-    ) {
-        let mut world = World::new(first);
-        for step in &steps {
-            world.step(step, policy)?;
-            world.check()?;
-        }
-        world.close()?;
-    }
-
-    #[test]
-    fn the_same_calls_give_the_same_decisions(
-        first in limits(500),
-        steps in steps(150, 500),
-        policy in prop::sample::select(&POLICIES[..]),
-    ) {
-        let (mut one, mut two) = (World::new(first.clone()), World::new(first));
-        for (n, step) in steps.iter().enumerate() {
-            one.step(step, policy)?;
-            two.step(step, policy)?;
-            // A copy goes on as its original would have.
-            if n == steps.len() / 2 {
-                two.machine = one.machine.clone();
-            }
-        }
-        prop_assert_eq!(one.said, two.said);
-    }
-
-    // MV8
-    #[test]
-    fn a_backend_that_is_not_well_sees_one_request_at_a_time(
-        steps in steps(200, 0),
-        failures in 1..4_u32,
-    ) {
-        let mut limits = Limits { queue: 1000, queue_batch: 1000, ..Limits::default() };
-        limits.breaker = BreakerLimits { failures, pause: 300, ..BreakerLimits::default() };
-        let mut world = World::new(limits);
-        let mut turned = BTreeMap::new();
-        for step in &steps {
-            if matches!(step, Step::Limits(_)) {
-                continue;
-            }
-            let before = world.held();
-            world.step(step, Balance::LeastInFlight)?;
-            for told in world.machine.moves() {
-                if let super::Moved::Breaker { backend, to, .. } = told.what {
-                    turned.insert(backend, to);
-                }
-            }
-            for (backend, state) in &turned {
-                let here = |known: &&Known| {
-                    known.held.as_ref().is_some_and(|(at, _)| at == backend) && !known.answered
-                };
-                let probes = world.known.values().filter(here)
-                    .filter(|known| known.held.as_ref().is_some_and(|(_, probe)| *probe)).count();
-                match state {
-                    BreakerState::Rejecting => prop_assert_eq!(probes, 0),
-                    BreakerState::Probing => prop_assert!(probes <= 1),
-                    BreakerState::Passing => {}
-                }
-                if *state != BreakerState::Passing {
-                    let new = world.known.values().filter(here)
-                        .filter(|known| !before.contains(&known.ask.id));
-                    let sent = new.filter(|known| {
-                        known.held.as_ref().is_some_and(|(_, probe)| !*probe)
-                    }).count();
-                    prop_assert_eq!(sent, 0);
-                }
-            }
-            world.check()?;
-        }
-        world.close()?;
-    }
-
-    #[test]
-    fn a_retry_keeps_its_deadline(
-        steps in steps(100, 0),
-        wait in 1..20_000_u64,
-    ) {
-        let mut world = World::new(Limits::default());
-        let ask = Step::Offer { client: 0, model: 0, list: 0, batch: false, tokens: 0, wait };
-        world.step(&ask, Balance::LeastInFlight)?;
-        for step in &steps {
-            world.step(step, Balance::LeastInFlight)?;
-            // `grant` checks each deadline; here, that none waits beyond it.
-            if let Some(one) = world.known.values().find(|one| one.held.is_none()) {
-                prop_assert!(one.ask.deadline > world.now, "{one:?} waits at {}", world.now);
-            }
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use plimsoll_core::{config::gateway::Balance, request::Priority, traffic::BreakerState};
 
-use super::{
+use crate::admission::{
     Ask, BackendLimits, BreakerLimits, Candidate, ClientLimits, Desk, Id, Limit, Limits, Outcome,
     Permit,
 };
