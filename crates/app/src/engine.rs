@@ -56,8 +56,8 @@ pub struct Engine {
     page: Option<PageDoor>,
     followers: CancellationToken,
     log_levels: JoinHandle<()>,
-    /// What plays the demo's services.
-    _stage: Option<Stage>,
+    /// What plays the demo's services and their clients.
+    stage: Option<Stage>,
     /// Ends with us.
     _file: FileWatch,
     /// Given back last: until then nobody else may write here.
@@ -150,7 +150,7 @@ impl Engine {
             vram,
             held: gpu_hold.held(),
         });
-        let stage = match (&mut cast, &simulation) {
+        let mut stage = match (&mut cast, &simulation) {
             (Some(cast), Some(simulation)) => {
                 Some(Stage::open(cast, simulation, clock.now(), &config.config())?)
             }
@@ -203,6 +203,9 @@ impl Engine {
             simulated,
         })
         .await?;
+        if let (Some(stage), Some(simulation)) = (&mut stage, &simulation) {
+            stage.let_ask(simulation, clock.now(), traffic.door())?;
+        }
         let alerts = Alerts::start(alerts::Parts {
             pulse: sampler.watch(),
             gpu: sources.gpu.clone(),
@@ -279,7 +282,7 @@ impl Engine {
             page: None,
             followers,
             log_levels,
-            _stage: stage,
+            stage,
             _file: file,
             _folder: folder,
         };
@@ -303,7 +306,7 @@ impl Engine {
     }
 
     /// Stops everything, the doors first, the history last.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.app.hub.tell(Live::Stopping);
         if let Some(page) = self.page {
             page.close().await;
@@ -313,6 +316,9 @@ impl Engine {
         }
         self.app.jobs.stop().await;
         self.followers.cancel();
+        if let Some(stage) = &mut self.stage {
+            stage.ask_no_more().await;
+        }
         // What runs may end while the services are still there.
         self.app.traffic.stop().await;
         if let Err(fault) = self.app.keys.save_uses().await {

@@ -44,7 +44,7 @@ impl Choice {
         if with_past {
             simulation = simulation.since(now.wall_ms - PAST_MS);
         }
-        let cast = Cast::bind().map_err(|error| cannot(&error))?;
+        let cast = Cast::bind().map_err(|error| cannot(&error))?.with_clients();
         simulation = cast.on(simulation);
         let sources = simulation.sources(options);
         Ok(Self { sources, simulation: Some(simulation), cast: Some(cast) })

@@ -17,6 +17,7 @@ mod world;
 pub use self::log::requests_alone;
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -29,7 +30,7 @@ use plimsoll_gateway::{
     admission::Desk,
     clients::{Clients, Keys, Rules},
     record::{Pump, Records},
-    route::Table,
+    route::{Room, Table},
     serve::Options,
     settings,
 };
@@ -120,6 +121,7 @@ impl Traffic {
             desk: desk.clone(),
             pulse,
             peers: world::Programs::default(),
+            simulated,
         };
         let (gateway, error) = Gateway::begin(GatewayParts {
             options: options.clone(),
@@ -160,9 +162,22 @@ impl Traffic {
         })
     }
 
+    /// The first address that it listens at, as that changes.
+    pub fn door(&self) -> watch::Receiver<Option<SocketAddr>> {
+        project(self.listening.clone(), |listening: &Listening| {
+            listening.addresses.first().copied().map(local)
+        })
+    }
+
     /// The first address that it listens at.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listening.borrow().addresses.first().copied()
+    }
+
+    /// What each backend takes at once, by its id.
+    pub fn rooms(&self) -> BTreeMap<String, Room> {
+        let followed = self.followed.borrow();
+        followed.rooms.iter().map(|(id, room)| (id.to_string(), *room)).collect()
     }
 
     /// Its own time of the last minutes' requests, p99.

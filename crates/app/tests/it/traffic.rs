@@ -1,7 +1,11 @@
 //! The gateway of a whole engine, on the simulated workstation: a request goes through its
 //! port, and is shown, counted and kept.
 
-use std::{path::Path, time::Duration};
+use std::{
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    time::Duration,
+};
 
 use plimsoll_app::{
     api::{
@@ -13,8 +17,8 @@ use plimsoll_app::{
     session::{Options, Session},
 };
 use plimsoll_core::{
-    request::{Endpoint, Finish},
-    traffic::RoomBasis,
+    request::{Endpoint, Finish, Priority},
+    traffic::{ClientBasis, RoomBasis},
 };
 use tokio::time::{sleep, timeout};
 
@@ -74,18 +78,24 @@ async fn a_request_goes_through_the_gateway_and_is_shown_counted_and_kept() {
     assert!(row.ttft_us.is_some() && row.tokens_out.is_some(), "{row:?}");
 
     let now = traffic(&session).await;
-    assert_eq!((now.state, now.totals.ended), (GatewayState::Listening, 1));
+    assert_eq!(now.state, GatewayState::Listening);
+    assert!(now.totals.ended > 0);
     assert_eq!(now.addresses, std::slice::from_ref(&address));
     let backend = now.backends.iter().find(|backend| backend.id == "chat").unwrap();
     assert_eq!((backend.room, backend.room_basis), (Some(4), RoomBasis::Told));
-    assert_eq!(backend.story.last().map(|minute| minute.answered), Some(1));
-    assert_eq!(now.clients[0].name, row.client);
-    assert_eq!((now.clients[0].requests, now.clients[0].failed), (1, 0));
+    // The demo's clients ask, too.
+    assert!(backend.story.iter().any(|minute| minute.answered > 0), "{:?}", backend.story);
+    let client = now.clients.iter().find(|client| client.name == row.client).unwrap();
+    assert_eq!((client.requests, client.failed), (1, 0));
 
     let unknown = GatewayTest { model: "nobody-has-this".into(), key: String::new() };
     let tested: GatewayTested = session.call(Command::GatewayTest(unknown)).await.unwrap();
     assert!(tested.steps.iter().any(|step| !step.ok), "{:?}", tested.steps);
-    let refused = RequestsAsk { finish: vec![Finish::Refused], ..RequestsAsk::default() };
+    let refused = RequestsAsk {
+        finish: vec![Finish::Refused],
+        client: Some(row.client.clone()),
+        ..RequestsAsk::default()
+    };
     let page = until("the refusal is in the log", async || {
         let page: RequestPage = session.call(Command::Requests(refused.clone())).await.unwrap();
         (!page.rows.is_empty()).then_some(page)
@@ -109,4 +119,34 @@ async fn a_request_goes_through_the_gateway_and_is_shown_counted_and_kept() {
     })
     .await;
     session.stop().await;
+}
+
+// The demo's clients are really there: told apart by their names, at work through the gateway,
+// and gone with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demos_traffic_shows_its_clients_and_a_stop_ends_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Session::start(options(dir.path())).await.unwrap();
+    let status: Status = session.call(Command::Status(Nothing {})).await.unwrap();
+    let address: SocketAddr = status.gateway.expect("it listens").parse().unwrap();
+    let named = ["open-webui", "research-agent", "continue", "rag-indexer"];
+    let now = until("its clients ask", async || {
+        let now = traffic(&session).await;
+        let asked = |name: &&str| {
+            now.clients.iter().any(|client| client.name == *name && client.requests > 0)
+        };
+        named.iter().all(asked).then_some(now)
+    })
+    .await;
+    let indexer = now.clients.iter().find(|client| client.name == "rag-indexer").unwrap();
+    assert_eq!((indexer.basis, indexer.priority), (ClientBasis::UserAgent, Priority::Batch));
+    assert!(indexer.tokens_in > 0, "{indexer:?}");
+    // None of them is taken for the program that plays it.
+    let names: Vec<_> = now.clients.iter().map(|client| client.name.as_str()).collect();
+    assert!(names.iter().all(|name| !name.starts_with("plimsoll")), "{names:?}");
+    let page: RequestPage = session.call(Command::Requests(RequestsAsk::default())).await.unwrap();
+    assert!(page.rows.iter().any(|row| row.finish == Finish::Answered), "{:?}", page.rows);
+
+    timeout(Duration::from_secs(20), session.stop()).await.expect("nobody holds the stop up");
+    assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
 }
