@@ -181,6 +181,14 @@ impl ConfigHandle {
         self.inner.revisions.list(LISTED).await
     }
 
+    /// One revision.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none of that number.
+    pub async fn revision(&self, number: i64) -> Result<Revision, Fault> {
+        Ok(self.kept(number).await?.revision)
+    }
+
     /// Reads the file again, and puts it in force if it is sound and differs.
     pub async fn reload(&self) {
         let mut standing = self.inner.standing.lock().await;

@@ -20,6 +20,7 @@ pub mod gateway;
 pub mod hub;
 pub mod jobs;
 pub mod keys;
+pub mod limits;
 pub mod logging;
 mod news;
 pub mod offline;

@@ -125,6 +125,40 @@ by_hand: string, };
 
 export type ClientBasis = "key" | "program" | "user_agent" | "unknown";
 
+export type Compared = { figure: ComparedFigure, 
+/**
+ * E.g. `TTFT p95`.
+ */
+title: string, 
+/**
+ * `ms`, `%` or `/min`.
+ */
+unit: string, 
+/**
+ * Requests that it is made from.
+ */
+before_count: number, after_count: number, 
+/**
+ * `None` where there were too few.
+ */
+before: Estimate | null, after: Estimate | null, 
+/**
+ * After less before.
+ */
+difference: Estimate | null, verdict: ComparedVerdict, 
+/**
+ * E.g. `TTFT p95 612 → 740 ms, clearly worse`.
+ */
+text: string, 
+/**
+ * Why it cannot be told, e.g. `needs 59 requests, 12 before and 400 after`; may be empty.
+ */
+why: string, };
+
+export type ComparedFigure = "ttft_p95" | "wait_p95" | "refused_share" | "requests_per_min";
+
+export type ComparedVerdict = "clearly_better" | "clearly_worse" | "cannot_tell" | "clearly_more" | "clearly_less";
+
 export type ConfigEdit = { 
 /**
  * Digest of the text it started from; `None` only for `config.preview`.
@@ -205,6 +239,24 @@ export type DoctorReport = { checks: Array<Check>, };
 
 export type Done = { message: string, };
 
+export type DraftChange = { key: string, 
+/**
+ * In force when it was staged.
+ */
+from: SettingValue, 
+/**
+ * In force now.
+ */
+now: SettingValue, 
+/**
+ * `None`: back to the default.
+ */
+to: SettingValue | null, 
+/**
+ * It was changed elsewhere since: `now` is not `from`.
+ */
+conflict: boolean, };
+
 export type EndProcess = { pid: number, started_ms: number, 
 /**
  * `false` asks (SIGTERM), `true` kills (SIGKILL).
@@ -230,6 +282,8 @@ cost: number | null, currency: string,
  * Share of the range that was measured, 0 to 1: gaps are not filled in.
  */
 covered: number, };
+
+export type Estimate = { value: number, low: number, high: number, };
 
 export type ExportFormat = "csv" | "jsonl";
 
@@ -499,6 +553,183 @@ window_ms: number, };
 
 export type Level = "raw" | "s10" | "m1" | "m15" | "h1";
 
+export type LimitChart = { 
+/**
+ * What is drawn; the first carries the line, the others stand on it or beside it.
+ */
+series: Array<SeriesKey>, 
+/**
+ * The second series stands on the first: their sum is the demand.
+ */
+stacked: boolean, 
+/**
+ * The limit in the chart's unit is its number times this; `None` where it is no line of
+ * this chart, which it moves all the same.
+ */
+scale: number | null, 
+/**
+ * A floor: being below it is what is limited.
+ */
+floor: boolean, 
+/**
+ * It is meant to be filled, and never near or over: the queue above it is the sign.
+ */
+filled: boolean, };
+
+export type LimitEffect = { keys: Array<string>, 
+/**
+ * False where it cannot be told; the text says so then, and why.
+ */
+known: boolean, 
+/**
+ * One sentence, the result, e.g. `38 of the last 1000 requests would have waited 2.1 s
+ * less; none refused.`
+ */
+text: string, 
+/**
+ * How that is known and what it supposes, one sentence; may be empty.
+ */
+why: string, replay: ReplayFigures | null, vram: VramFigures | null, };
+
+export type LimitGroup = "vram" | "concurrency" | "queue" | "clients" | "time" | "retries" | "cache" | "memory" | "disk" | "measuring";
+
+export type LimitGroupInfo = { id: LimitGroup, 
+/**
+ * E.g. `Queue and waiting`.
+ */
+title: string, };
+
+export type LimitInfo = { 
+/**
+ * As in the file, e.g. `services.chat.max_in_flight`.
+ */
+key: string, group: LimitGroup, 
+/**
+ * E.g. `Requests at once, Chat`.
+ */
+title: string, 
+/**
+ * What it limits, a sentence or two.
+ */
+meaning: string, 
+/**
+ * Id of the service, the route or the client it is of.
+ */
+of: string | null, accepts: SettingType, unit: string | null, default: SettingValue, value: SettingValue, origin: Origin, 
+/**
+ * What holds now where the value is a word or stands for none, e.g. the 4 of `auto`.
+ */
+in_force: number | null, 
+/**
+ * How that is known, e.g. `told by the server`; empty where nothing has to be said.
+ */
+in_force_why: string, lock: LimitLock | null, 
+/**
+ * What the presets set it to; `None`: they leave it alone.
+ */
+conservative: SettingValue | null, balanced: SettingValue | null, aggressive: SettingValue | null, 
+/**
+ * `None` where it is a word out of several.
+ */
+slider: LimitSlider | null, chart: LimitChart | null, takes_hold: LimitTakesHold, };
+
+export type LimitLock = { "by": "environment", variable: string, reason: string, } | { "by": "file", reason: string, } | { "by": "command", flag: string, reason: string, };
+
+export type LimitPreset = { id: Preset, title: string, 
+/**
+ * What it is for, one sentence.
+ */
+meaning: string, 
+/**
+ * From what is in force; empty: it is in force.
+ */
+changes: Array<Changed>, 
+/**
+ * Keys that it would change and that are locked.
+ */
+locked: Array<string>, };
+
+export type LimitSlider = { min: number, max: number, step: number, 
+/**
+ * Equal distances are equal factors; `min` is then above 0.
+ */
+log: boolean, };
+
+export type LimitTakesHold = { "when": "live" } | { "when": "service_restarts", service: string, name: string, 
+/**
+ * How long it was away at its latest starts, the middle one; `None` where none is
+ * recorded.
+ */
+about_ms: number | null, 
+/**
+ * E.g. `restarts chat, about 9 s` or `restarts chat; how long is not known yet`.
+ */
+text: string, } | { "when": "plimsoll_restarts" };
+
+export type LimitsAsk = { changes: Array<Change>, };
+
+export type LimitsCompared = { revision: number, at_ms: number, changed: Array<Changed>, 
+/**
+ * Only requests of these services; empty: all.
+ */
+services: Array<string>, 
+/**
+ * `None` where there is nothing on one side.
+ */
+before: Range | null, after: Range | null, 
+/**
+ * Why the windows are as long as they are, one sentence.
+ */
+window_why: string, figures: Array<Compared>, 
+/**
+ * What makes it doubtful, e.g. that far more was asked; empty where nothing does.
+ */
+caution: string, };
+
+export type LimitsDraft = { 
+/**
+ * Without those that are in force by now.
+ */
+changes: Array<DraftChange>, 
+/**
+ * When it was staged last.
+ */
+at_ms: number | null, 
+/**
+ * The file is another one than it was then, in whatever: apply on its digest of now.
+ */
+file_changed: boolean, };
+
+export type LimitsEffect = { 
+/**
+ * One for each change alone, in their order.
+ */
+effects: Array<LimitEffect>, 
+/**
+ * Of all that admission keeps together, where that is more than one.
+ */
+together: LimitEffect | null, };
+
+export type LimitsStage = { changes: Array<Change>, 
+/**
+ * After a look at a conflict: what is staged begins from what is in force now.
+ */
+rebase: boolean, };
+
+export type LimitsView = { 
+/**
+ * Revision in force, and the digest that `config.apply` wants as its base.
+ */
+revision: number, digest: string, 
+/**
+ * In the order in which they are shown; each has at least one limit.
+ */
+groups: Array<LimitGroupInfo>, limits: Array<LimitInfo>, presets: Array<LimitPreset>, 
+/**
+ * The one that is in force; `None`: a person's own.
+ */
+preset: Preset | null, draft: LimitsDraft, };
+
 export type Live = { "event": "tick", at_ms: number, values: Array<LiveValue>, } | { "event": "sources", sources: Array<SourceStatus>, } | { "event": "processes", at_ms: number, } | { "event": "services", at_ms: number, } | { "event": "traffic", at_ms: number, } | { "event": "hold" } | { "event": "alerts" } | { "event": "notice", rule: string, subject: string, severity: Severity, 
 /**
  * One sentence.
@@ -695,6 +926,8 @@ export type Points = { at_ms: Array<number>,
  */
 min: Array<number | null>, mean: Array<number | null>, max: Array<number | null>, };
 
+export type Preset = "conservative" | "balanced" | "aggressive";
+
 export type Preview = { text: string, diff: Array<DiffLine>, problems: Array<Problem>, 
 /**
  * Keys that need a restart of Plimsoll.
@@ -828,6 +1061,50 @@ key: string,
  */
 value: string, };
 
+export type ReplayFigures = { 
+/**
+ * How many are counted, at most the last 1000 that the limit is about.
+ */
+requests: number, 
+/**
+ * From the first of them to the last.
+ */
+from_ms: number, to_ms: number, 
+/**
+ * What they waited in fact, all together, to judge the replay by.
+ */
+recorded_wait_ms: number, 
+/**
+ * Of these, how many lasted an unknown time and were given the middle one of their model.
+ */
+supposed: number, today: ReplaySide, proposed: ReplaySide, 
+/**
+ * Served on both sides, and would have waited less; by how much, on average.
+ */
+less: number, less_mean_ms: number, more: number, more_mean_ms: number, 
+/**
+ * Refused at the proposed limit and served at today's.
+ */
+newly_refused: number, 
+/**
+ * The other way round.
+ */
+newly_served: number, };
+
+export type ReplaySide = { 
+/**
+ * How many waited at all.
+ */
+waited: number, wait_sum_ms: number, 
+/**
+ * Over all that were served; `None` below 59 of them.
+ */
+wait_p95_ms: number | null, wait_max_ms: number, refused: number, 
+/**
+ * Most that ran at once, of those that are counted.
+ */
+most_at_once: number, };
+
 export type RequestBody = { request: string, answer: string, 
 /**
  * One of them was longer.
@@ -932,6 +1209,8 @@ by: string,
  * Number of the revision it went back to.
  */
 rolled_back_to: number | null, changed: Array<Changed>, diff: Array<DiffLine>, };
+
+export type RevisionId = { revision: number, };
 
 export type RollbackRequest = { 
 /**
@@ -1384,6 +1663,12 @@ export type Unit = "bytes" | "bytes_per_second" | "percent" | "celsius" | "watts
 
 export type Verdict = "good" | "limited" | "bad" | "unknown";
 
+export type VramFigures = { 
+/**
+ * Of all cards in use now.
+ */
+used_bytes: number | null, total_bytes: number | null, before_bytes: number, after_bytes: number, };
+
 export type VramSplit = { 
 /**
  * All that its processes hold, as the driver counts it.
@@ -1430,6 +1715,7 @@ export interface Commands {
   "services.unload": { args: ServiceModelRequest; answer: JobStarted };
   "services.start": { args: ServiceId; answer: Done };
   "services.stop": { args: ServiceId; answer: Done };
+  "services.restart": { args: ServiceId; answer: JobStarted };
   "services.output": { args: ServiceOutputRequest; answer: ServiceOutput };
   "hold": { args: HoldRequest; answer: Hold };
   "hold.plan": { args: HoldPlanRequest; answer: Array<HoldFate> };
@@ -1458,6 +1744,10 @@ export interface Commands {
   "config.revisions": { args: Nothing; answer: Array<Revision> };
   "config.rollback": { args: RollbackRequest; answer: Revision };
   "config.undo": { args: RollbackRequest; answer: Revision };
+  "limits": { args: Nothing; answer: LimitsView };
+  "limits.stage": { args: LimitsStage; answer: LimitsDraft };
+  "limits.effect": { args: LimitsAsk; answer: LimitsEffect };
+  "limits.compare": { args: RevisionId; answer: LimitsCompared };
   "storage": { args: Nothing; answer: StorageReport };
   "storage.backup": { args: Folder; answer: JobStarted };
   "storage.restore": { args: Folder; answer: Done };

@@ -6,6 +6,7 @@
 
 mod fault;
 mod gateway;
+mod limits;
 mod live;
 mod services;
 mod types;
@@ -13,6 +14,7 @@ mod typescript;
 
 pub use fault::{Fault, FaultCode};
 pub use gateway::*;
+pub use limits::*;
 pub use live::{Live, LiveValue, Subscription};
 pub use services::*;
 pub use types::*;
@@ -117,6 +119,9 @@ commands! {
     /// Starts a managed service, or stops it; both answer at once.
     "services.start" ServiceStart(ServiceId) -> Done;
     "services.stop" ServiceStop(ServiceId) -> Done;
+    /// Starts a job that stops a managed service and starts it again, with its launch settings
+    /// as they are now.
+    "services.restart" ServiceRestart(ServiceId) -> JobStarted;
     /// What a managed service wrote last.
     "services.output" ServiceOutput(ServiceOutputRequest) -> ServiceOutput;
     /// Frees the GPU for a while, or changes how long.
@@ -164,6 +169,15 @@ commands! {
     "config.rollback" ConfigRollback(RollbackRequest) -> Revision;
     /// Takes back what one revision changed; later changes of other settings stay.
     "config.undo" ConfigUndo(RollbackRequest) -> Revision;
+
+    /// Every limit with what holds, what is proposed, and what the presets would change.
+    "limits" Limits(Nothing) -> LimitsView;
+    /// Keeps what is staged, also over a restart.
+    "limits.stage" LimitsStage(LimitsStage) -> LimitsDraft;
+    /// What the changes would have done to the requests that were recorded.
+    "limits.effect" LimitsEffect(LimitsAsk) -> LimitsEffect;
+    /// What a revision did: before and after, over windows of one length.
+    "limits.compare" LimitsCompare(RevisionId) -> LimitsCompared;
 
     "storage" Storage(Nothing) -> StorageReport;
     "storage.backup" StorageBackup(Folder) -> JobStarted;

@@ -58,6 +58,7 @@ impl Host for App {
 
             C::ServiceStart(service) => answer(self.services.start_run(&service.id).await?),
             C::ServiceStop(service) => answer(self.services.stop_run(&service.id).await?),
+            C::ServiceRestart(service) => answer(self.service_restart(&service.id)?),
             C::ServiceOutput(ask) => answer(self.services.output(&ask, self.now_ms()).await?),
 
             C::Traffic(_) => answer(self.traffic.now(&self.services.list(), self.now_ms())),
@@ -93,6 +94,11 @@ impl Host for App {
             C::ConfigRevisions(_) => answer(self.config.revisions().await?),
             C::ConfigRollback(request) => answer(self.config.rollback(&request).await?),
             C::ConfigUndo(request) => answer(self.config.undo(&request).await?),
+
+            C::Limits(_) => answer(self.limits().await?),
+            C::LimitsStage(stage) => answer(self.limits_stage(stage).await?),
+            C::LimitsEffect(ask) => answer(self.limits_effect(&ask).await?),
+            C::LimitsCompare(of) => answer(self.limits_compare(of.revision).await?),
 
             C::Jobs(_) => answer(self.jobs.all()),
             C::JobCancel(job) => answer(self.jobs.cancel(job.job)?),
