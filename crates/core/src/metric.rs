@@ -255,7 +255,9 @@ catalogue! {
     GatewayRefused = "gateway.refused", "Requests refused", Plimsoll, Counter, Count, 1.0, Tick;
     /// The backend failed, broke off, or took too long.
     GatewayFailed = "gateway.failed", "Requests failed", Plimsoll, Counter, Count, 1.0, Tick;
-    /// Plimsoll's own time per request, apart from waiting and from the backend's.
+    /// Sent once more because a connection that had rested turned out to be dead.
+    GatewayReplayed = "gateway.replayed", "Requests sent once more", Plimsoll, Counter, Count, 1.0, Tick;
+    /// Plimsoll's own time per request, apart from waiting, the backend's and the client's.
     GatewayOverhead = "gateway.overhead", "Overhead", Plimsoll, Histogram, Milliseconds, 0.001, Tick;
     GatewayWait = "gateway.wait", "Wait in the queue", Plimsoll, Histogram, Milliseconds, 0.001, Tick;
     GatewayServiceInFlight = "gateway.service.in_flight", "Gateway in flight", Service, Gauge, Count, 1.0, Tick;

@@ -182,7 +182,10 @@ impl Traffic {
             client: under.client.to_string(),
             endpoint: under.endpoint,
             phase: match under.phase {
-                record::Phase::Queued => Phase::Queued,
+                // They stand before every backend, in line or not.
+                record::Phase::Queued | record::Phase::Upload | record::Phase::Joined => {
+                    Phase::Queued
+                }
                 record::Phase::Own if under.backend.is_none() => Phase::Queued,
                 record::Phase::Own | record::Phase::Prefill => Phase::Prefill,
                 record::Phase::Answer => Phase::Decode,

@@ -11,7 +11,7 @@ use plimsoll_core::{clock::Clock, mark::Mark, process::ProcessTable, record::Rec
 use plimsoll_gateway::{
     admission::{BackendId, Desk},
     record::Records,
-    serve::{Orphan, World},
+    serve::{Orphan, Sought, World},
 };
 use plimsoll_sense::{Peers, Pulse};
 use plimsoll_services::fleet::Looker;
@@ -58,15 +58,15 @@ impl World for Around {
         Some(format!("{} (pid {})", process.name, process.pid))
     }
 
-    fn program(&self, peer: SocketAddr, here: SocketAddr) -> BoxFuture<'static, Option<Arc<str>>> {
+    fn program(&self, peer: SocketAddr, here: SocketAddr) -> BoxFuture<'static, Sought> {
         // The demo's clients are all this very program: what they say of themselves counts.
         let staged = self.simulated && peer.ip() == IpAddr::V4(CLIENTS_FROM);
         if staged || !peer.ip().is_loopback() {
-            return Box::pin(ready(None));
+            return Box::pin(ready(Sought::Nobody));
         }
         let programs = self.peers.clone();
         let Some(mut peers) = programs.take(Instant::now()) else {
-            return Box::pin(ready(None));
+            return Box::pin(ready(Sought::NotYet));
         };
         // It goes on also when nobody waits any more, and the next one finds it quicker.
         let look = tokio::task::spawn_blocking(move || {
@@ -74,7 +74,13 @@ impl World for Around {
             programs.give(peers);
             name
         });
-        Box::pin(async move { look.await.ok().flatten().map(Arc::from) })
+        Box::pin(async move {
+            match look.await {
+                Ok(Some(name)) => Sought::Found(name.into()),
+                Ok(None) => Sought::Nobody,
+                Err(_) => Sought::NotYet,
+            }
+        })
     }
 
     fn running(&self, backend: &BackendId) -> BoxFuture<'static, Option<u32>> {

@@ -207,6 +207,8 @@ impl Figures {
         }
         let Some(backend) = self.backends.get_mut(id) else { return };
         backend.counts.take(row);
+        // As the row has it, from the arrival and with the wait: what clients of this backend
+        // feel. What it takes itself is told by the services' own figures.
         if let Some(us) = row.ttft_us.filter(|_| row.shared.is_none()) {
             backend.ttft_us.record(us);
         }

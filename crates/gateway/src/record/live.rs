@@ -40,6 +40,10 @@ pub enum Phase {
     Prefill,
     /// The answer passes.
     Answer,
+    /// Its body is on its way from the client.
+    Upload,
+    /// Another request that asks the same is under way, and its answer is waited for.
+    Joined,
 }
 
 /// A request that is under way, as it was at a moment.
@@ -233,6 +237,8 @@ impl Entry {
             1 => Phase::Queued,
             2 => Phase::Prefill,
             3 => Phase::Answer,
+            4 => Phase::Upload,
+            5 => Phase::Joined,
             _ => Phase::Own,
         }
     }

@@ -17,7 +17,10 @@ mod source;
 mod trace;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -62,6 +65,7 @@ pub(crate) struct Inner {
     figures: Mutex<Figures>,
     recent: Mutex<Recent>,
     bodies: Bodies,
+    replayed: AtomicU64,
 }
 
 // === impl Records ===
@@ -85,6 +89,7 @@ impl Records {
             figures: Mutex::default(),
             recent: Mutex::default(),
             bodies: Bodies::default(),
+            replayed: AtomicU64::new(0),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -120,6 +125,18 @@ impl Records {
         RecordsSource::new(self.clone(), interval)
     }
 
+    /// A connection that had rested died under a request without a byte of an answer, and it
+    /// was sent once more on a new one. The backend may have begun with it: so it is counted,
+    /// and apart from the retries that a person allowed.
+    pub fn replayed(&self) {
+        self.inner.replayed.fetch_add(1, Relaxed);
+    }
+
+    /// How many were sent once more so, since the start.
+    pub fn replays(&self) -> u64 {
+        self.inner.replayed.load(Relaxed)
+    }
+
     /// Whether anything is under way.
     pub fn is_busy(&self) -> bool {
         self.inner.live.len() > 0
@@ -136,7 +153,7 @@ impl Records {
             drop(words);
             for counted in [Some(&mut counts.all), Some(client), backend].into_iter().flatten() {
                 match entry.phase() {
-                    Phase::Own => {}
+                    Phase::Own | Phase::Upload | Phase::Joined => {}
                     Phase::Queued => counted.queued += 1,
                     Phase::Prefill | Phase::Answer => counted.in_flight += 1,
                 }

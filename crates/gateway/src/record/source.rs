@@ -54,6 +54,7 @@ impl Source for RecordsSource {
         out.push(Reading::counter(Metric::GatewayRequests, none, counts.requests));
         out.push(Reading::counter(Metric::GatewayRefused, none, counts.refused));
         out.push(Reading::counter(Metric::GatewayFailed, none, counts.failed));
+        out.push(Reading::counter(Metric::GatewayReplayed, none, self.records.replays()));
         push_all(out, Metric::GatewayOverhead, none, &mut figures.overhead_us);
         push_all(out, Metric::GatewayWait, none, &mut figures.wait_us);
         for (id, backend) in figures.backends() {

@@ -6,7 +6,7 @@ use plimsoll_core::{
     log::LogEntry,
     mark::Mark,
     reading::Tick,
-    request::{Finish, Priority},
+    request::{Finish, Priority, Shared},
     traffic::{ClientBasis, StoryMinute},
 };
 use tokio::time::advance;
@@ -92,7 +92,8 @@ async fn each_step_of_a_request_has_its_own_time() {
     reckoner.round(Instant::now(), false);
     let rows = lock(&kept.rows);
     let row = &rows[0];
-    assert_eq!((row.wait_us, row.overhead_us, row.total_us), (40_000, 6250, 1_546_000));
+    // The pause before the other try is a wait.
+    assert_eq!((row.wait_us, row.overhead_us, row.total_us), (41_000, 5250, 1_546_000));
     assert_eq!((row.ttft_us, row.retries), (Some(646_000), 1));
     assert_eq!((row.finish, row.status, row.reason.as_str()), (Finish::Answered, 200, ""));
     assert_eq!((row.tokens_in, row.tokens_out), (Some(812), Some(90)));
@@ -100,6 +101,44 @@ async fn each_step_of_a_request_has_its_own_time() {
     assert_eq!(row.joules, None, "no card tells its energy");
     let client = &records.clients()[0];
     assert!((client.backend_s - 1.499_75).abs() < 1e-9, "{}", client.backend_s);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_client_and_another_request_take_is_in_the_total_alone() {
+    let (records, mut reckoner, kept) = bench();
+    let mut trace = records.begin(Endpoint::Chat);
+    trace.uploads();
+    advance(300 * MS).await;
+    assert_eq!((trace.overhead_us(), records.live(1)[0].overhead_us), (0, 0));
+    trace.read();
+    advance(2 * MS).await;
+    trace.joins();
+    advance(400 * MS).await;
+    assert_eq!((trace.wait_us(), records.live(1)[0].wait_us), (0, 0));
+    assert_eq!(records.counted().all, Counted::default(), "no backend works for it");
+    trace.shared(Shared::Joined);
+    trace.first();
+    advance(500 * MS).await;
+    trace.finish(Finish::Answered, "");
+    drop(trace);
+    reckoner.round(Instant::now(), false);
+    let rows = lock(&kept.rows);
+    let row = &rows[0];
+    assert_eq!((row.wait_us, row.overhead_us, row.total_us), (0, 2000, 1_202_000));
+    assert_eq!(row.ttft_us, Some(702_000), "what its client felt");
+    assert!(records.clients()[0].backend_s.abs() < 1e-9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_was_never_sent_is_no_execution() {
+    let (records, mut reckoner, kept) = bench();
+    let mut trace = one(&records, "curl");
+    trace.sent();
+    trace.retry();
+    trace.finish(Finish::Failed, "");
+    drop(trace);
+    reckoner.round(Instant::now(), false);
+    assert_eq!(lock(&kept.rows)[0].retries, 0);
 }
 
 #[tokio::test(start_paused = true)]

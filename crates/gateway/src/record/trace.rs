@@ -1,8 +1,18 @@
 //! What one request took, carried along with it from its first byte to the last of its answer.
 //!
-//! A [`Trace`] is at one of four places: with us, in the queue, at a backend that said
-//! nothing yet, or in the answer. Each step takes the time once and adds what passed to
-//! where it was, so that Plimsoll's own time is measured apart from all others'. When it is
+//! A [`Trace`] is at one place at a time, and each step takes the time once and adds what
+//! passed to where it was, so that Plimsoll's own time is measured apart from all others':
+//!
+//! - **wait**: in line for room, and the pauses before another try, which are waits of
+//!   Plimsoll's making, too;
+//! - **overhead**: in Plimsoll's own hands, read, understood, routed and made ready;
+//! - **the backend's**: from when it was sent, the connecting included, to the end of its
+//!   answer, failed tries and the client's time to take the answer among it;
+//! - nobody's of these, and in the total alone: a body that the client still sends, and the
+//!   wait for and the hearing of an answer that another request leads.
+//!
+//! The time to the first token runs from the request's arrival (its head was read) to when the
+//! token is passed on, all of that included: it is what the client feels. When a trace is
 //! dropped, the request has ended: by the word that was given, else because its client left.
 
 use std::{
@@ -43,6 +53,8 @@ pub struct Trace {
     status: u16,
     end: Option<(Finish, Cow<'static, str>)>,
     ran: Ran,
+    /// What is sent next is another execution.
+    again: bool,
     /// What passes, where a person wants to see it.
     passed: Option<Box<Passed>>,
 }
@@ -67,6 +79,7 @@ impl Trace {
             status: 0,
             end: None,
             ran: Ran::default(),
+            again: false,
             passed: None,
         }
     }
@@ -115,6 +128,22 @@ impl Trace {
         self.entry.words().route = Some(id.clone());
     }
 
+    /// Its body is still to come; to be said before any time has passed.
+    pub fn uploads(&mut self) {
+        self.phase = Phase::Upload;
+        self.entry.phase.store(Phase::Upload as u8, Relaxed);
+    }
+
+    /// All of it was read.
+    pub fn read(&mut self) {
+        self.enter(Phase::Own);
+    }
+
+    /// From here on it waits for another's answer.
+    pub fn joins(&mut self) {
+        self.enter(Phase::Joined);
+    }
+
     /// From here on it waits for room.
     pub fn queued(&mut self) {
         self.enter(Phase::Queued);
@@ -138,6 +167,10 @@ impl Trace {
     /// From here on the backend works on it, or is being connected to.
     pub fn sent(&mut self) {
         self.enter(Phase::Prefill);
+        if std::mem::take(&mut self.again) {
+            let so_far = self.entry.retries.load(Relaxed);
+            self.entry.retries.store(so_far.saturating_add(1), Relaxed);
+        }
         self.leave_cards();
         let words = self.entry.words();
         if let Some(backend) = &words.backend {
@@ -182,12 +215,12 @@ impl Trace {
         self.itl = Some((p50_us, p95_us));
     }
 
-    /// One execution more than the first: the one before failed and nothing of it was passed on.
+    /// It failed and nothing of it was passed on: it waits until it is sent again, which is
+    /// then one execution more than the first.
     pub fn retry(&mut self) {
-        self.enter(Phase::Own);
+        self.enter(Phase::Queued);
         self.leave_cards();
-        let so_far = self.entry.retries.load(Relaxed);
-        self.entry.retries.store(so_far.saturating_add(1), Relaxed);
+        self.again = true;
     }
 
     /// It is answered from what another request got.
@@ -276,7 +309,10 @@ impl Trace {
         match self.phase {
             Phase::Own => self.own_us += passed,
             Phase::Queued => self.wait_us += passed,
+            // No backend works for who hears another's answer.
+            Phase::Answer if self.shared.is_some() => {}
             Phase::Prefill | Phase::Answer => self.backend_us += passed,
+            Phase::Upload | Phase::Joined => {}
         }
         self.since = now;
     }

@@ -299,7 +299,7 @@ impl Passing {
         match self.form {
             Form::Events | Form::Lines => {
                 if seen.first_us.is_some() {
-                    self.course.first();
+                    self.course.first_token(self.status);
                     self.course.trace.tokens(u32::try_from(seen.chunks).unwrap_or(u32::MAX));
                 }
             }

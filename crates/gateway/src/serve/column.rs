@@ -100,12 +100,14 @@ async fn go(
     trace.client(&client.name, client.basis);
 
     // All of the body, within its bounds: nothing is decided on a half.
+    trace.uploads();
     let mut share = gate.bodies.share();
-    let body = match read::whole(body, &options.bounds, &mut share).await {
+    let body = match read::whole(body, &options.bounds, &mut share, &link.stage).await {
         Ok(body) => body,
         Err(unread) => return Err(refuse(trace, unread.into())),
     };
     link.stage.works();
+    trace.read();
 
     // What Plimsoll alone was told goes no further.
     let wishes = Wishes::of(&head.headers);
@@ -238,8 +240,16 @@ pub async fn run(
     Ok(give_back(options, course, understood.endpoint, begun, from).await)
 }
 
+/// Waits for room, and ends what does not get it.
+async fn admit(course: &mut Course, admitted: Admit) -> Result<(), Refused> {
+    match room(course, admitted).await {
+        Ok(()) => Ok(()),
+        Err(refused) => Err(course.refuse(refused, Outcome::Unknown)),
+    }
+}
+
 /// Waits for room, for as long as the client and the person who watches want it to.
-pub async fn admit(course: &mut Course, mut admitted: Admit) -> Result<(), Refused> {
+pub async fn room(course: &mut Course, mut admitted: Admit) -> Result<(), Refused> {
     if admitted.place().is_some() {
         course.trace.queued();
     }
@@ -253,8 +263,8 @@ pub async fn admit(course: &mut Course, mut admitted: Admit) -> Result<(), Refus
             course.holds(permit);
             Ok(())
         }
-        Some(Err(refusal)) => Err(course.refuse(refusal.into(), Outcome::Unknown)),
-        None => Err(course.refuse(Refused::cancelled(), Outcome::Unknown)),
+        Some(Err(refusal)) => Err(refusal.into()),
+        None => Err(Refused::cancelled()),
     }
 }
 

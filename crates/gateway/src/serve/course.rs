@@ -76,19 +76,33 @@ impl Course {
             return;
         }
         self.share = None;
-        // A server that fails has not come back. And its own time counts, not our queue's:
-        // that would shrink the limit that makes it wait.
+        // A server that fails has not come back.
         if !status.is_server_error()
-            && let (Some(permit), Some(sent)) = (&self.permit, self.sent)
+            && let Some(permit) = &self.permit
         {
-            permit.first_byte(sent.elapsed().as_secs_f64() * 1000.0);
+            permit.answered();
         }
     }
 
-    /// The first token, or the first piece of what does not stream.
+    /// The first piece of what does not stream.
     pub fn first(&mut self) {
         if !std::mem::replace(&mut self.first, true) {
             self.trace.first();
+        }
+    }
+
+    /// The first token of a stream.
+    pub fn first_token(&mut self, status: StatusCode) {
+        if std::mem::replace(&mut self.first, true) {
+            return;
+        }
+        self.trace.first();
+        // The backend's own time counts, not our queue's: that would shrink the limit that
+        // makes it wait.
+        if status.is_success()
+            && let (Some(permit), Some(sent)) = (&self.permit, self.sent)
+        {
+            permit.first_token(sent.elapsed().as_secs_f64() * 1000.0);
         }
     }
 

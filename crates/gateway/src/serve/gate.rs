@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +58,8 @@ pub struct Gate {
 /// How often a slot is looked at after its client left: at first, and at most.
 const SLOT_LOOK: Duration = Duration::from_millis(25);
 const SLOT_LOOK_MAX: Duration = Duration::from_millis(500);
+/// Looks in a row that showed nothing: this backend does not tell what it runs.
+const BLIND_LOOKS: u32 = 4;
 
 // === impl Gate ===
 
@@ -132,27 +134,42 @@ impl Gate {
         });
     }
 
-    /// Until the backend says that the slot is free, or has worked on for too long.
+    /// Until the backend says that the slot is free, or has worked on for too long. A look
+    /// that fails says nothing: it is looked again, and only a backend that never told
+    /// anything is believed to be free after a few of them.
     async fn watch_slot(&self, backend: &BackendId, model: &Arc<str>, request: i64) {
         let _leaver = Leaver::new(self, backend);
         let left = Instant::now();
         let watch = self.options().slot_watch;
-        let mut pause = SLOT_LOOK;
+        let (mut pause, mut blind, mut was_busy) = (SLOT_LOOK, 0, false);
         loop {
-            let Some(running) = self.world.running(backend).await else { break };
-            // Those that left hold permits, too, and should run no more.
-            let ours = self.in_flight(backend).saturating_sub(self.leavers(backend));
-            if running <= ours {
-                break;
+            // One look may take its time, too.
+            let look = timeout_at(left + watch, self.world.running(backend)).await;
+            match look.ok().flatten() {
+                // Those that left hold permits, too, and should run no more.
+                Some(running) => {
+                    let ours = self.in_flight(backend).saturating_sub(self.leavers(backend));
+                    if running <= ours {
+                        return;
+                    }
+                    was_busy = true;
+                }
+                None => blind += 1,
+            }
+            if !was_busy && blind >= BLIND_LOOKS {
+                return;
             }
             if left.elapsed() >= watch {
-                let after_ms = u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let (backend, model) = (backend.clone(), model.to_string());
-                self.world.orphaned(Orphan { backend, model, request, after_ms });
                 break;
             }
             sleep(pause).await;
             pause = (pause * 2).min(SLOT_LOOK_MAX);
+        }
+        // What nobody saw running is no orphan.
+        if was_busy {
+            let after_ms = u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let (backend, model) = (backend.clone(), model.to_string());
+            self.world.orphaned(Orphan { backend, model, request, after_ms });
         }
     }
 

@@ -9,7 +9,6 @@ use hyper::{
     http::response,
 };
 use plimsoll_core::request::{Endpoint, Finish};
-use tokio::time::Instant;
 
 use super::{
     answer::{Answer, Pace, Passing, is_sound, outcome_of},
@@ -41,10 +40,7 @@ pub async fn give_back(
     begun: Begun,
     from: Whence,
 ) -> Response<Answer> {
-    let Begun { head: mut parts, mut flow, again } = begun;
-    if again {
-        tracing::debug!(backend = %from.backend, "a resting connection had died, and was replaced");
-    }
+    let Begun { head: mut parts, mut flow, again: _ } = begun;
     upstream::cross_to_client(&mut parts.headers);
     mark(&mut parts, &course, &from);
     course.trace.status(parts.status.as_u16());
@@ -84,7 +80,7 @@ pub async fn give_back(
             return Response::from_parts(parts, answer);
         }
     }
-    let pace = Pace::new(options.budgets.between, Instant::now() + options.budgets.total);
+    let pace = Pace::new(options.budgets.between, from.end);
     let dialect = Dialect::at(endpoint);
     let seen = (watch, form, cuts);
     let mut passing = Passing::new(course, flow, from.upstream, seen, dialect, pace, parts.status);

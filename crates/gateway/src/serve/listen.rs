@@ -24,6 +24,7 @@ use super::{
     options::Options,
     patient::{Patient, Stage, Watch},
     refuse::Refused,
+    world::Sought,
 };
 use crate::clients::{Client, Peer};
 
@@ -59,14 +60,17 @@ pub struct Door {
 // === impl Link ===
 
 impl Link {
-    /// Who asks. The program at its other end is looked for once, when something is asked
-    /// for the first time.
+    /// Who asks. The program at its other end is looked for when something is asked for the
+    /// first time, and again with the next request where that look did not come to its end.
     pub async fn client(&self, gate: &Gate, headers: &HeaderMap) -> Result<Arc<Client>, Refused> {
-        if !self.peer.is_looked_up() {
+        if self.peer.is_sought() {
             let look = gate.world.program(self.peer.address, self.peer.here);
             // What takes longer is not worth a client's wait.
-            let found = timeout(LOOK_UP, look).await.unwrap_or_default();
-            self.peer.is_program(found);
+            match timeout(LOOK_UP, look).await {
+                Ok(Sought::Found(name)) => self.peer.is_program(Some(name)),
+                Ok(Sought::Nobody) => self.peer.is_program(None),
+                Ok(Sought::NotYet) | Err(_) => {}
+            }
         }
         Ok(gate.clients.who(headers, &self.peer, gate.records.wall_ms())?)
     }

@@ -25,5 +25,6 @@ pub use self::{
     gate::Gate,
     listen::{Door, ListenError},
     options::{Bounds, Budgets, Consult, Idle, Options, PORT, Patience, Retry},
-    world::{Alone, Orphan, World},
+    own::OwnFigures,
+    world::{Alone, Orphan, Sought, World},
 };

@@ -55,7 +55,8 @@ pub struct Bounds {
 pub struct Patience {
     /// From the first byte of a request to the end of its headers.
     pub head: Duration,
-    /// Between two pieces of its body.
+    /// Between two pieces of its body; for all of it so much and what it takes at 4 KiB a
+    /// second, and ten times so much at most.
     pub body: Duration,
     /// Between two requests on one connection.
     pub idle: Duration,

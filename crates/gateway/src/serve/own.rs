@@ -1,5 +1,7 @@
 //! What Plimsoll tells of itself, without asking a backend.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use bytes::Bytes;
 use hyper::{
     Method, Response, StatusCode,
@@ -10,13 +12,44 @@ use plimsoll_core::traffic::Scope;
 use serde_json::json;
 
 use super::{answer::Answer, door::Page, gate::Gate, refuse::Refused};
-use crate::clients::Client;
+use crate::{cache, clients::Client};
 
 /// As Ollama writes its own.
 const VERSION: &str = concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// What the gateway holds now, and what it counted since its start, besides requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnFigures {
+    pub cache: cache::Figures,
+    /// Answers under way that the next one who asks the same would hear.
+    pub shared_open: usize,
+    /// Bytes of them that are held for who comes late.
+    pub shared_bytes: usize,
+    /// Requests that heard an answer that was under way.
+    pub shared_joined: u64,
+    /// Of clients, idle ones included.
+    pub connections: usize,
+    /// Of requests that are read and have no answer yet.
+    pub body_bytes: usize,
+}
+
+// === impl OwnFigures ===
+
+impl OwnFigures {
+    pub fn of(gate: &Gate) -> Self {
+        Self {
+            cache: gate.cache.figures(),
+            shared_open: gate.flights.open(),
+            shared_bytes: gate.flights.held(),
+            shared_joined: gate.flights.joined(),
+            connections: gate.connections.load(Relaxed),
+            body_bytes: gate.bodies.bytes(),
+        }
+    }
+}
 
 /// What everybody may ask: whether it is there and ready, and a page whether it may ask.
 pub fn probe(gate: &Gate, page: &Page, head: &Parts) -> Option<Response<Answer>> {
@@ -60,7 +93,7 @@ pub fn answer(
             let message = "This key does not allow GET /metrics.";
             Err(Refused::new(StatusCode::FORBIDDEN, "scope", message))
         }
-        "/metrics" => match gate.world.metrics() {
+        "/metrics" => match gate.world.metrics(&OwnFigures::of(gate)) {
             Some(text) => Ok(Some(said(StatusCode::OK, METRICS, text))),
             None => Err(Refused::no_path(path)),
         },

@@ -34,6 +34,9 @@ pub struct Stage {
     since_ms: AtomicU64,
     /// The answer's bytes are not taken since then; 0: they are.
     stuck_ms: AtomicU64,
+    /// When the body was begun, and how much of it came.
+    body_ms: AtomicU64,
+    body_bytes: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,10 @@ pub struct Patient {
     stage: Arc<Stage>,
     /// Bytes that were taken and dropped after our end was closed.
     lingered: Option<usize>,
+    /// The last read found something, so nobody waits for more of it.
+    found: bool,
+    /// What came while a request was under way that nobody reads beside: its successor.
+    ahead: Vec<u8>,
 }
 
 /// What a client was too slow with.
@@ -77,10 +84,17 @@ pub struct Watch {
 
 /// Longest time after which a connection is looked at.
 const LOOK: Duration = Duration::from_secs(60);
+/// A body may take so much longer than [`Patience::body`] as it comes at this pace …
+const BODY_BYTES_PER_S: u64 = 4 << 10;
+/// … and so many times that in all, however quick it is.
+const BODY_TIMES: u32 = 10;
 /// A client that is refused while it writes is listened to for so long, and for so many
 /// bytes: closed at once, its system would drop the answer that says why.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_MOST: usize = 4 << 20;
+/// So much is read ahead of a client that sends on while its request is under way, to see it
+/// leave.
+const AHEAD_MOST: usize = 64 << 10;
 
 // === impl Stage ===
 
@@ -91,6 +105,8 @@ impl Stage {
             at: AtomicU8::new(At::Idle as u8),
             since_ms: AtomicU64::new(0),
             stuck_ms: AtomicU64::new(0),
+            body_ms: AtomicU64::new(0),
+            body_bytes: AtomicU64::new(0),
         }
     }
 
@@ -100,7 +116,14 @@ impl Stage {
             self.works();
         } else {
             self.enter(At::Body);
+            self.body_ms.store(self.since_ms.load(Relaxed), Relaxed);
+            self.body_bytes.store(0, Relaxed);
         }
+    }
+
+    /// So much of the body came.
+    pub fn took(&self, bytes: usize) {
+        self.body_bytes.fetch_add(bytes as u64, Relaxed);
     }
 
     /// All of it has been read.
@@ -154,9 +177,18 @@ impl Stage {
             At::Idle | At::Unread => Some((Slow::Idle, since + patience.idle)),
             At::Linger => Some((Slow::Idle, since + LINGER)),
             At::Head => Some((Slow::Head, since + patience.head)),
-            At::Body => Some((Slow::Body, since + patience.body)),
+            At::Body => Some((Slow::Body, (since + patience.body).min(self.body_due(patience)))),
             At::Work => None,
         }
+    }
+
+    /// When the whole body has to be there, as far as it has come: who drips bytes holds a
+    /// connection and a buffer as well as one who falls silent.
+    fn body_due(&self, patience: &Patience) -> Instant {
+        let came = Duration::from_secs(self.body_bytes.load(Relaxed) / BODY_BYTES_PER_S);
+        let most = patience.body.saturating_mul(BODY_TIMES);
+        let begun = self.began + Duration::from_millis(self.body_ms.load(Relaxed));
+        begun + (patience.body + came).min(most)
     }
 }
 
@@ -197,7 +229,9 @@ impl Patient {
         let watch =
             Watch { stage: stage.clone(), patience, timer: Box::pin(sleep_until(armed)), armed };
         let stream = TokioIo::new(stream);
-        (Self { stream, stage: stage.clone(), lingered: None }, stage, watch)
+        let patient =
+            Self { stream, stage: stage.clone(), lingered: None, found: false, ahead: Vec::new() };
+        (patient, stage, watch)
     }
 
     /// Takes and drops what the client still writes.
@@ -213,6 +247,22 @@ impl Patient {
                 return Poll::Ready(());
             }
         }
+    }
+
+    /// While a request is under way, its connection is read for the client's leave alone, and
+    /// not any more once a byte too many has come. So what comes then is read here; ready when
+    /// the client has left.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        while self.ahead.len() < AHEAD_MOST {
+            let mut buf = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            self.ahead.extend_from_slice(buf.filled());
+        }
+        Poll::Pending
     }
 
     /// Notes whether the client takes what it is sent.
@@ -233,10 +283,22 @@ impl Read for Patient {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if polled.is_ready() {
+        let polled = if self.ahead.is_empty() {
+            Pin::new(&mut self.stream).poll_read(cx, buf)
+        } else {
+            let fits = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..fits]);
+            if fits == self.ahead.len() {
+                self.ahead = Vec::new();
+            } else {
+                self.ahead.drain(..fits);
+            }
+            Poll::Ready(Ok(()))
+        };
+        self.found = polled.is_ready();
+        if self.found {
             self.stage.heard();
         }
         polled
@@ -266,7 +328,14 @@ impl Write for Patient {
         self.stream.is_write_vectored()
     }
 
+    /// Also asked where nothing is to be flushed, each time that the connection is looked at.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.found
+            && self.stage.at() == At::Work
+            && let Poll::Ready(left) = self.poll_left(cx)
+        {
+            return Poll::Ready(left);
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -308,11 +377,26 @@ mod tests {
         assert_eq!(stage.due(&patience()), due(Slow::Body, 135));
         tokio::time::advance(Duration::from_secs(5)).await;
         stage.heard();
+        stage.took(20 << 10);
         assert_eq!(stage.due(&patience()), due(Slow::Body, 140));
+        // One that drips has no more time than one that falls silent …
+        tokio::time::advance(Duration::from_secs(24)).await;
+        stage.heard();
+        assert_eq!(stage.due(&patience()), due(Slow::Body, 140));
+        // … and what comes in earnest has its time, but not for ever.
+        stage.took(20 << 10);
+        assert_eq!(stage.due(&patience()), due(Slow::Body, 145));
+        stage.took(1 << 30);
+        assert_eq!(stage.due(&patience()), due(Slow::Body, 164));
+        for _ in 0..30 {
+            tokio::time::advance(Duration::from_secs(10)).await;
+            stage.heard();
+        }
+        assert_eq!(stage.due(&patience()), due(Slow::Body, 405), "ten times its patience");
         stage.works();
         assert_eq!(stage.due(&patience()), None);
         stage.rests();
-        assert_eq!(stage.due(&patience()), due(Slow::Idle, 230));
+        assert_eq!(stage.due(&patience()), due(Slow::Idle, 434 + 120));
         stage.reads_body(false);
         stage.rests();
         assert_eq!(stage.at(), At::Unread);

@@ -11,6 +11,8 @@ use std::{
 
 use hyper::{StatusCode, header};
 
+use tokio::time::Instant;
+
 use super::{gate::Gate, options::Retry, read::Share};
 use crate::upstream::{Begun, Failure};
 
@@ -41,7 +43,13 @@ impl Budget {
     }
 
     /// How long to wait before it is tried again; `None`: what came is the answer.
-    pub fn pause(&mut self, gate: &Gate, sent: &Result<Begun, Failure>) -> Option<Duration> {
+    /// Nothing is tried again after `end`.
+    pub fn pause(
+        &mut self,
+        gate: &Gate,
+        sent: &Result<Begun, Failure>,
+        end: Instant,
+    ) -> Option<Duration> {
         let told = match sent {
             Ok(begun) if is_passing(begun.head.status) => retry_after(begun),
             Ok(_) => return None,
@@ -55,8 +63,11 @@ impl Budget {
         if told.is_some_and(|told| told > self.longest) {
             return None;
         }
-        self.left -= 1;
         let pause = told.unwrap_or(Duration::ZERO).max(jittered(self.pause));
+        if Instant::now() + pause >= end {
+            return None;
+        }
+        self.left -= 1;
         self.pause = self.pause.saturating_mul(2).min(self.longest);
         Some(pause)
     }
@@ -68,7 +79,7 @@ fn is_passing(status: StatusCode) -> bool {
 }
 
 /// Seconds; a date is not waited for.
-fn retry_after(begun: &Begun) -> Option<Duration> {
+pub fn retry_after(begun: &Begun) -> Option<Duration> {
     let told = begun.head.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     told.trim().parse().ok().map(Duration::from_secs)
 }

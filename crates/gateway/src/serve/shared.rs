@@ -186,7 +186,7 @@ async fn follow(
     trace: &mut Trace,
 ) -> Result<Head, Refused> {
     // What it waits for is neither Plimsoll's own work nor a backend's for it.
-    trace.queued();
+    trace.joins();
     let head = std::future::poll_fn(|cx| match listener.poll_head(cx) {
         Poll::Ready(head) => Poll::Ready(Some(head)),
         Poll::Pending => trace.poll_cancelled(cx).map(|()| None),

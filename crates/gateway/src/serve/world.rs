@@ -4,6 +4,7 @@ use std::{future::ready, net::SocketAddr, sync::Arc};
 
 use futures::future::BoxFuture;
 
+use super::own::OwnFigures;
 use crate::admission::BackendId;
 
 /// The program around the gateway. Every answer may be "not known".
@@ -14,16 +15,12 @@ pub trait World: Send + Sync + 'static {
     }
 
     /// The program at the other end of a connection within this machine.
-    fn program(
-        &self,
-        _peer: SocketAddr,
-        _here: SocketAddr,
-    ) -> BoxFuture<'static, Option<Arc<str>>> {
-        Box::pin(ready(None))
+    fn program(&self, _peer: SocketAddr, _here: SocketAddr) -> BoxFuture<'static, Sought> {
+        Box::pin(ready(Sought::Nobody))
     }
 
     /// How many requests a backend itself says it works on now; asked after a client
-    /// left. Must not wake or load anything.
+    /// left. Must not wake or load anything. `None`: this look showed nothing.
     fn running(&self, _backend: &BackendId) -> BoxFuture<'static, Option<u32>> {
         Box::pin(ready(None))
     }
@@ -31,10 +28,20 @@ pub trait World: Send + Sync + 'static {
     /// A generation went on after its client had left.
     fn orphaned(&self, _orphan: Orphan) {}
 
-    /// The text for `GET /metrics`; `None`: there is none.
-    fn metrics(&self) -> Option<String> {
+    /// The text for `GET /metrics`, with what the gateway knows of itself; `None`: there is none.
+    fn metrics(&self, _own: &OwnFigures) -> Option<String> {
         None
     }
+}
+
+/// What a look for the program at the other end of a connection found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sought {
+    Found(Arc<str>),
+    /// It was looked, and there is none that can be told.
+    Nobody,
+    /// It was not looked, or not to the end: another look may find it.
+    NotYet,
 }
 
 /// A generation that nobody waits for.

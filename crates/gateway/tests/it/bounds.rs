@@ -6,7 +6,7 @@ use plimsoll_core::request::Finish;
 use plimsoll_gateway::serve::{Bounds, Options, Patience};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -106,6 +106,18 @@ async fn a_client_that_is_too_slow_is_cut_off() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(sent < head.len(), "a head of {sent} bytes took as long as it wanted");
+    // Nor does it with a body: its patience is for all of it, too.
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut sent = 0;
+    for byte in body.as_bytes() {
+        if stream.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        sent += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(sent < body.len(), "a body of {sent} bytes took as long as it wanted");
     crate::house::until(|| house.gateway.connections() == 0).await;
     assert_eq!(double.stats().requests, 1);
 }
@@ -145,6 +157,47 @@ async fn an_answer_without_an_end_is_ended_when_a_request_has_had_its_time() {
     while stream.read(&mut piece).await.is_ok_and(|read| read > 0) {}
     let row = row(&house.records, |row| row.finish == Finish::TimedOut).await;
     assert!(row.reason.contains("longer than a request may in all"), "{}", row.reason);
+    house.until(|flying, _| flying == 0).await;
+}
+
+#[tokio::test]
+async fn the_time_of_a_request_is_one_and_does_not_begin_anew_with_its_answer() {
+    let double = double(2, 1_000_000, 10.0).await;
+    let mut options = options();
+    options.budgets.total = Duration::from_secs(2);
+    let house = House::open(vec![backend("one", &double.url())], room(2), options).await;
+    // Half of it is over when the head comes, and what is asked for takes two thirds of it.
+    let slow = plimsoll_sim::server::Fault::SlowHeaders { ms: 1000 };
+    double.set_fault(plimsoll_sim::server::Planned::new(slow));
+    let mut client = house.client().await;
+    let request = client.request(CHAT, chat(true, 140));
+    let _cut = client.send(request).await;
+    let row = row(&house.records, |row| row.finish == Finish::TimedOut).await;
+    assert!(row.total_us >= 2_000_000, "{row:?}");
+    house.until(|flying, _| flying == 0).await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_connection_is_given_up() {
+    // Its line is full, and what comes further is not heard of.
+    let deaf = TcpSocket::new_v4().unwrap();
+    deaf.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let deaf = deaf.listen(1).unwrap();
+    let place = deaf.local_addr().unwrap();
+    let mut held = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(place)).await {
+        held.push(stream.unwrap());
+        assert!(held.len() < 20, "its line has no end");
+    }
+    let mut options = options();
+    options.budgets.connect = Duration::from_millis(100);
+    let backends = vec![backend("deaf", &format!("http://{place}"))];
+    let house = House::open(backends, room(2), options).await;
+    let reply = house.client().await.post(CHAT, chat(false, 3)).await;
+    assert_eq!((reply.status, reply.json()["error"]["code"].as_str()), (504, Some("timed_out")));
+    assert!(reply.text().contains("within 100 ms"), "{}", reply.text());
+    let row = row(&house.records, |row| row.finish == Finish::TimedOut).await;
+    assert_eq!((row.status, row.retries), (504, 2), "it saw nothing, and was tried again");
     house.until(|flying, _| flying == 0).await;
 }
 
@@ -193,6 +246,19 @@ async fn nothing_is_smuggled_behind_a_request() {
         assert!(!said.contains(" 200 ") && statuses(&said).len() <= 1, "{chunks:?}: {said}");
     }
     assert_eq!(double.stats().requests, 0);
+    // Both at once, and good chunks: who reads HTTP here leaves the length out before anybody
+    // sees it, so it cannot be refused. It is read by its chunks alone, its backend is told a
+    // length that was counted, and nothing behind it is read.
+    let body = chat(false, 3);
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    for (head, asked) in [
+        ("content-length: 6\r\ntransfer-encoding: chunked", 1),
+        ("transfer-encoding: chunked\r\ncontent-length: 6", 2),
+    ] {
+        let said = say(head, &format!("{chunks}{second}")).await;
+        assert_eq!(statuses(&said), ["200"], "one answer, and the connection closed: {said}");
+        assert_eq!(double.stats().requests, asked);
+    }
 }
 
 #[tokio::test]

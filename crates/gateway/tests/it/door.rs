@@ -1,6 +1,9 @@
 //! Who may come in, where, and how the house is closed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
@@ -11,11 +14,11 @@ use plimsoll_gateway::{
     clients::{Clients, Keys, Rules},
     record::Records,
     route::Table,
-    serve::{Options, World},
+    serve::{Options, Sought, World},
 };
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::house::{CHAT, Client, House, backend, chat, double, options, room, until};
+use crate::house::{CHAT, Client, House, backend, chat, double, options, room, row, until};
 
 #[tokio::test]
 async fn foreign_hosts_and_pages_are_turned_away_before_anything_is_read() {
@@ -134,4 +137,21 @@ async fn what_does_not_end_in_time_is_cut_off_at_a_stop() {
     assert_eq!(drained.cut_off, 1);
     assert!(stream.into_body().collect().await.is_err());
     double.until(|stats| stats.cancelled == 1).await;
+}
+
+#[tokio::test]
+async fn a_program_that_was_not_found_in_time_is_looked_for_again_with_the_next_request() {
+    let double = double(1, 2, 0.0).await;
+    let house = House::before(&double, room(1)).await;
+    let found = Sought::Found("python3".into());
+    *house.world.sought.lock().unwrap() = [None, Some(Sought::NotYet), Some(found)].into();
+    let mut client = house.client().await;
+    let mut names = Vec::new();
+    for _ in 0..4 {
+        let id = client.post(CHAT, chat(false, 2)).await;
+        let id: i64 = id.header("x-plimsoll-request").unwrap().parse().unwrap();
+        names.push(row(&house.records, |row| row.id == id).await.client.clone());
+    }
+    assert_eq!(names, ["unknown", "unknown", "python3", "python3"]);
+    assert_eq!(house.world.seeks.load(Relaxed), 3, "who was found is not looked for again");
 }

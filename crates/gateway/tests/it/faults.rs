@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use http_body_util::BodyExt as _;
-use plimsoll_core::{config::gateway::GateMode, request::Finish};
+use plimsoll_core::{config::gateway::GateMode, request::Finish, traffic::BreakerState};
 use plimsoll_gateway::{
-    admission::{BreakerLimits, BreakerState, ClientLimits, Gate, Gates, Limits, Pressure},
+    admission::{BreakerLimits, ClientLimits, Gate, Gates, Limits, Pressure},
     route::Table,
     serve::{Options, Retry},
 };

@@ -12,7 +12,7 @@ use plimsoll_core::{
 };
 use plimsoll_gateway::{
     admission::{Ask, Candidate, Limits, Permit},
-    record::Phase,
+    record::{Phase, Under},
     route::Table,
     serve::Options,
     settings::Sharing,
@@ -76,6 +76,11 @@ fn one_at_a_time() -> Limits {
     Limits { in_flight: Some(1), ..room(4) }
 }
 
+/// It stands in line, or waits for the answer of one that does.
+fn waits(one: &Under) -> bool {
+    matches!(one.phase, Phase::Queued | Phase::Joined)
+}
+
 /// So many ask the same, and wait.
 async fn ask(house: &House, many: usize, path: &'static str, body: &str) -> Vec<JoinHandle<Reply>> {
     let mut asking = Vec::new();
@@ -86,7 +91,7 @@ async fn ask(house: &House, many: usize, path: &'static str, body: &str) -> Vec<
     }
     until(|| {
         let live = house.records.live(1000);
-        live.len() == many && live.iter().all(|one| one.phase == Phase::Joined)
+        live.len() == many && live.iter().all(waits)
     })
     .await;
     asking
@@ -214,8 +219,7 @@ async fn a_leader_who_is_ended_takes_nobody_along() {
     let leader = house.records.live(10)[0].id;
     let mut client = house.client().await;
     asking.push(tokio::spawn(async move { client.post(EMBEDDINGS, EMBED).await }));
-    until(|| house.records.live(10).iter().filter(|one| one.phase == Phase::Joined).count() == 2)
-        .await;
+    until(|| house.records.live(10).iter().filter(|one| waits(one)).count() == 2).await;
     assert!(house.records.cancel(leader));
     let ended = asking.remove(0).await.unwrap();
     assert_eq!((ended.status, ended.json()["error"]["code"].as_str()), (503, Some("cancelled")));
@@ -259,8 +263,7 @@ async fn an_answer_crosses_from_one_client_to_another_only_where_that_is_allowed
             let request = with(&client, "user-agent", agent, EMBED);
             asking.push(tokio::spawn(async move { client.send(request).await.unwrap() }));
         }
-        let waits = || house.records.live(10).iter().filter(|o| o.phase == Phase::Joined).count();
-        until(|| waits() == 2).await;
+        until(|| house.records.live(10).iter().filter(|one| waits(one)).count() == 2).await;
         drop(held);
         let replies = replies(asking).await;
         assert!(replies.iter().all(|reply| reply.status == 200));

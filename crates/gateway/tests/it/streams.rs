@@ -1,16 +1,25 @@
 //! Streams that are held open: limits, leaving, connections that die.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use http_body_util::BodyExt as _;
 use hyper::{Response, body::Incoming};
 use plimsoll_core::request::Finish;
 use plimsoll_services::kind::ServiceKind;
-use plimsoll_sim::server::{Double, Spec};
+use plimsoll_sim::server::{Double, Fault, Planned, Spec};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::house::{
-    CHAT, Client, House, Reply, backend, chat, double, options, room, row, spec, tokens_of, until,
+    CHAT, Client, House, PATIENCE, Reply, backend, chat, double, options, room, row, spec,
+    tokens_of, until,
 };
 
 /// Begins a stream and takes its first piece.
@@ -110,6 +119,41 @@ async fn a_client_that_leaves_takes_its_request_along() {
 }
 
 #[tokio::test]
+async fn a_client_that_sent_a_byte_too_many_is_seen_leaving_all_the_same() {
+    let mut slow = spec(1, 10, 1.0);
+    slow.models[0].prefill_tokens_per_s = 0.1;
+    let slow = Double::start(slow).await.unwrap();
+    let house = House::before(&slow, room(1)).await;
+    let body = chat(true, 10);
+    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\n");
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    // With the request, behind it, and more of it than one.
+    for (with, behind) in [("G", ""), ("", "G"), ("GET /health", " HTTP/1.1\r\n")] {
+        let before = slow.stats().cancelled;
+        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        stream.write_all(format!("{request}{with}").as_bytes()).await.unwrap();
+        until(|| slow.stats().in_flight == 1).await;
+        stream.write_all(behind.as_bytes()).await.unwrap();
+        drop(stream);
+        until(|| slow.stats().cancelled == before + 1).await;
+        house.until(|flying, _| flying == 0).await;
+    }
+
+    // Who stays is answered, and so is what it asked ahead.
+    let double = double(1, 2, 0.0).await;
+    let house = House::before(&double, room(1)).await;
+    double.set_fault(Planned::new(Fault::SlowHeaders { ms: 200 }).times(1));
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    stream.write_all(format!("{request}{request}").as_bytes()).await.unwrap();
+    until(|| double.stats().in_flight == 1).await;
+    let last = request.replacen("\r\n", "\r\nconnection: close\r\n", 1);
+    stream.write_all(last.as_bytes()).await.unwrap();
+    let mut said = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut said)).await.unwrap().unwrap();
+    assert_eq!(said.matches("HTTP/1.1 200").count(), 3, "{said}");
+}
+
+#[tokio::test]
 async fn a_generation_that_runs_on_keeps_its_room_and_is_told_as_an_orphan() {
     let mut spec = spec(2, 1_000_000, 5.0);
     spec.orphans_run_on = true;
@@ -126,6 +170,60 @@ async fn a_generation_that_runs_on_keeps_its_room_and_is_told_as_an_orphan() {
     assert_eq!((&*orphan.backend, orphan.model.as_str()), ("one", "instant"));
     assert!(orphan.after_ms >= 300);
     house.until(|flying, _| flying == 0).await;
+}
+
+#[tokio::test]
+async fn a_look_at_a_slot_that_fails_does_not_end_its_watch() {
+    let mut spec = spec(2, 1_000_000, 5.0);
+    spec.orphans_run_on = true;
+    let double = Arc::new(Double::start(spec).await.unwrap());
+    let mut patient = options();
+    patient.slot_watch = Duration::from_millis(600);
+    let house = House::open(vec![backend("one", &double.url())], room(2), patient).await;
+    house.watches("one", &double);
+    house.world.fails.store(2, Relaxed);
+    drop(open(&house).await);
+    until(|| !house.world.orphans.lock().unwrap().is_empty()).await;
+    let orphan = house.world.orphans.lock().unwrap()[0].clone();
+    assert!(orphan.after_ms >= 600, "it was watched until its time was up");
+    house.until(|flying, _| flying == 0).await;
+
+    // One that never tells what it runs is looked at a few times, and is no orphan.
+    house.world.fails.store(u32::MAX, Relaxed);
+    house.world.looks.store(0, Relaxed);
+    drop(open(&house).await);
+    house.until(|flying, _| flying == 0).await;
+    assert_eq!(house.world.looks.load(Relaxed), 4);
+    assert_eq!(house.world.orphans.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_given_up_for_time_keeps_its_room_until_its_slot_is_free() {
+    let mut spec = spec(1, 2, 0.0);
+    spec.orphans_run_on = true;
+    spec.models[0].prefill_tokens_per_s = 40.0;
+    let double = Arc::new(Double::start(spec).await.unwrap());
+    let mut hasty = options();
+    hasty.budgets.first_byte = Duration::from_millis(100);
+    hasty.slot_watch = Duration::from_secs(3600);
+    let house = House::open(vec![backend("one", &double.url())], room(1), hasty).await;
+    house.watches("one", &double);
+    let long = chat(true, 2).replace("Hello", &"Hello again, ".repeat(20));
+    let reply = house.client().await.post(CHAT, long).await;
+    assert_eq!(reply.status, 504, "{}", reply.text());
+    until(|| double.stats().orphans == 1).await;
+    assert_eq!(house.desk.in_flight(), 1, "its slot is not free");
+
+    house.options.send_replace(Arc::new(options()));
+    let mut late = house.client().await;
+    let asked = late.request(CHAT, chat(true, 2));
+    let late = tokio::spawn(async move { late.send(asked).await.unwrap() });
+    house.until(|flying, waiting| flying == 1 && waiting == 1).await;
+    let reply = late.await.unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let stats = double.stats();
+    assert_eq!((stats.requests, stats.most_waiting), (2, 0), "nobody met a server that was busy");
+    assert!(house.world.orphans.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
