@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use plimsoll_core::config::gateway::Balance;
-use rustc_hash::FxHashMap;
 
 use super::{
     Candidate,
+    chance::{Chance, hash_of, mix},
+    entry::NONE,
     least::{Least, Load},
     parties::Seat,
-    queue::NONE,
 };
 
 /// The backends of one list of candidates.
@@ -57,18 +57,6 @@ pub(super) enum Standing {
     /// It may be asked by one request.
     Probe,
 }
-
-/// Which backend has a conversation's KV cache: the last that it was sent to. Two
-/// generations, so that what is asked for stays and the rest is forgotten.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Affinity {
-    young: FxHashMap<u64, u32>,
-    old: FxHashMap<u64, u32>,
-}
-
-/// A source of chance that gives the same numbers each time (splitmix64).
-#[derive(Clone, Debug)]
-pub(super) struct Chance(u64);
 
 // === impl Group ===
 
@@ -210,53 +198,6 @@ impl Member {
     }
 }
 
-// === impl Affinity ===
-
-impl Affinity {
-    /// Conversations held, at most twice.
-    const HELD: usize = 8192;
-
-    pub(super) fn home(&self, conversation: u64) -> Option<u32> {
-        self.young.get(&conversation).or_else(|| self.old.get(&conversation)).copied()
-    }
-
-    pub(super) fn remember(&mut self, conversation: u64, backend: u32) {
-        if self.young.len() >= Self::HELD && !self.young.contains_key(&conversation) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(conversation, backend);
-    }
-}
-
-// === impl Chance ===
-
-impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn below(&mut self, many: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let many = many as u64;
-        // Below the bound by multiplication: no bias that matters at these sizes.
-        ((u128::from(mix(self.0)) * u128::from(many)) >> 64) as usize
-    }
-}
-
-/// The finish of splitmix64: every bit of the input moves every bit of the output.
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-/// FNV-1a: the same on every machine and in every version.
-fn hash_of(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,21 +329,5 @@ mod tests {
                 assert_eq!(none, None, "{policy:?}");
             }
         }
-    }
-
-    #[test]
-    fn conversations_are_forgotten_in_the_end_but_not_those_that_go_on() {
-        let mut affinity = Affinity::default();
-        affinity.remember(1, 7);
-        for other in 0..3 * Affinity::HELD as u64 {
-            affinity.remember(1000 + other, 1);
-            if other % 1000 == 0 {
-                let home = affinity.home(1);
-                assert_eq!(home, Some(7));
-                affinity.remember(1, 7);
-            }
-        }
-        assert!(affinity.young.len() + affinity.old.len() <= 2 * Affinity::HELD);
-        assert_eq!(affinity.home(1000), None);
     }
 }

@@ -15,9 +15,7 @@
 
 use plimsoll_core::traffic::BreakerState;
 
-use super::{Id, Ms, Outcome, limits::BreakerLimits};
-
-const SLOTS: usize = 10;
+use super::{BreakerView, Id, Ms, Outcome, limits::BreakerLimits, window::Window};
 
 /// What made a breaker reject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +26,6 @@ pub enum Tripped {
     Rate { failed: u32, ended: u32 },
     /// It was asked, and failed again.
     Probe,
-}
-
-/// A breaker as it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BreakerView {
-    pub state: BreakerState,
-    pub since: Ms,
-    /// Why it rejected last; `None` once it passed since.
-    pub tripped: Option<Tripped>,
-    /// When it is asked next.
-    pub next_probe: Option<Ms>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,16 +44,6 @@ pub(super) struct Breaker {
     window: Window,
     /// Room while it recovers: one more after each answer that begins.
     ramp: Option<u32>,
-}
-
-/// What ended lately, in ten slots that together span the window.
-#[derive(Clone, Debug, Default)]
-struct Window {
-    slots: [(u32, u32); SLOTS],
-    /// Number of the slot that is written to, counted from the clock's start.
-    at: u64,
-    failed: u32,
-    ended: u32,
 }
 
 // === impl Tripped ===
@@ -262,34 +239,6 @@ impl Breaker {
     fn enter(&mut self, state: BreakerState, now: Ms) {
         self.state = state;
         self.since = now;
-    }
-}
-
-// === impl Window ===
-
-impl Window {
-    fn add(&mut self, failed: bool, now: Ms, span: Ms) {
-        let at = now / (span / SLOTS as Ms).max(1);
-        let passed = at.saturating_sub(self.at);
-        if passed >= SLOTS as u64 {
-            *self = Self { at, ..Self::default() };
-        } else {
-            for _ in 0..passed {
-                self.at += 1;
-                let (old_failed, old_ended) = std::mem::take(self.slot());
-                self.failed -= old_failed;
-                self.ended -= old_ended;
-            }
-        }
-        let slot = self.slot();
-        slot.0 += u32::from(failed);
-        slot.1 += 1;
-        self.failed += u32::from(failed);
-        self.ended += 1;
-    }
-
-    fn slot(&mut self) -> &mut (u32, u32) {
-        &mut self.slots[(self.at % SLOTS as u64) as usize]
     }
 }
 

@@ -3,21 +3,14 @@
 use plimsoll_core::config::gateway::Balance;
 
 use super::{
-    Admission, Grant, Id, Ms, Offered, Outcome, Refusal,
+    Admission, Grant, Id, Offered, Outcome, Refusal,
+    entry::{Entry, State, index},
     next::Taken,
-    queue::{Entry, State, index},
 };
 
 // === impl Admission ===
 
 impl Admission {
-    pub(super) fn pass_time(&mut self, now: Ms) {
-        self.now = self.now.max(now);
-        if self.rejecting > 0 || !self.queue.is_empty() || !self.sleepers.is_empty() {
-            self.tick(now);
-        }
-    }
-
     pub(super) fn find(&self, id: Id, state: State) -> Option<u32> {
         let key = *self.ids.get(&id)?;
         self.entries.get(key as usize).filter(|entry| entry.state == state).map(|_| key)
@@ -167,20 +160,5 @@ impl Admission {
             self.breaker_moved(entry.backend);
         }
         self.refresh(entry.backend);
-    }
-
-    /// Refuses those whose deadline was not after `now`. One of them may have held up others:
-    /// true if there was any.
-    pub(super) fn expire(&mut self, now: Ms) -> bool {
-        let mut any = false;
-        while let Some((deadline, key)) = self.queue.next_deadline()
-            && deadline <= now
-        {
-            let entry = self.entries[key as usize];
-            let refusal = self.too_late(&entry);
-            self.decide(key, Err(refusal));
-            any = true;
-        }
-        any
     }
 }

@@ -9,12 +9,15 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::{
-    Ask, Grant, Id, Limits, Move, Ms, Offered, Outcome, Place, Pressure, Refusal,
-    balance::{Affinity, Chance, Group},
+    Ask, Grant, Id, Limits, Move, Ms, Offered, Outcome, Pressure, Refusal,
+    affinity::Affinity,
+    balance::Group,
+    chance::Chance,
+    entry::{Class, Entry, NONE, Order, State, index},
     gate::GateSet,
     next::Block,
     parties::{Backend, Client, FirstToken, Model},
-    queue::{Class, Entry, NONE, Order, Queue, State, index},
+    queue::Queue,
 };
 
 /// Admission as a pure machine: no I/O, no clock, no chance but its own. A copy goes on
@@ -362,68 +365,6 @@ impl Admission {
         self.sleepers.clear();
     }
 
-    /// Time passed: deadlines, breakers, rates, retries that come back.
-    pub fn tick(&mut self, now: Ms) {
-        self.now = self.now.max(now);
-        let mut changed = false;
-        if self.rejecting > 0 {
-            let due: Vec<u32> = self
-                .backends
-                .iter_mut()
-                .filter_map(|(at, backend)| backend.breaker.tick(self.now).then(|| index(at)))
-                .collect();
-            for at in due {
-                self.breaker_moved(at);
-                self.refresh(at);
-                changed = true;
-            }
-        }
-        while let Some((at, client)) = self.wakes.first().copied()
-            && at <= self.now
-        {
-            self.wakes.pop_first();
-            if let Some(client) = self.clients.get_mut(client as usize) {
-                client.wake = None;
-            }
-            changed |= self.queue.unpark(&self.entries, client);
-        }
-        while let Some((at, key)) = self.sleepers.first().copied()
-            && at <= self.now
-        {
-            self.sleepers.pop_first();
-            self.wait(key);
-            changed = true;
-        }
-        // What should have been admitted earlier is not admitted now, whatever came free.
-        changed |= self.now > 0 && self.expire(self.now - 1);
-        if changed {
-            self.pump();
-        }
-        // What came due this moment had its last chance.
-        if self.expire(self.now) {
-            self.pump();
-        }
-    }
-
-    /// When [`Self::tick`] has something to do; `None`: not before something else happens.
-    pub fn next_due(&self) -> Option<Ms> {
-        if self.queue.is_empty() && self.sleepers.is_empty() {
-            return None;
-        }
-        let breakers = (self.rejecting > 0)
-            .then(|| self.backends.iter().filter_map(|(_, b)| b.breaker.until()).min())
-            .flatten();
-        [
-            self.queue.next_deadline().map(|(at, _)| at),
-            self.sleepers.first().map(|(at, _)| *at),
-            self.wakes.first().map(|(at, _)| *at),
-            breakers,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-    }
-
     /// What became of those that waited, since this was asked last.
     pub fn decisions(&mut self) -> impl Iterator<Item = (Id, Result<Grant, Refusal>)> + '_ {
         self.decisions.drain(..)
@@ -445,32 +386,5 @@ impl Admission {
     /// A gate is closed, whether it holds or observes: no time for what is not needed.
     pub fn under_pressure(&self) -> bool {
         self.gates.closed()
-    }
-
-    /// Where a request stands now, counted one by one.
-    pub fn position(&self, id: Id) -> Option<Place> {
-        let key = *self.ids.get(&id)?;
-        let entry = self.entries.get(key as usize).filter(|e| e.state != State::Held)?;
-        let ahead = self.entries.iter().filter(|(_, other)| {
-            other.state == State::Waiting && other.group == entry.group && other.order < entry.order
-        });
-        let position = index(ahead.count()).saturating_add(1);
-        Some(Place {
-            position,
-            expected_wait: self.expected(entry, position).map(|(wait, _)| wait),
-        })
-    }
-
-    pub(super) fn longest_wait(&self) -> Ms {
-        let waiting = self.entries.iter().filter(|(_, entry)| entry.state != State::Held);
-        waiting.map(|(_, entry)| self.now.saturating_sub(entry.came)).max().unwrap_or(0)
-    }
-
-    /// Who waits for a backend, among others perhaps.
-    pub(super) fn waiting_for(&self, backend: u32) -> u32 {
-        let mut groups: Vec<u32> =
-            self.backends[backend as usize].seats.iter().map(|seat| seat.group).collect();
-        groups.dedup();
-        groups.iter().map(|group| self.groups[*group as usize].waiting.iter().sum::<u32>()).sum()
     }
 }

@@ -8,9 +8,12 @@
 //! [`Admission`] is the machine: calls and times in, decisions out, nothing else; the
 //! same calls give the same decisions. [`Desk`] is the door that requests come through.
 
+mod affinity;
 mod balance;
 mod breaker;
+mod chance;
 mod desk;
+mod entry;
 mod gate;
 mod gradient;
 mod hold;
@@ -26,18 +29,18 @@ mod refusal;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod time;
+mod window;
 
 use std::sync::Arc;
 
 pub use self::{
-    breaker::{BreakerView, Tripped},
+    breaker::Tripped,
     desk::{Admit, Desk, Permit},
     gate::{GateKind, GateView, Pressure},
-    limits::{
-        AdaptiveLimits, BackendLimits, BreakerLimits, ClientLimits, Gate, Gates, Limits,
-    },
+    limits::{AdaptiveLimits, BackendLimits, BreakerLimits, ClientLimits, Gate, Gates, Limits},
     machine::Admission,
-    snapshot::{BackendView, ClientView, ModelView, Move, Moved, Snapshot},
+    snapshot::{BackendView, BreakerView, ClientView, Move, Moved, Snapshot},
 };
 
 use plimsoll_core::{config::gateway::Balance, request::Priority};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::{
     Admission, Candidate, Move, Moved,
     balance::Group,
+    entry::index,
     least::Load,
     parties::{Backend, Client, Model},
-    queue::index,
 };
 
 /// Names of clients and models that are held before the idle ones are forgotten.

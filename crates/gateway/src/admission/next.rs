@@ -5,7 +5,7 @@ use plimsoll_core::config::gateway::Balance;
 use super::{
     Admission, Ms,
     balance::Standing,
-    queue::{Entry, NONE, Order},
+    entry::{Entry, NONE, Order},
 };
 
 /// Why a request cannot go on now.

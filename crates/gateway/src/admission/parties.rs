@@ -6,9 +6,9 @@ use super::{
     BackendId, BackendView, Id, Limits, Moved, Ms, Outcome,
     balance::Standing,
     breaker::Breaker,
+    entry::{Entry, Order},
     gradient::Gradient,
     limits::{BackendLimits, BreakerLimits, ClientLimits},
-    queue::{Entry, Order},
     rate::Bucket,
 };
 
@@ -153,6 +153,11 @@ impl Backend {
         self.limits.kv_tokens.is_none_or(|kv| u64::from(tokens) <= kv)
     }
 
+    /// Tokens that it holds at most; `None`: any number.
+    pub(super) fn kv_tokens(&self) -> Option<u64> {
+        self.limits.kv_tokens
+    }
+
     pub(super) fn kv_free(&self) -> u64 {
         self.limits.kv_tokens.unwrap_or(u64::MAX).saturating_sub(self.kv_used)
     }
@@ -228,13 +233,10 @@ impl Backend {
             room: self.limits.room,
             room_now: (room != u32::MAX).then_some(room),
             in_flight: self.in_flight,
-            outside: self.outside,
             queued,
-            kv_tokens: self.limits.kv_tokens,
             kv_used: self.kv_used,
             adaptive: self.gradient.as_ref().map(Gradient::limit),
             breaker: self.breaker.view(),
-            hold_ms: (self.served > 0).then_some(whole(self.hold_ms)),
             granted: self.granted,
             served: self.served,
             failed: self.failed,

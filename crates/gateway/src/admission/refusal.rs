@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::{
     Admission, Limit, Ms, Place, Refusal,
+    entry::{Class, Entry},
     next::Block,
     parties::{Backend, Client, whole},
-    queue::{Class, Entry},
 };
 
 /// When to come again where nothing better is known.
@@ -97,7 +97,7 @@ impl Admission {
     }
 
     pub(super) fn too_big(&self, entry: &Entry) -> Refusal {
-        let most = self.members(entry).filter_map(|backend| backend.view(0).kv_tokens).max();
+        let most = self.members(entry).filter_map(Backend::kv_tokens).max();
         let reason = format!(
             "It may take {} tokens, and no backend that could answer holds more than {}.",
             entry.tokens,

@@ -5,32 +5,23 @@ use std::sync::Arc;
 use plimsoll_core::traffic::BreakerState;
 
 use super::{
-    Admission, BackendId, BreakerView, GateKind, GateView, Ms, Tripped,
-    queue::{Class, index},
+    Admission, BackendId, GateKind, GateView, Id, Ms, Place, Tripped,
+    entry::{State, index},
 };
 
 /// How much is in flight and waits, and what holds it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     pub in_flight: u32,
-    /// Of all; `None`: no limit.
-    pub room: Option<u32>,
     pub queued: u32,
-    /// Of these.
-    pub queued_batch: u32,
     pub queue_room: u32,
-    /// How long the one that waits longest has waited.
-    pub longest_wait: Ms,
     pub granted: u64,
     pub refused: u64,
     /// By id.
     pub backends: Vec<BackendView>,
     /// Those with something in flight or waiting, by name.
     pub clients: Vec<ClientView>,
-    /// Those with something in flight or waiting, or a limit, by name.
-    pub models: Vec<ModelView>,
     pub gates: Vec<GateView>,
-    pub stopping: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -43,22 +34,28 @@ pub struct BackendView {
     pub room_now: Option<u32>,
     /// Through Plimsoll.
     pub in_flight: u32,
-    /// Requests that it runs and that did not come through Plimsoll.
-    pub outside: u32,
     /// Waiting requests that could go to it.
     pub queued: u32,
-    pub kv_tokens: Option<u64>,
     /// Tokens held by what is in flight, as estimated.
     pub kv_used: u64,
     /// The limit that was found for it.
     pub adaptive: Option<u32>,
     pub breaker: BreakerView,
-    /// Mean time that a request held it, lately; `None` before one ended.
-    pub hold_ms: Option<u64>,
     pub granted: u64,
     pub served: u64,
     pub failed: u64,
     pub unknown: u64,
+}
+
+/// A breaker as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerView {
+    pub state: BreakerState,
+    pub since: Ms,
+    /// Why it rejected last; `None` once it passed since.
+    pub tripped: Option<Tripped>,
+    /// When it is asked next.
+    pub next_probe: Option<Ms>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,15 +63,6 @@ pub struct ClientView {
     pub name: Arc<str>,
     pub in_flight: u32,
     pub queued: u32,
-    pub room: Option<u32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelView {
-    pub name: Arc<str>,
-    pub in_flight: u32,
-    pub queued: u32,
-    pub room: Option<u32>,
 }
 
 /// Something that admission changed by itself.
@@ -121,34 +109,40 @@ impl Admission {
                 name: client.name.clone(),
                 in_flight: client.in_flight,
                 queued: client.queued,
-                room: client.in_flight_room,
             })
             .collect();
         clients.sort_by(|a, b| a.name.cmp(&b.name));
-        let used = self.models.iter().filter(|(_, model)| model.known > 0 || model.room.is_some());
-        let mut models: Vec<ModelView> = used
-            .map(|(_, model)| ModelView {
-                name: model.name.clone(),
-                in_flight: model.in_flight,
-                queued: model.queued,
-                room: model.room,
-            })
-            .collect();
-        models.sort_by(|a, b| a.name.cmp(&b.name));
         Snapshot {
             in_flight: self.in_flight,
-            room: self.limits.in_flight,
             queued: self.queued(),
-            queued_batch: self.queue.of_class(Class::Batch),
             queue_room: self.limits.queue,
-            longest_wait: self.longest_wait(),
             granted: self.granted,
             refused: self.refused,
             backends,
             clients,
-            models,
             gates: self.gates.views().copied().collect(),
-            stopping: self.stopping,
         }
+    }
+
+    /// Where a request stands now, counted one by one.
+    pub fn position(&self, id: Id) -> Option<Place> {
+        let key = *self.ids.get(&id)?;
+        let entry = self.entries.get(key as usize).filter(|e| e.state != State::Held)?;
+        let ahead = self.entries.iter().filter(|(_, other)| {
+            other.state == State::Waiting && other.group == entry.group && other.order < entry.order
+        });
+        let position = index(ahead.count()).saturating_add(1);
+        Some(Place {
+            position,
+            expected_wait: self.expected(entry, position).map(|(wait, _)| wait),
+        })
+    }
+
+    /// Who waits for a backend, among others perhaps.
+    pub(super) fn waiting_for(&self, backend: u32) -> u32 {
+        let mut groups: Vec<u32> =
+            self.backends[backend as usize].seats.iter().map(|seat| seat.group).collect();
+        groups.dedup();
+        groups.iter().map(|group| self.groups[*group as usize].waiting.iter().sum::<u32>()).sum()
     }
 }

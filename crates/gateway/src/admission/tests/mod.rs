@@ -152,6 +152,11 @@ impl Floor {
         std::mem::take(&mut self.refused).into_iter().map(|(id, why)| (id, why.limit)).collect()
     }
 
+    /// In flight, as models count it.
+    fn of_models(&self) -> u32 {
+        self.machine.models.iter().map(|(_, model)| model.in_flight).sum()
+    }
+
     fn backend(&self, id: &str) -> BackendView {
         let backends = self.machine.snapshot().backends;
         backends.into_iter().find(|backend| &*backend.id == id).unwrap()

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::admission::{
     Admission,
+    entry::{Entry, State},
     next::Block,
-    queue::{Entry, State},
 };
 
 // === impl Admission ===
