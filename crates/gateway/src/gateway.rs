@@ -19,7 +19,7 @@ use crate::{
     clients::Clients,
     record::Records,
     route::Table,
-    serve::{Door, Gate, ListenError, Options, World},
+    serve::{Door, Gate, ListenError, Options, OwnFigures, World},
 };
 
 /// What it is made of. Options and table may change while it runs.
@@ -109,6 +109,11 @@ impl Gateway {
     /// Bytes of requests that are read and have no answer yet.
     pub fn held_bytes(&self) -> usize {
         self.gate.bodies.bytes()
+    }
+
+    /// What it holds and counted, besides requests.
+    pub fn figures(&self) -> OwnFigures {
+        OwnFigures::of(&self.gate)
     }
 
     /// Takes nothing new, lets what runs end for as long as `Options::drain` says, and

@@ -1,5 +1,6 @@
 //! What admission does by itself stands on every chart's time axis: a breaker that trips
-//! or lets through again, a limit that moves, a gate that closes.
+//! or lets through again, a limit that moves, a gate that closes. And so does what could not
+//! be recorded.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,25 +10,71 @@ use plimsoll_core::{
     record::Record,
     traffic::BreakerState,
 };
-use plimsoll_gateway::admission::{BackendId, Desk, GateKind, Move, Moved};
+use plimsoll_gateway::{
+    admission::{BackendId, Desk, GateKind, Move, Moved},
+    record::Records,
+};
 use tokio::time::sleep;
 
 /// How often its moves are fetched.
 const EVERY: Duration = Duration::from_secs(1);
 /// Moves of one limit within this time are one mark.
 const LIMIT_PAUSE_MS: i64 = 60_000;
+/// So often it is told that requests are not recorded.
+const MISSING_PAUSE_MS: i64 = 60_000;
 
-pub(super) async fn follow(desk: Desk, clock: Arc<dyn Clock>, record: Arc<dyn Record>) {
+/// Requests that are missing in the log, as far as they were told.
+#[derive(Default)]
+struct Missing {
+    told: u64,
+    last_ms: Option<i64>,
+}
+
+pub(super) async fn follow(
+    desk: Desk,
+    records: Records,
+    clock: Arc<dyn Clock>,
+    record: Arc<dyn Record>,
+) {
     let mut limits = BTreeMap::new();
+    let mut missing = Missing::default();
     loop {
         sleep(EVERY).await;
         let (now_ms, desk_now) = (clock.now().wall_ms, desk.now());
+        if let Some(mark) = missing.mark(records.dropped(), now_ms) {
+            tracing::warn!("{}", mark.title);
+            record.mark(mark);
+        }
         for moved in desk.moves() {
             let ago = i64::try_from(desk_now.saturating_sub(moved.at)).unwrap_or(0);
             if let Some(mark) = mark_of(&moved, now_ms - ago, &mut limits) {
                 record.mark(mark);
             }
         }
+    }
+}
+
+// === impl Missing ===
+
+impl Missing {
+    /// What is missing since it was told last; at most once a minute.
+    fn mark(&mut self, dropped: u64, now_ms: i64) -> Option<Mark> {
+        // A clock that jumped back is no reason to be silent for long.
+        let lately =
+            self.last_ms.is_some_and(|last| (last..last + MISSING_PAUSE_MS).contains(&now_ms));
+        if dropped <= self.told || lately {
+            return None;
+        }
+        let count = dropped - std::mem::replace(&mut self.told, dropped);
+        self.last_ms = Some(now_ms);
+        let (requests, are) = if count == 1 { ("request", "is") } else { ("requests", "are") };
+        let title = format!("{count} {requests} through the gateway {are} not in the log");
+        let mut mark = Mark::new(now_ms, MarkKind::History, title);
+        mark.detail =
+            "They were served, but ended faster than they could be recorded: figures and \
+                       log do not have them."
+                .into();
+        Some(mark)
     }
 }
 
@@ -95,5 +142,19 @@ mod tests {
         assert!(mark_of(&step, 0, &mut limits).is_some());
         assert!(mark_of(&step, 59_999, &mut limits).is_none());
         assert!(mark_of(&step, 60_000, &mut limits).is_some());
+    }
+
+    #[test]
+    fn requests_that_could_not_be_recorded_are_told_once_a_minute_with_their_number() {
+        let mut missing = Missing::default();
+        assert_eq!(missing.mark(0, 0), None);
+        let first = missing.mark(100, 1000).unwrap();
+        assert_eq!(first.title, "100 requests through the gateway are not in the log");
+        assert_eq!((first.kind, first.at_ms), (MarkKind::History, 1000));
+        assert_eq!(missing.mark(100, 2000), None, "nothing new");
+        assert_eq!(missing.mark(150, 2000), None, "not again within the minute");
+        let next = missing.mark(151, 61_000).unwrap();
+        assert_eq!(next.title, "51 requests through the gateway are not in the log");
+        assert!(missing.mark(152, 500).is_some(), "the clock went back");
     }
 }

@@ -11,12 +11,13 @@ use plimsoll_core::{
 use plimsoll_gateway::{
     admission::{GateKind, GateView},
     record::Records,
+    serve::OwnFigures,
 };
 
 /// Series that are told; a page is never longer than some megabytes.
 const MAX_SERIES: usize = 20_000;
 
-pub(super) fn text(tick: &Tick, records: &Records, gates: &[GateView]) -> String {
+pub(super) fn text(tick: &Tick, records: &Records, gates: &[GateView], own: &OwnFigures) -> String {
     let mut by_metric: BTreeMap<Metric, Vec<&Reading>> = BTreeMap::new();
     for reading in tick.readings.iter().take(MAX_SERIES) {
         by_metric.entry(reading.metric).or_default().push(reading);
@@ -48,10 +49,33 @@ pub(super) fn text(tick: &Tick, records: &Records, gates: &[GateView]) -> String
         "plimsoll_gateway_overhead_seconds",
         &[("0.5", totals.overhead_p50_us), ("0.99", totals.overhead_p99_us)],
     );
-    let _ = writeln!(out, "# TYPE plimsoll_gateway_records_dropped_total counter");
-    let _ = writeln!(out, "plimsoll_gateway_records_dropped_total {}", records.dropped());
+    of_itself(&mut out, own, records.dropped());
     of_gates(&mut out, gates);
     out
+}
+
+/// What the gateway holds and counted, besides requests: the names stand in `docs/gateway.md`.
+fn of_itself(out: &mut String, own: &OwnFigures, dropped: u64) {
+    let size = |size: usize| size as u64;
+    let cache = &own.cache;
+    for (name, value, help) in [
+        ("records_dropped_total", dropped, "Requests that no room was left to record"),
+        ("connections", size(own.connections), "Connections of clients, idle ones included"),
+        ("body_bytes", size(own.body_bytes), "Of requests that have no answer yet"),
+        ("cache_entries", size(cache.entries), "Answers that are kept"),
+        ("cache_bytes", size(cache.bytes), "What they take"),
+        ("cache_hits_total", cache.hits, "Requests that were answered with a kept answer"),
+        ("cache_misses_total", cache.misses, "Requests that could have been, and were not"),
+        ("cache_evicted_total", cache.evicted, "Kept answers that made room for others"),
+        ("shared_open", size(own.shared_open), "Answers under way that others can join"),
+        ("shared_bytes", size(own.shared_bytes), "What is held of them for late comers"),
+        ("shared_joined_total", own.shared_joined, "Requests that joined another's answer"),
+    ] {
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        let _ = writeln!(out, "# HELP plimsoll_gateway_{name} {help}");
+        let _ = writeln!(out, "# TYPE plimsoll_gateway_{name} {kind}");
+        let _ = writeln!(out, "plimsoll_gateway_{name} {value}");
+    }
 }
 
 /// Also of gates that only observe: here is told what they would have held.
@@ -165,7 +189,9 @@ mod tests {
     use plimsoll_core::{
         clock::{Instant3, SystemClock},
         config::gateway::GateMode,
+        request::Endpoint,
     };
+    use plimsoll_gateway::{cache::Figures, record::MAX_ENDED};
 
     use super::*;
 
@@ -187,7 +213,7 @@ mod tests {
             Reading::gauge(Metric::ModelVram, &"ollama/qwen3:8b".into(), 1024.0),
         ];
         let records = Records::new(Arc::new(SystemClock));
-        let text = text(&Tick { at, readings }, &records, &[]);
+        let text = text(&Tick { at, readings }, &records, &[], &OwnFigures::default());
         for line in [
             "# TYPE plimsoll_cpu_busy_percent gauge",
             "plimsoll_cpu_busy_percent 12.5",
@@ -196,6 +222,51 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line:?} in\n{text}");
         }
+    }
+
+    #[test]
+    fn what_the_gateway_holds_and_shares_is_told_and_each_under_a_name_of_its_own() {
+        let cache = Figures { entries: 3, bytes: 4096, hits: 7, misses: 5, evicted: 2 };
+        let own = OwnFigures { cache, shared_joined: 9, connections: 4, ..OwnFigures::default() };
+        let mut text = String::new();
+        of_itself(&mut text, &own, 11);
+        for line in [
+            "plimsoll_gateway_records_dropped_total 11",
+            "plimsoll_gateway_connections 4",
+            "plimsoll_gateway_cache_entries 3",
+            "plimsoll_gateway_cache_bytes 4096",
+            "plimsoll_gateway_cache_hits_total 7",
+            "plimsoll_gateway_cache_misses_total 5",
+            "plimsoll_gateway_cache_evicted_total 2",
+            "plimsoll_gateway_shared_joined_total 9",
+            "# TYPE plimsoll_gateway_shared_joined_total counter",
+            "# TYPE plimsoll_gateway_shared_open gauge",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line:?} in\n{text}");
+        }
+        let docs = include_str!("../../../../docs/gateway.md");
+        let catalogue: BTreeSet<_> = Metric::ALL.iter().map(|&metric| name_of(metric)).collect();
+        for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let name = name.split_whitespace().next().unwrap();
+            assert!(docs.contains(&format!("`{name}`")), "{name} is not in docs/gateway.md");
+            assert!(!catalogue.contains(name), "{name} twice");
+        }
+    }
+
+    // MV13
+    #[tokio::test]
+    async fn requests_for_which_the_queue_has_no_room_are_counted_and_told() {
+        // Nobody takes them out.
+        let records = Records::new(Arc::new(SystemClock));
+        for _ in 0..MAX_ENDED + 100 {
+            drop(records.begin(Endpoint::Chat));
+        }
+        assert_eq!(records.dropped(), 100);
+        let at = Instant3 { wall_ms: 0, monotonic_ms: 0, boottime_ms: 0 };
+        let tick = Tick { at, readings: Vec::new() };
+        let text = text(&tick, &records, &[], &OwnFigures::default());
+        let line = "plimsoll_gateway_records_dropped_total 100";
+        assert!(text.lines().any(|l| l == line), "{text}");
     }
 
     #[test]

@@ -111,7 +111,10 @@ impl Traffic {
         };
         let (table, followed) = follower.start(&followers);
         follow::spawn(&followers, power::follow(pulse.clone(), gpu, desk.clone(), records.clone()));
-        follow::spawn(&followers, marks::follow(desk.clone(), clock.clone(), record.clone()));
+        follow::spawn(
+            &followers,
+            marks::follow(desk.clone(), records.clone(), clock.clone(), record.clone()),
+        );
         let world = Around {
             processes,
             looker: services.looker(),
@@ -178,6 +181,11 @@ impl Traffic {
     pub fn rooms(&self) -> BTreeMap<String, Room> {
         let followed = self.followed.borrow();
         followed.rooms.iter().map(|(id, room)| (id.to_string(), *room)).collect()
+    }
+
+    /// Which ways lead where.
+    pub fn table(&self) -> Arc<Table> {
+        self.table.borrow().clone()
     }
 
     /// Its own time of the last minutes' requests, p99.

@@ -11,7 +11,7 @@ use plimsoll_core::{clock::Clock, mark::Mark, process::ProcessTable, record::Rec
 use plimsoll_gateway::{
     admission::{BackendId, Desk},
     record::Records,
-    serve::{Orphan, Sought, World},
+    serve::{Orphan, OwnFigures, Sought, World},
 };
 use plimsoll_sense::{Peers, Pulse};
 use plimsoll_services::fleet::Looker;
@@ -104,9 +104,9 @@ impl World for Around {
         self.record.mark(mark);
     }
 
-    fn metrics(&self) -> Option<String> {
+    fn metrics(&self, own: &OwnFigures) -> Option<String> {
         let tick = self.pulse.borrow().tick.clone();
-        Some(super::metrics::text(&tick, &self.records, &self.desk.snapshot().gates))
+        Some(super::metrics::text(&tick, &self.records, &self.desk.snapshot().gates, own))
     }
 }
 

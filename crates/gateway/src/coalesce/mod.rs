@@ -26,7 +26,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
 };
@@ -70,6 +70,8 @@ struct Sky<H, E> {
     open: Mutex<HashMap<u128, Arc<Flight<H, E>>>>,
     /// Bytes of all answers.
     held: AtomicUsize,
+    /// Who heard what another had asked first, since the start.
+    joined: AtomicU64,
 }
 
 /// How somebody who asks comes in.
@@ -90,7 +92,8 @@ impl<H, E> Clone for Flights<H, E> {
 
 impl<H, E> Default for Flights<H, E> {
     fn default() -> Self {
-        Self(Arc::new(Sky { open: Mutex::default(), held: AtomicUsize::new(0) }))
+        let (held, joined) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self(Arc::new(Sky { open: Mutex::default(), held, joined }))
     }
 }
 
@@ -101,6 +104,7 @@ impl<H, E> Flights<H, E> {
         if let Some(flight) = open.get(&key)
             && let Some(listener) = Listener::join(flight)
         {
+            self.0.joined.fetch_add(1, Relaxed);
             return Entry::Joined(listener);
         }
         let flight = Flight::new(&self.0, Some(key), bounds);
@@ -116,6 +120,11 @@ impl<H, E> Flights<H, E> {
     /// Questions under way that can be joined.
     pub fn open(&self) -> usize {
         self.0.open().len()
+    }
+
+    /// How many have joined since the start.
+    pub fn joined(&self) -> u64 {
+        self.0.joined.load(Relaxed)
     }
 
     /// Bytes of answers that are held now.

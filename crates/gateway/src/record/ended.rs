@@ -12,7 +12,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::{energy::Ran, live::lock};
 
 /// Most that wait to be reckoned up; further ones are counted as dropped.
-pub(super) const MAX_ENDED: usize = 16_384;
+pub const MAX_ENDED: usize = 16_384;
 /// So many are worth not waiting for more.
 const EARLY: usize = 2048;
 

@@ -42,6 +42,7 @@ use self::{
 };
 pub use self::{
     bodies::{MAX_BODIES, MAX_TEXT, Passed},
+    ended::MAX_ENDED,
     figures::{ClientHour, MAX_BACKENDS, MAX_CLIENT_SERIES, MAX_CLIENTS, OTHER, Totals},
     live::{Counted, MAX_LIVE, Phase, Under},
     pump::Pump,

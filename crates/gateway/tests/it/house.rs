@@ -26,7 +26,7 @@ use plimsoll_gateway::{
     clients::{Clients, Keys, Rules},
     record::{Pump, Records},
     route::{Backend, Table},
-    serve::{Options, Orphan, Sought, World},
+    serve::{Options, Orphan, OwnFigures, Sought, World},
 };
 use plimsoll_services::{client::Secret, kind::ServiceKind};
 use plimsoll_sim::server::{Double, Handle, Spec};
@@ -94,7 +94,7 @@ impl World for Watching {
         self.orphans.lock().unwrap().push(orphan);
     }
 
-    fn metrics(&self) -> Option<String> {
+    fn metrics(&self, _own: &OwnFigures) -> Option<String> {
         Some("plimsoll_up 1\n".into())
     }
 }

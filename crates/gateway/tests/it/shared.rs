@@ -132,6 +132,8 @@ async fn fifty_identical_embeddings_are_one_execution_and_each_gets_the_whole_of
     }
     let joined = replies.iter().filter(|r| r.header("x-plimsoll-shared") == Some("joined")).count();
     assert_eq!(joined, 49);
+    let figures = house.gateway.figures();
+    assert_eq!((figures.shared_joined, figures.shared_open, figures.shared_bytes), (49, 0, 0));
     let mut ids: Vec<_> = replies.iter().map(|r| r.header("x-plimsoll-request")).collect();
     ids.sort();
     ids.dedup();
@@ -334,6 +336,11 @@ async fn a_stream_that_was_kept_is_given_again_as_it_was() {
     let other = fixed(true, 12).replace(r#""temperature":0,"#, "");
     client.post(CHAT, other.clone()).await;
     assert_eq!(client.post(CHAT, other).await.header("x-plimsoll-cache"), None);
+    // Who wants its own answer never looked, and what may not be kept was no miss. What is
+    // kept: the stream, the whole answer, and the other client's stream.
+    let cache = house.gateway.figures().cache;
+    assert_eq!((cache.entries, cache.hits, cache.misses, cache.evicted), (3, 1, 3, 0));
+    assert!(cache.bytes > 0);
 }
 
 #[tokio::test]
