@@ -11,9 +11,11 @@ use hyper::{
 use plimsoll_core::request::{Endpoint, Finish};
 
 use super::{
-    answer::{Answer, Pace, Passing, is_sound, outcome_of},
+    answer::Answer,
     course::Course,
     options::Options,
+    pace::Pace,
+    passing::{Passing, is_sound, outcome_of},
     refuse::{Dialect, Refused},
     send::Whence,
 };

@@ -13,11 +13,11 @@ use plimsoll_services::kind::ServiceKind;
 use tokio::time::Instant;
 
 use super::{
-    answer::outcome_of,
     column::room,
     course::Course,
     gate::Gate,
     options::Options,
+    passing::outcome_of,
     refuse::Refused,
     retry::{Budget, retry_after},
 };

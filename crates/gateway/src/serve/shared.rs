@@ -11,17 +11,13 @@
 
 use std::{
     hash::{Hash as _, Hasher as _},
-    io,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
-use bytes::Bytes;
 use hyper::{
     Response, StatusCode,
-    body::Body as _,
     header::{self, HeaderName, HeaderValue},
     http::{response, uri::PathAndQuery},
 };
@@ -33,13 +29,14 @@ use super::{
     column::{self, Known},
     gate::Gate,
     give_back::{X_BACKEND, X_FALLBACK, X_QUEUE, X_REQUEST, X_WAIT},
+    heard::{Head, Heard, Leading},
     options::Options,
     read::Share,
-    refuse::{Dialect, Refused},
+    refuse::Refused,
 };
 use crate::{
     cache::{self, Kept},
-    coalesce::{self, Broken, Entry, Failure, Listener, Source, Ticket},
+    coalesce::{self, Entry, Failure, Listener, Ticket},
     record::Trace,
     request,
     route::Table,
@@ -50,7 +47,6 @@ const X_CACHE: HeaderName = HeaderName::from_static("x-plimsoll-cache");
 /// `joined`: the same was under way, and its answer goes to both.
 const X_SHARED: HeaderName = HeaderName::from_static("x-plimsoll-shared");
 
-type Head = Arc<response::Parts>;
 pub type Flights = coalesce::Flights<Head, Refused>;
 
 /// What is held of an answer for those who may still join: of one, and of all.
@@ -314,125 +310,4 @@ fn join(
         None => Answer::heard(Heard::new(listener, Some(trace), endpoint)),
     };
     Response::from_parts(parts, answer)
-}
-
-/// The answer as it comes from the backend, for all who hear it.
-struct Leading {
-    answer: Answer,
-    head: Head,
-    /// Where it is kept, and as what.
-    keep: Option<(Arc<Gate>, u128)>,
-}
-
-/// The answer as one of those who hear it is given it.
-pub struct Heard {
-    listener: Listener<Head, Refused>,
-    /// The leader's own goes with the answer itself.
-    trace: Option<Trace>,
-    dialect: Dialect,
-    stage: Stage,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Flowing,
-    /// What was heard goes out; then the connection breaks, so that nobody takes a half
-    /// for a whole.
-    Flush,
-    Break,
-    Over,
-}
-
-// === impl Leading ===
-
-impl Source for Leading {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        Pin::new(&mut self.answer).poll_frame(cx).map(|frame| {
-            frame.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()))
-        })
-    }
-
-    fn is_over(&self) -> bool {
-        self.answer.is_end_stream()
-    }
-
-    fn leader_left(&mut self) {
-        self.answer.client_left();
-    }
-
-    fn whole(&mut self, pieces: &[Bytes]) {
-        let Some((gate, key)) = self.keep.take().filter(|_| self.answer.is_sound()) else { return };
-        let headers = &self.head.headers;
-        let bounds = gate.options().sharing.cache();
-        gate.cache.put(key, headers, headers.get(X_BACKEND), pieces, &bounds);
-    }
-}
-
-// === impl Heard ===
-
-impl Heard {
-    fn new(listener: Listener<Head, Refused>, trace: Option<Trace>, endpoint: Endpoint) -> Self {
-        let dialect = Dialect::at(endpoint);
-        Self { listener, trace, dialect, stage: Stage::Flowing }
-    }
-
-    pub fn is_over(&self) -> bool {
-        self.stage == Stage::Over
-    }
-
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        match self.stage {
-            Stage::Flowing => {}
-            Stage::Over => return Poll::Ready(None),
-            Stage::Flush => {
-                self.stage = Stage::Break;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            Stage::Break => {
-                self.stage = Stage::Over;
-                return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
-            }
-        }
-        if let Some(trace) = &mut self.trace
-            && trace.poll_cancelled(cx).is_ready()
-        {
-            let why = Refused::cancelled();
-            trace.finish(why.finish, why.message.clone());
-            self.stage = Stage::Flush;
-            return Poll::Ready(Some(Ok(self.dialect.event(&why, false))));
-        }
-        match self.listener.poll_piece(cx) {
-            Poll::Ready(Some(Ok(piece))) => {
-                if let Some(trace) = &mut self.trace {
-                    trace.first();
-                    trace.answer(&piece);
-                }
-                if self.listener.is_over() {
-                    self.end();
-                }
-                Poll::Ready(Some(Ok(piece)))
-            }
-            Poll::Ready(None) => {
-                self.end();
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(Broken))) => {
-                if let Some(trace) = &mut self.trace {
-                    trace.finish(Finish::Failed, "The answer that it shared broke off.");
-                }
-                self.stage = Stage::Flush;
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn end(&mut self) {
-        if let Some(trace) = &mut self.trace {
-            trace.finish(Finish::Answered, "");
-        }
-        self.stage = Stage::Over;
-    }
 }
