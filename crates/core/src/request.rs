@@ -102,11 +102,12 @@ pub struct RequestRow {
     pub status: u16,
     /// Why it was refused or failed, one sentence; empty else.
     pub reason: String,
-    /// In Plimsoll's queue.
+    /// In line for room, with the pauses before another try.
     pub wait_us: u64,
-    /// Plimsoll's own time, apart from waiting and from the backend's.
+    /// Plimsoll's own time, apart from waiting, the backend's, and the client's upload.
     pub overhead_us: u64,
-    /// From its arrival to the first token, or to the answer's first byte where none streams.
+    /// From its arrival (its head was read) to the first token, or to the answer's first byte
+    /// where none streams: upload and waiting included, as the client feels it.
     pub ttft_us: Option<u64>,
     pub itl_p50_us: Option<u64>,
     pub itl_p95_us: Option<u64>,

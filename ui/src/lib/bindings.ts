@@ -1154,15 +1154,16 @@ status: number,
  */
 reason: string, 
 /**
- * In Plimsoll's queue.
+ * In line for room, with the pauses before another try.
  */
 wait_us: number, 
 /**
- * Plimsoll's own time, apart from waiting and from the backend's.
+ * Plimsoll's own time, apart from waiting, the backend's, and the client's upload.
  */
 overhead_us: number, 
 /**
- * From its arrival to the first token, or to the answer's first byte where none streams.
+ * From its arrival (its head was read) to the first token, or to the answer's first byte
+ * where none streams: upload and waiting included, as the client feels it.
  */
 ttft_us: number | null, itl_p50_us: number | null, itl_p95_us: number | null, total_us: number, 
 /**
