@@ -19,6 +19,7 @@ pub mod record;
 pub mod replay;
 pub mod request;
 pub mod route;
+mod scan;
 pub mod serve;
 pub mod settings;
 pub mod sse;

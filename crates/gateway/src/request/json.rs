@@ -8,13 +8,14 @@
 use std::{borrow::Cow, fmt};
 
 use plimsoll_core::request::Endpoint;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{error::Category, value::RawValue};
 
 use super::{
     End, MODEL_MOST, Misread, Places, Span, Understood,
     meter::{Measure, Meter, Part},
 };
+use crate::scan::{Name, each_member};
 
 /// `llama.cpp` and Ollama draw a seed of their own where this one is given.
 const DRAWN_SEED: f64 = 4_294_967_295.0;
@@ -150,7 +151,7 @@ impl<'de> Visitor<'de> for Fields<'de> {
                 let raw = map.next_key::<&RawValue>()?;
                 raw.map(|raw| careful_field(self.endpoint, raw.get()))
             } else {
-                map.next_key_seed(Name(self.endpoint))?
+                map.next_key_seed(Name::strict(|name: &[u8]| field(self.endpoint, name)))?
             };
             let Some(field) = field else { break };
             self.any = true;
@@ -387,55 +388,5 @@ impl UsageAsked {
             }
             None => Self::Could((all, r#"{"include_usage":true}"#)),
         }
-    }
-}
-
-/// Each member of a small object, in its order.
-fn each_member<'de>(
-    raw: &'de RawValue,
-    each: impl FnMut(&str, &'de RawValue),
-) -> serde_json::Result<()> {
-    struct Each<F>(F);
-
-    impl<'de, F: FnMut(&str, &'de RawValue)> Visitor<'de> for Each<F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-                (self.0)(&name, map.next_value()?);
-            }
-            Ok(())
-        }
-    }
-
-    serde_json::Deserializer::from_str(raw.get()).deserialize_map(Each(each))
-}
-
-/// The name of a top-level member.
-struct Name(Endpoint);
-
-// === impl Name ===
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Field;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Field, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name {
-    type Value = Field;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Field, E> {
-        Ok(field(self.0, name.as_bytes()))
     }
 }

@@ -14,6 +14,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use crate::scan::{Name, ignore_scalars};
+
 /// What an image or a sound weighs. Engines take from 256 to about 1600 for one picture.
 pub const MEDIA_TOKENS: u32 = 1024;
 /// Bytes of text that make a token.
@@ -24,31 +26,6 @@ const MEDIA_FROM: usize = 512;
 const MEDIA_LOOK: usize = 128;
 /// A prompt that grows is told by so many bytes of its beginning.
 const PROMPT_BEGINS: usize = 256;
-
-/// What says nothing, where texts and structures are read.
-macro_rules! ignore_scalars {
-    () => {
-        fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-            Ok(())
-        }
-
-        fn visit_unit<E: Error>(self) -> Result<(), E> {
-            Ok(())
-        }
-    };
-}
 
 /// What was counted so far.
 #[derive(Default)]
@@ -221,7 +198,7 @@ impl<'de> Visitor<'de> for Message<'_> {
         let Self(meter) = self;
         // Its role may stand behind its text: all of it counts as the beginning until then.
         let mut of_system = false;
-        while let Some(key) = map.next_key_seed(KeySeed)? {
+        while let Some(key) = map.next_key_seed(Name::strict(Key::of))? {
             match key {
                 Key::Role => {
                     let role = map.next_value::<&RawValue>()?.get();
@@ -327,7 +304,7 @@ impl<'de> Visitor<'de> for Texts<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { meter, part, .. } = self;
-        while let Some(key) = map.next_key_seed(KeySeed)? {
+        while let Some(key) = map.next_key_seed(Name::strict(Key::of))? {
             match key {
                 Key::Role | Key::Skip => map.next_value::<IgnoredAny>().map(|_| ())?,
                 Key::Media => {
@@ -352,34 +329,18 @@ enum Key {
     Other,
 }
 
-struct KeySeed;
+// === impl Key ===
 
-// === impl KeySeed ===
-
-impl<'de> DeserializeSeed<'de> for KeySeed {
-    type Value = Key;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for KeySeed {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
-        Ok(match name.as_bytes() {
-            b"role" => Key::Role,
+impl Key {
+    fn of(name: &[u8]) -> Self {
+        match name {
+            b"role" => Self::Role,
             b"type" | b"id" | b"call_id" | b"tool_call_id" | b"tool_use_id" | b"cache_control"
             | b"signature" | b"encrypted_content" | b"detail" | b"media_type" | b"status" => {
-                Key::Skip
+                Self::Skip
             }
-            b"image_url" | b"video_url" | b"audio_url" | b"input_audio" => Key::Media,
-            _ => Key::Other,
-        })
+            b"image_url" | b"video_url" | b"audio_url" | b"input_audio" => Self::Media,
+            _ => Self::Other,
+        }
     }
 }

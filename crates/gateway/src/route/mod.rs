@@ -11,6 +11,7 @@
 //! 4. the service of that id, with the model that it has loaded; or, as `id/model`, to
 //!    this model of it.
 
+mod backend;
 mod listing;
 mod near;
 mod rooms;
@@ -21,38 +22,16 @@ mod tests;
 use std::{fmt::Write as _, sync::Arc};
 
 use plimsoll_core::{config::gateway::Balance, request::Priority};
-use plimsoll_services::{
-    client::{Secret, Trust},
-    kind::ServiceKind,
-};
 
 use crate::admission::{BackendId, Candidate};
 
 pub(crate) use self::table::counted;
 pub use self::{
+    backend::Backend,
     listing::{Listed, Listing},
     rooms::{Room, Rooms},
     table::Table,
 };
-
-/// A service that requests can be sent to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Backend {
-    pub id: BackendId,
-    pub kind: Option<ServiceKind>,
-    /// `http` or `https`, host, port, and a path before `/v1` where it has one.
-    pub url: Arc<str>,
-    /// Put into the request instead of the client's own.
-    pub key: Option<Secret>,
-    /// Whose certificates are believed there; `None`: whom the system trusts.
-    pub trust: Option<Trust>,
-    /// By the names its server uses; as it told them last.
-    pub models: Vec<Arc<str>>,
-    /// Of these, the one that is loaded, where one is and the server says so.
-    pub loaded: Option<Arc<str>>,
-    /// It serves, or nothing is known against it.
-    pub up: bool,
-}
 
 /// Where a request could go, and how it is treated.
 #[derive(Clone, Debug, PartialEq)]

@@ -27,7 +27,7 @@ use plimsoll_services::{
     service::{Basis, Service},
 };
 
-use super::table::is_backend;
+use super::Backend;
 use crate::admission::BackendId;
 
 /// Where the feeling out begins.
@@ -80,7 +80,7 @@ impl Rooms {
         ours: impl Fn(&str) -> u32,
     ) -> BTreeMap<BackendId, Room> {
         let mut known = std::mem::take(&mut self.known);
-        for service in view.services.iter().filter(|service| is_backend(service)) {
+        for service in view.services.iter().filter(|service| Backend::is_one(service)) {
             let id: BackendId = service.id.as_str().into();
             let entry = config.services.entries.get(&service.id);
             let limits = config.services.limits(&service.id);

@@ -15,7 +15,7 @@ use plimsoll_core::{
 use plimsoll_services::{
     fleet::{FleetView, Wanted},
     kind::ServiceKind,
-    service::{Loaded, Service, ServiceState},
+    service::ServiceState,
 };
 use rustc_hash::FxHashMap;
 
@@ -82,10 +82,10 @@ impl Table {
             young: view.at_ms == 0,
             ..Self::default()
         };
-        for service in view.services.iter().filter(|service| is_backend(service)) {
+        for service in view.services.iter().filter(|service| Backend::is_one(service)) {
             // What nobody accepted is not asked for anything.
             let Some(watched) = known.get(service.id.as_str()) else { continue };
-            let mut backend = backend_of(service);
+            let mut backend = Backend::of(service);
             backend.key.clone_from(&watched.key);
             backend.trust.clone_from(&watched.trust);
             let last = before.and_then(|before| before.backends.get(&backend.id));
@@ -98,7 +98,7 @@ impl Table {
                 table.young |= service.state == ServiceState::Starting;
                 table.silent.extend((!backend.up).then(|| backend.id.clone()));
             }
-            for name in names_of(&backend) {
+            for name in backend.names() {
                 table.owners.entry(name).or_default().push(backend.id.clone());
             }
             table.backends.insert(backend.id.clone(), backend);
@@ -114,7 +114,7 @@ impl Table {
     pub fn of(backends: impl IntoIterator<Item = Backend>) -> Self {
         let mut table = Self::default();
         for backend in backends {
-            for name in names_of(&backend) {
+            for name in backend.names() {
                 table.owners.entry(name).or_default().push(backend.id.clone());
             }
             table.backends.insert(backend.id.clone(), backend);
@@ -286,7 +286,7 @@ impl Table {
         }
         if let Some((id, model)) = name.split_once('/')
             && let Some(backend) = self.backends.get(id)
-            && names_of(backend).iter().any(|known| &**known == model)
+            && backend.names().iter().any(|known| &**known == model)
         {
             way.add(self, speech, &backend.id, rank, 1, Some(model.into()));
         }
@@ -360,42 +360,4 @@ impl Building {
             self.send_as.push(send_as);
         }
     }
-}
-
-/// Whether it serves models over HTTP, or may turn out to.
-pub(super) fn is_backend(service: &Service) -> bool {
-    let http = ["http://", "https://"].iter().any(|scheme| service.url.starts_with(scheme));
-    http && service.kind.is_none_or(ServiceKind::is_engine)
-}
-
-fn backend_of(service: &Service) -> Backend {
-    // Paths that come from a client begin with /v1 themselves.
-    let url = service.url.trim_end_matches('/');
-    let url = url.strip_suffix("/v1").unwrap_or(url).trim_end_matches('/');
-    let loaded = service.models.iter().find(|model| model.loaded == Loaded::Loaded);
-    Backend {
-        id: service.id.as_str().into(),
-        kind: service.kind,
-        url: url.into(),
-        key: None,
-        trust: None,
-        models: service.models.iter().map(|model| model.name.as_str().into()).collect(),
-        loaded: loaded.map(|model| model.name.as_str().into()),
-        up: match service.state {
-            ServiceState::Healthy | ServiceState::Degraded | ServiceState::Unknown => true,
-            // It loads its model; before the first look nothing is known against it.
-            ServiceState::Starting => service.checked_ms.is_none(),
-            ServiceState::Down => false,
-        },
-    }
-}
-
-/// All names that its models go by: Ollama's `:latest` goes without saying.
-fn names_of(backend: &Backend) -> Vec<Arc<str>> {
-    let mut names = backend.models.clone();
-    if backend.kind == Some(ServiceKind::Ollama) {
-        let short = backend.models.iter().filter_map(|name| name.strip_suffix(":latest"));
-        names.extend(short.map(Arc::from));
-    }
-    names
 }

@@ -14,6 +14,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::counts::{Counts, Timings, Usage};
+use crate::scan::{Name, ignore_scalars};
 
 /// Longest reason or error that is kept.
 const WORDS_MOST: usize = 300;
@@ -147,7 +148,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { to, top } = self;
         to.object |= top;
-        while let Some(name) = map.next_key_seed(Name)? {
+        while let Some(name) = map.next_key_seed(Name::lenient(Member::of))? {
             let inner = Object { to: &mut *to, top: false };
             match name {
                 Member::Inner => map.next_value_seed(inner)?,
@@ -224,25 +225,7 @@ impl<'de> Visitor<'de> for Object<'_> {
         Ok(())
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
+    ignore_scalars!();
 }
 
 /// `choices`: how many; what they say goes where the rest goes.
@@ -343,49 +326,29 @@ enum Member {
     Other,
 }
 
-struct Name;
+// === impl Member ===
 
-// === impl Name ===
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Member;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Member, D::Error> {
-        from.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for Name {
-    type Value = Member;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Member, E> {
-        Ok(match name {
+impl Member {
+    fn of(name: &[u8]) -> Self {
+        match name {
             b"content" | b"text" | b"reasoning_content" | b"reasoning" | b"thinking"
             | b"partial_json" | b"refusal" | b"name" | b"audio" | b"transcript" | b"delta"
             | b"message" | b"response" | b"tool_calls" | b"function" | b"function_call"
-            | b"meta" => Member::Inner,
-            b"arguments" => Member::Arguments,
-            b"object" => Member::Object,
-            b"choices" => Member::Choices,
+            | b"meta" => Self::Inner,
+            b"arguments" => Self::Arguments,
+            b"object" => Self::Object,
+            b"choices" => Self::Choices,
             // Cohere's are in `meta`.
-            b"usage" | b"tokens" => Member::Usage,
-            b"timings" => Member::Timings,
-            b"finish_reason" | b"stop_reason" | b"done_reason" => Member::Finish,
-            b"status" => Member::Status,
-            b"error" => Member::Error,
-            b"type" => Member::Type,
-            b"done" => Member::Done,
-            b"prompt_eval_count" => Member::Read,
-            b"eval_count" => Member::Wrote,
-            _ => Member::Other,
-        })
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Member, E> {
-        self.visit_bytes(name.as_bytes())
+            b"usage" | b"tokens" => Self::Usage,
+            b"timings" => Self::Timings,
+            b"finish_reason" | b"stop_reason" | b"done_reason" => Self::Finish,
+            b"status" => Self::Status,
+            b"error" => Self::Error,
+            b"type" => Self::Type,
+            b"done" => Self::Done,
+            b"prompt_eval_count" => Self::Read,
+            b"eval_count" => Self::Wrote,
+            _ => Self::Other,
+        }
     }
 }

@@ -8,14 +8,17 @@
 pub use self::{
     counts::Counts,
     passed::Passed,
-    watch::{Form, Seen, Watch},
+    seen::Seen,
+    watch::{Form, Watch},
 };
 
 mod counts;
 mod frame;
 mod gaps;
 mod glance;
+mod line;
 mod passed;
+mod seen;
 mod watch;
 
 #[cfg(test)]

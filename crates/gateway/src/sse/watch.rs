@@ -15,14 +15,13 @@ use plimsoll_core::request::Endpoint;
 
 use super::{
     Passed,
-    counts::{Counts, Tally, Told},
+    counts::{Tally, Told},
     frame::{Frame, Kind, told_of},
     gaps::Gaps,
-    glance::{TAIL, glance, is_text_alone},
+    glance::{glance, is_text_alone},
+    line::{LINE_MOST, Line},
+    seen::Seen,
 };
-
-/// Longest line that is read, and most of an event that is held back.
-pub const LINE_MOST: usize = 64 << 10;
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,30 +36,6 @@ pub enum Form {
     Unread,
 }
 
-/// What was seen of an answer.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
-    pub counts: Counts,
-    /// Chunks with text, thought or calls in them: no count of tokens, some servers put
-    /// several into one.
-    pub chunks: u64,
-    /// When the first of them came, by the clock that [`Watch::feed`] was given.
-    pub first_us: Option<u64>,
-    pub last_us: Option<u64>,
-    /// Why the model stopped, in the backend's word.
-    pub finish: Option<Box<str>>,
-    /// What the backend said went wrong, in the midst of a stream. Of an answer that does
-    /// not stream its status tells.
-    pub error: Option<Box<str>>,
-    /// The status that it told with it: below 500 it was the client's own mistake.
-    pub error_status: Option<u16>,
-    /// The stream said itself that this was its end (`[DONE]`, `message_stop`, `done` …, or an
-    /// error that ends it). One without has broken off, however clean its end looked.
-    pub complete: bool,
-    /// All bytes that came.
-    pub bytes: u64,
-}
-
 /// Looks at an answer as it passes.
 #[derive(Debug)]
 pub struct Watch {
@@ -71,11 +46,8 @@ pub struct Watch {
     seen: Seen,
     tally: Tally,
     gaps: Option<Gaps>,
-    /// A line that came in part: its first bytes, up to [`LINE_MOST`].
-    line: Vec<u8>,
-    /// Of a line that is longer, its last bytes.
-    tail: Vec<u8>,
-    long: bool,
+    /// A line that came in part, or the whole of what is no stream.
+    line: Line,
     /// The last byte was a `\r`: a `\n` now belongs to it.
     after_cr: bool,
     event: Event,
@@ -119,20 +91,6 @@ impl Form {
     }
 }
 
-// === impl Seen ===
-
-impl Seen {
-    fn token(&mut self, now_us: u64, gaps: &mut Option<Gaps>) {
-        self.chunks += 1;
-        if let Some(last) = self.last_us {
-            gaps.get_or_insert_default().add(now_us.saturating_sub(last));
-        } else {
-            self.first_us = Some(now_us);
-        }
-        self.last_us = Some(now_us);
-    }
-}
-
 // === impl Watch ===
 
 impl Watch {
@@ -151,9 +109,7 @@ impl Watch {
             seen: Seen::default(),
             tally: Tally::default(),
             gaps: None,
-            line: Vec::new(),
-            tail: Vec::new(),
-            long: false,
+            line: Line::default(),
             after_cr: false,
             event: Event::default(),
             held: Vec::new(),
@@ -166,7 +122,7 @@ impl Watch {
         match self.form {
             Form::Unread => Passed::one(chunk),
             Form::Whole => {
-                self.gather(&chunk);
+                self.line.push(&chunk);
                 Passed::one(chunk)
             }
             Form::Lines | Form::Events => self.lines(chunk, now_us),
@@ -175,12 +131,11 @@ impl Watch {
 
     /// The answer has ended: what was held back of it, to be passed on.
     pub fn end(&mut self, now_us: u64) -> Passed {
-        if self.form != Form::Unread && (!self.line.is_empty() || self.long) {
-            let (line, tail) = (std::mem::take(&mut self.line), std::mem::take(&mut self.tail));
-            let tail = std::mem::take(&mut self.long).then_some(tail);
+        if self.form != Form::Unread && !self.line.is_empty() {
+            let line = std::mem::take(&mut self.line);
             match self.form {
-                Form::Whole => self.whole(&line, tail.as_deref()),
-                _ => self.line(&line, tail.as_deref(), self.event.bytes, now_us),
+                Form::Whole => self.whole(line.head(), line.tail()),
+                _ => self.line(line.head(), line.tail(), self.event.bytes, now_us),
             }
         }
         let held = std::mem::take(&mut self.held);
@@ -196,7 +151,7 @@ impl Watch {
 
     /// What was passed on ends where an event or a line ends: something else may follow.
     pub fn is_between(&self) -> bool {
-        let line = self.line.is_empty() && !self.long;
+        let line = self.line.is_empty();
         match self.form {
             // Where something could be taken out, what has begun is held.
             Form::Events => {
@@ -215,7 +170,8 @@ impl Watch {
     /// Bytes that are kept of a line, of the end of a long one, and of an event.
     #[cfg(test)]
     pub(super) fn gathered(&self) -> (usize, usize, usize) {
-        (self.line.len(), self.tail.len(), self.held.iter().map(Bytes::len).sum())
+        let tail = self.line.tail().map_or(0, <[u8]>::len);
+        (self.line.head().len(), tail, self.held.iter().map(Bytes::len).sum())
     }
 
     /// Tells lines apart, and passes on what is complete.
@@ -263,7 +219,7 @@ impl Watch {
             self.event = Event { cut_before: self.event.extra, ..Event::default() };
             event_at = at;
         }
-        self.gather(&chunk[at..]);
+        self.line.push(&chunk[at..]);
         self.event.bytes += chunk.len() - event_at;
         self.pass(chunk, out, pending, event_at)
     }
@@ -300,35 +256,14 @@ impl Watch {
         Passed::many(out)
     }
 
-    /// Keeps what came of a line or an object, within its bounds.
-    fn gather(&mut self, piece: &[u8]) {
-        let room = LINE_MOST - self.line.len().min(LINE_MOST);
-        let (head, rest) = piece.split_at(piece.len().min(room));
-        self.line.extend_from_slice(head);
-        if rest.is_empty() {
-            return;
-        }
-        self.long = true;
-        if rest.len() >= TAIL {
-            self.tail.clear();
-            self.tail.extend_from_slice(&rest[rest.len() - TAIL..]);
-            return;
-        }
-        if self.tail.len() + rest.len() > 2 * TAIL {
-            self.tail.drain(..self.tail.len() - TAIL);
-        }
-        self.tail.extend_from_slice(rest);
-    }
-
     /// A line has ended; `size` of its event so far, itself included.
     fn line_ends(&mut self, piece: &[u8], size: usize, now_us: u64) {
-        if self.line.is_empty() && !self.long && piece.len() <= LINE_MOST {
+        if self.line.is_empty() && piece.len() <= LINE_MOST {
             return self.line(piece, None, size, now_us);
         }
-        self.gather(piece);
-        let (mut line, tail) = (std::mem::take(&mut self.line), std::mem::take(&mut self.tail));
-        let long = std::mem::take(&mut self.long);
-        self.line(&line, long.then_some(&tail), size, now_us);
+        self.line.push(piece);
+        let mut line = std::mem::take(&mut self.line);
+        self.line(line.head(), line.tail(), size, now_us);
         // The room is used again.
         line.clear();
         self.line = line;

@@ -1,7 +1,7 @@
 //! What is long goes by without being kept; what passes is not copied.
 
 use super::*;
-use crate::sse::watch::LINE_MOST;
+use crate::sse::line::LINE_MOST;
 
 fn chunk(text: &str) -> String {
     format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")

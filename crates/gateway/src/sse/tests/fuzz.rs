@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     corpus::{Chance, changed, files, long_run, rounds},
-    sse::{frame::Frame, glance::TAIL, watch::LINE_MOST},
+    sse::{frame::Frame, glance::TAIL, line::LINE_MOST},
 };
 
 /// The events of a stream, each with the blank line that ends it; told apart as the
