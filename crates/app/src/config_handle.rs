@@ -181,6 +181,11 @@ impl ConfigHandle {
         self.inner.revisions.list(LISTED).await
     }
 
+    /// What is in force, to see what a change would make of it.
+    pub async fn in_force(&self) -> (Loaded, Environment) {
+        (self.inner.standing.lock().await.good.clone(), self.inner.environment.clone())
+    }
+
     /// One revision.
     ///
     /// # Errors

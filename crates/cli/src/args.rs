@@ -1,6 +1,7 @@
 //! What can be typed, in one place: help, completions and man page come from here.
 
 mod keys;
+mod limits;
 mod requests;
 mod services;
 
@@ -9,6 +10,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::keys::{KeyAction, KeyPriority, KeyScope, Keys, NewKey};
+pub use self::limits::{LimitAction, Limits, PresetName};
 pub use self::requests::Requests;
 pub use self::services::{Hold, NewService, OfService, OutputOf, RunOf, ServiceAction, Services};
 
@@ -75,6 +77,8 @@ pub enum Command {
     Requests(Requests),
     /// Keys for the gateway: for programs in containers and on other machines
     Keys(Keys),
+    /// Limits: how much at once and for how long; presets, and what a change would have done
+    Limits(Limits),
     /// How the running Plimsoll is doing; exit code 3 where none runs
     Status,
     /// A new one-time link to the page of a running `up --ui`; an unused one from before is void

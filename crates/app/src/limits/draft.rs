@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{DraftChange, Fault, FaultCode, LimitsDraft, LimitsStage};
 
 /// Where it is kept.
-const KEPT_AS: &str = "limits-draft";
+pub const KEPT_AS: &str = "limits-draft";
 /// Most settings of one draft: beyond all there are of a large workstation.
 const MOST: usize = 2000;
 
@@ -36,10 +36,17 @@ struct KeptChange {
 /// # Errors
 /// When the database cannot be read.
 pub async fn read(state: &State, view: &ConfigView) -> Result<LimitsDraft, Fault> {
-    let text = state.kept(KEPT_AS).await?;
-    // A draft of a later Plimsoll that this one cannot read is none.
-    let kept: Kept = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    Ok(shown(&kept, view))
+    Ok(of(state.kept(KEPT_AS).await?, view))
+}
+
+/// As it was kept, beside what is in force now.
+pub fn of(kept: Option<String>, view: &ConfigView) -> LimitsDraft {
+    shown(&parsed(kept), view)
+}
+
+/// A draft of a later Plimsoll that this one cannot read is none.
+fn parsed(kept: Option<String>) -> Kept {
+    kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
 /// Takes the place of what was staged before.
@@ -56,8 +63,7 @@ pub async fn stage(
         let most = format!("At most {MOST} changes are staged at once.");
         return Err(Fault::new(FaultCode::Invalid, most));
     }
-    let text = state.kept(KEPT_AS).await?;
-    let before: Kept = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let before = parsed(state.kept(KEPT_AS).await?);
     let mut kept = Kept { base: view.digest.clone(), at_ms: now_ms, changes: Vec::new() };
     for Change { key, value: to } in changes {
         let Some(now) = in_force(view, &key) else {

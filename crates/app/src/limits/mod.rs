@@ -3,23 +3,35 @@
 //! beside that: what each limits and which chart it moves ([`list`]), what is staged
 //! ([`draft`]), what moving it would have done, and what moving it did.
 
+mod alone;
+mod compare;
 mod draft;
+mod effect;
 mod list;
+mod log;
+mod other;
 mod restart;
 mod starts;
+mod stats;
 mod table;
+mod trace;
+mod vram;
+mod words;
 
 use std::{collections::BTreeMap, path::Path};
 
 use plimsoll_core::config::file;
+use plimsoll_history::StoredKind;
 use rustix::fs::{Access, access};
 
-pub use self::list::{Facts, view};
+pub use self::{
+    alone::{effects_alone, view_alone},
+    effect::{Ground, effects},
+    list::{Facts, view},
+    log::Source,
+};
 use crate::{
-    api::{
-        Fault, LimitEffect, LimitsAsk, LimitsCompared, LimitsDraft, LimitsEffect, LimitsStage,
-        LimitsView,
-    },
+    api::{Fault, LimitsAsk, LimitsCompared, LimitsDraft, LimitsEffect, LimitsStage, LimitsView},
     app::App,
     dispatch::blocking,
 };
@@ -50,6 +62,38 @@ impl App {
         draft::stage(&self.state, &self.config.view(), stage, self.now_ms()).await
     }
 
+    pub(crate) async fn limits_effect(&self, ask: &LimitsAsk) -> Result<LimitsEffect, Fault> {
+        let (loaded, environment) = self.config.in_force().await;
+        let gpu = self.gpu.borrow().clone();
+        let services = self.services.list();
+        let ground = Ground {
+            source: Source::Running(&self.traffic, &self.reader),
+            reader: &self.reader,
+            loaded,
+            environment,
+            keys: self.keys.watch().borrow().clone(),
+            rooms: self.traffic.rooms(),
+            services: &services,
+            table: Some(&self.traffic.table()),
+            vram_used: self.vram().now(),
+            vram_total: gpu.and_then(|gpu| gpu.vram_total_bytes),
+            memory_bytes: self.machine.memory_bytes,
+            now_ms: self.now_ms(),
+        };
+        effects(&ground, &ask.changes).await
+    }
+
+    pub(crate) async fn limits_compare(&self, revision: i64) -> Result<LimitsCompared, Fault> {
+        let revision = self.config.revision(revision).await?;
+        let all = self.config.revisions().await?;
+        let source = Source::Running(&self.traffic, &self.reader);
+        let stored = self.reader.storage().await?;
+        let log = stored.iter().find(|stored| stored.kind == StoredKind::Requests);
+        let oldest_ms = log.and_then(|stored| stored.oldest_ms);
+        let table = self.traffic.table();
+        compare::compare(source, Some(&table), revision, &all, oldest_ms, self.now_ms()).await
+    }
+
     /// What is not known where the history cannot be read is how long: no more than that.
     async fn starts(&self) -> BTreeMap<String, i64> {
         let now = self.now_ms();
@@ -74,33 +118,4 @@ pub fn unwritable(path: &Path) -> Option<String> {
     // A file is replaced, not written over.
     let folder = target.ancestors().skip(1).find(|folder| folder.exists())?;
     read_only(folder, "The folder ")
-}
-
-impl App {
-    pub(crate) async fn limits_effect(&self, ask: &LimitsAsk) -> Result<LimitsEffect, Fault> {
-        let effect = |change: &plimsoll_core::config::wire::Change| LimitEffect {
-            keys: vec![change.key.clone()],
-            known: false,
-            text: "Cannot tell: nothing that is recorded says it.".into(),
-            why: String::new(),
-            replay: None,
-            vram: None,
-        };
-        Ok(LimitsEffect { effects: ask.changes.iter().map(effect).collect(), together: None })
-    }
-
-    pub(crate) async fn limits_compare(&self, revision: i64) -> Result<LimitsCompared, Fault> {
-        let kept = self.config.revision(revision).await?;
-        Ok(LimitsCompared {
-            revision,
-            at_ms: kept.at_ms,
-            changed: kept.changed,
-            services: Vec::new(),
-            before: None,
-            after: None,
-            window_why: String::new(),
-            figures: Vec::new(),
-            caution: String::new(),
-        })
-    }
 }

@@ -94,14 +94,25 @@ async fn get(global: &Global, key: &str) -> Outcome {
 }
 
 async fn set(global: &Global, changes: &[String]) -> Outcome {
-    let changes = changes.iter().map(|text| change(text)).collect::<Result<Vec<_>, _>>()?;
+    let changes = match changes {
+        // Many write it so, and it can mean nothing else.
+        [key, value] if !key.contains('=') && setting_of(key).is_some() => {
+            vec![change(&format!("{key}={value}"))?]
+        }
+        changes => changes.iter().map(|text| change(text)).collect::<Result<Vec<_>, _>>()?,
+    };
+    tell(global, &apply(global, changes).await?)
+}
+
+/// Puts changes in force as one revision: through the running Plimsoll, or in the file.
+pub(super) async fn apply(global: &Global, changes: Vec<Change>) -> Result<Revision, Failure> {
     let edit = |base: &str| ConfigEdit {
         base: Some(base.to_owned()),
         changes: changes.clone(),
         text: None,
         by: "terminal".into(),
     };
-    let revision: Revision = match attach(global).await? {
+    Ok(match attach(global).await? {
         Some(session) => {
             let view: ConfigView = session.call(Command::Config(Nothing {})).await?;
             session.call(Command::ConfigApply(edit(&view.digest))).await?
@@ -111,11 +122,10 @@ async fn set(global: &Global, changes: &[String]) -> Outcome {
             let digest = offline.config.view().digest.clone();
             offline.config.apply(&edit(&digest)).await?
         }
-    };
-    tell(global, &revision)
+    })
 }
 
-fn tell(global: &Global, revision: &Revision) -> Outcome {
+pub(super) fn tell(global: &Global, revision: &Revision) -> Outcome {
     if global.json {
         return out::json(revision);
     }
@@ -135,7 +145,7 @@ fn tell(global: &Global, revision: &Revision) -> Outcome {
 }
 
 /// `KEY=VALUE`, checked here already: wrong usage is told before anything is touched.
-fn change(text: &str) -> Result<Change, Failure> {
+pub(super) fn change(text: &str) -> Result<Change, Failure> {
     let Some((key, value)) = text.split_once('=') else {
         return Err(Failure::Usage(format!(
             "{text:?} is no change. A change is KEY=VALUE, e.g. sampling.interval_ms=2000."
@@ -289,7 +299,7 @@ async fn rollback(global: &Global, revision: i64) -> Outcome {
     tell(global, &revision)
 }
 
-fn unknown(key: &str) -> Failure {
+pub(super) fn unknown(key: &str) -> Failure {
     match judge_key(key) {
         Some(problem) => {
             let mut fault = Fault::new(FaultCode::NotFound, problem.message);

@@ -8,6 +8,7 @@ mod history;
 mod hold;
 mod interrupt;
 mod keys;
+mod limits;
 mod link;
 mod requests;
 mod sample;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Hold(args) => hold::run(&global, args).await,
         Command::Requests(args) => requests::run(&global, args).await,
         Command::Keys(args) => keys::run(&global, args).await,
+        Command::Limits(args) => limits::run(&global, args).await,
         Command::Status => status::run(&global).await,
         Command::Link => link::run(&global).await,
         Command::Doctor(args) => doctor::run(&global, args).await,

@@ -79,6 +79,12 @@ fn tell_besides(found: &ServicesFound) {
     if let Some(docker) = &found.docker {
         out::aside(docker);
     }
+    for id in &found.unclaimed {
+        out::aside(format_args!(
+            "services.{id} of the settings is in force nowhere: it has no url, and no accepted \
+             service has that id (`plimsoll services remove {id}` takes it out)"
+        ));
+    }
     let ids: Vec<&str> = found.ignored.iter().map(|of| of.id.as_str()).collect();
     if let Some(first) = ids.first() {
         let ids = ids.join(", ");
