@@ -55,6 +55,9 @@ pub struct ServicesFound {
     /// Why containers are not known by name, one sentence; `None` where they are, or where
     /// there is no Docker.
     pub docker: Option<String>,
+    /// Ids of which the settings say how much they take (`services.ID` without a url) and that
+    /// no service has.
+    pub unclaimed: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]

@@ -90,7 +90,10 @@ impl Host for App {
             C::ConfigSchema(_) => answer(schema()),
             C::Config(_) => answer(self.config.view()),
             C::ConfigPreview(edit) => answer(self.config.preview(&edit).await?),
-            C::ConfigApply(edit) => answer(self.config.apply(&edit).await?),
+            C::ConfigApply(edit) => {
+                self.services.judge(&edit.changes)?;
+                answer(self.config.apply(&edit).await?)
+            }
             C::ConfigRevisions(_) => answer(self.config.revisions().await?),
             C::ConfigRollback(request) => answer(self.config.rollback(&request).await?),
             C::ConfigUndo(request) => answer(self.config.undo(&request).await?),

@@ -19,9 +19,14 @@ mod vram;
 mod wanted;
 pub mod written;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use plimsoll_core::{clock::Clock, config::Config, process::ProcessTable, record::Record};
+use plimsoll_core::{
+    clock::Clock,
+    config::{Config, OF_FOUND, wire::Change},
+    process::ProcessTable,
+    record::Record,
+};
 use plimsoll_history::State;
 use plimsoll_services::{
     adapters,
@@ -195,6 +200,31 @@ impl Services {
             looked_ms: self.search.as_ref().and_then(Search::looked_ms),
             ignored: self.found.offers().borrow().ignored.clone(),
             docker: self.search.as_ref().and_then(Search::docker),
+            unclaimed: unclaimed(&self.config.borrow(), &self.asked.borrow().wanted),
+        }
+    }
+
+    /// Refuses limits of a service that nobody knows: most likely its id was mistyped, and they
+    /// would be in force nowhere.
+    pub fn judge(&self, changes: &[Change]) -> Result<(), Fault> {
+        let split = |change: &'_ Change| {
+            let (id, field) = change.key.strip_prefix("services.")?.split_once('.')?;
+            change.value.as_ref().map(|_| (id.to_owned(), field.to_owned()))
+        };
+        let said: Vec<(String, String)> = changes.iter().filter_map(split).collect();
+        let services = self.config.borrow().services.clone();
+        let mut known: BTreeSet<String> = self.found.ids();
+        known.extend(services.entries.keys().chain(services.found.keys()).cloned());
+        known.extend(self.asked.borrow().wanted.watched.iter().map(|of| of.id.clone()));
+        let is_new = |id: &str| said.iter().any(|(of, field)| of == id && field == "url");
+        match said.iter().find(|(id, _)| !known.contains(id) && !is_new(id)) {
+            None => Ok(()),
+            Some((id, field)) if OF_FOUND.contains(&&**field) => {
+                let fault = no_such(id, known.iter().map(String::as_str));
+                Err(Fault { code: FaultCode::Invalid, ..fault })
+            }
+            // The settings themselves know what is wrong with it.
+            Some(_) => Ok(()),
         }
     }
 
@@ -324,12 +354,19 @@ fn distrusting(why: &str) -> Hint {
     Hint::warning("ca-file", why, "Nobody is believed there until the file can be read.")
 }
 
+/// Ids of which the settings say how much they take, and that nobody has who is watched.
+fn unclaimed(config: &Config, wanted: &Wanted) -> Vec<String> {
+    let is_there = |id: &&String| wanted.watched.iter().any(|of| of.id == **id);
+    config.services.found.keys().filter(|id| !is_there(id)).cloned().collect()
+}
+
 /// Follows the configuration, the key files that it names, and what was found.
 async fn follow(
     mut config: watch::Receiver<Arc<Config>>,
     mut offers: watch::Receiver<Arc<Offers>>,
     publish: watch::Sender<Asked>,
 ) {
+    let mut warned = Vec::new();
     loop {
         let now = config.borrow_and_update().clone();
         let known = offers.borrow_and_update().clone();
@@ -347,6 +384,14 @@ async fn follow(
                     tracing::warn!(service = %id, "{why}");
                 }
             }
+            let nobodys = unclaimed(&now, &asked.wanted);
+            for id in nobodys.iter().filter(|id| !warned.contains(*id)) {
+                tracing::warn!(
+                    service = %id,
+                    "services.{id} is in force nowhere: it has no url, and no such service is accepted"
+                );
+            }
+            warned = nobodys;
             publish.send_if_modified(|old| {
                 let changed = *old != asked;
                 *old = asked;

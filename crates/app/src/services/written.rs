@@ -45,18 +45,28 @@ pub async fn remove(
     let config = handle.config();
     let Some(entry) = config.services.entries.get(id) else {
         if found.entry(id).is_none() {
+            // Nobody has that id, but the settings speak of it.
+            if config.services.found.contains_key(id) {
+                return take_out(handle, remove).await;
+            }
             let configured = config.services.entries.keys().cloned();
             let known: BTreeSet<String> = configured.chain(found.ids()).collect();
             return Err(super::no_such(id, known.iter().map(String::as_str)));
         }
         return Ok(ServiceRemoved { message: found.let_go(id).await?, revision: None });
     };
-    let table = format!("services.{id}");
-    not_by_environment(handle, &table)?;
-    let out = [Change { key: table, value: None }];
+    not_by_environment(handle, &format!("services.{id}"))?;
     // Before it is out: the search may be quick.
     found.expect(&entry.url);
     found.forget_aside(id, &entry.url).await;
+    take_out(handle, remove).await
+}
+
+async fn take_out(handle: &ConfigHandle, remove: &ServiceRemove) -> Result<ServiceRemoved, Fault> {
+    let id = &remove.id;
+    let table = format!("services.{id}");
+    not_by_environment(handle, &table)?;
+    let out = [Change { key: table, value: None }];
     let revision = change(handle, &out, &remove.by).await?;
     Ok(ServiceRemoved {
         message: format!("The service {id} is no longer in the configuration."),

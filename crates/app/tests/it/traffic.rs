@@ -9,14 +9,15 @@ use std::{
 
 use plimsoll_app::{
     api::{
-        Command, Connect, Done, FaultCode, GatewayState, GatewayTest, GatewayTested, Nothing,
-        RequestId, RequestPage, RequestsAsk, Status, Traffic,
+        Command, ConfigEdit, Connect, Done, FaultCode, GatewayState, GatewayTest, GatewayTested,
+        Nothing, RequestId, RequestPage, RequestsAsk, ServicesFound, Status, Traffic,
     },
     gateway::requests_alone,
     offline,
     session::{Options, Session},
 };
 use plimsoll_core::{
+    config::wire::{Change, ConfigView, Revision, SettingValue},
     request::{Endpoint, Finish, Priority},
     traffic::{ClientBasis, RoomBasis},
 };
@@ -149,4 +150,39 @@ async fn the_demos_traffic_shows_its_clients_and_a_stop_ends_them() {
 
     timeout(Duration::from_secs(20), session.stop()).await.expect("nobody holds the stop up");
     assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+}
+
+// A limit of a service that stands in no file, by its id alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_a_service_that_was_found_is_obeyed_at_once_and_one_of_nobody_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Session::start(options(dir.path())).await.unwrap();
+    let set = async |key: &str, value: i64| {
+        let view: ConfigView = session.call(Command::Config(Nothing {})).await.unwrap();
+        let change = Change { key: key.into(), value: Some(SettingValue::Integer(value)) };
+        let edit = ConfigEdit {
+            base: Some(view.digest),
+            changes: vec![change],
+            text: None,
+            by: "terminal".into(),
+        };
+        session.call::<Revision>(Command::ConfigApply(edit)).await
+    };
+    let room = async || {
+        let now = traffic(&session).await;
+        let chat = now.backends.iter().find(|backend| backend.id == "chat");
+        chat.map(|backend| (backend.room, backend.room_basis))
+    };
+    until("it is known", async || room().await.filter(|room| room.1 == RoomBasis::Told)).await;
+    set("services.chat.max_in_flight", 2).await.unwrap();
+    let now =
+        until("it is obeyed", async || room().await.filter(|room| room.1 == RoomBasis::Configured))
+            .await;
+    assert_eq!(now.0, Some(2));
+    let refused = set("services.chatt.max_in_flight", 2).await.unwrap_err();
+    assert_eq!(refused.code, FaultCode::Invalid);
+    assert!(refused.message.contains("There is no service \"chatt\""), "{refused}");
+    let found: ServicesFound = session.call(Command::ServicesFound(Nothing {})).await.unwrap();
+    assert_eq!(found.unclaimed, Vec::<String>::new());
+    session.stop().await;
 }

@@ -229,6 +229,41 @@ fn one_that_moves_to_another_port_is_known_again() {
 }
 
 #[test]
+fn of_one_that_was_found_it_can_be_said_how_much_it_takes_and_of_one_that_is_not_there_it_cannot() {
+    let place = Place::new();
+    let server = Server::start("qwen-holds");
+    let _running = up(&place);
+    until(&place, &server.url(), "proposed", "unknown");
+    place.out(&["services", "accept", "qwen-holds"]);
+    until(&place, &server.url(), "accepted", "healthy");
+    let said = place.out(&["config", "set", "services.qwen-holds.max_in_flight", "2"]);
+    assert!(said.contains("services.qwen-holds.max_in_flight: auto → 2"), "{said}");
+    let text = fs::read_to_string(place.data().join("plimsoll.toml")).unwrap();
+    assert!(text.contains("[services.qwen-holds]\nmax_in_flight = 2"), "{text}");
+    assert!(!text.contains("url"), "{text}");
+    // It is what it was: found, and accepted.
+    until(&place, &server.url(), "accepted", "healthy");
+
+    let (code, err) = place.fails(&["config", "set", "services.qwen-hold.max_in_flight=2"]);
+    assert!(code == 1 && err.contains("There is no service \"qwen-hold\""), "{err}");
+    assert!(err.contains("There are: ") && err.contains("qwen-holds"), "{err}");
+    let (code, err) = place.fails(&["config", "set", "services.qwen-holds.key_file=/k"]);
+    assert!(code == 1 && err.contains("needs a url"), "{err}");
+
+    // By hand anything can be written: it is told, and taken out as a service is.
+    let nobodys = format!("{text}[services.nobody]\nmax_tokens = 100\n");
+    fs::write(place.data().join("plimsoll.toml"), nobodys).unwrap();
+    place.eventually("it is told", || {
+        let told = String::from_utf8(place.run(&["services"]).stderr).unwrap();
+        told.contains("services.nobody of the settings is in force nowhere")
+            && !told.contains("services.qwen-holds of")
+    });
+    place.out(&["services", "remove", "nobody"]);
+    let told = String::from_utf8(place.run(&["services"]).stderr).unwrap();
+    assert!(!told.contains("services.nobody"), "{told}");
+}
+
+#[test]
 fn accepting_by_itself_watches_at_once() {
     let place = Place::new();
     let server = Server::start("qwen-always");

@@ -42,7 +42,7 @@ pub use typed::{
     Accept, Alerts, Config, Gpu, History, Keep, Log, OnClose, Power, Restart, Rule, Sampling,
     ServiceEntry, ServiceLimits, Services, Theme, Window,
 };
-pub use values::Values;
+pub use values::{OF_FOUND, Values};
 
 /// A value as it is written in the file.
 pub fn toml_value(value: &wire::SettingValue) -> String {

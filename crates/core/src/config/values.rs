@@ -21,7 +21,7 @@ pub struct Values {
 }
 
 /// What may be said of a service that was found, which has no url of its own here.
-pub(super) const OF_FOUND: [&str; 2] = ["max_in_flight", "max_tokens"];
+pub const OF_FOUND: [&str; 2] = ["max_in_flight", "max_tokens"];
 /// Where the typed configuration keeps it.
 const FOUND: &str = "services.found";
 

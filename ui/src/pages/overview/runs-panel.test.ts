@@ -80,7 +80,7 @@ beforeEach(() => {
   ];
   fake = fakeHost({
     services: () => list,
-    'services.found': () => ({ searching: true, looked_ms: 1, ignored: [], docker: null }),
+    'services.found': () => ({ searching: true, looked_ms: 1, ignored: [], docker: null, unclaimed: [] }),
   });
   useHost(fake);
   [store.view, store.fault] = [null, null];
@@ -145,7 +145,7 @@ it('where nothing is watched it says what was found, and what runs all the same'
 it('a search that is off is not promised', async () => {
   list = [];
   await again();
-  fake.handlers['services.found'] = () => ({ searching: false, looked_ms: null, ignored: [], docker: null });
+  fake.handlers['services.found'] = () => ({ searching: false, looked_ms: null, ignored: [], docker: null, unclaimed: [] });
   render(Runs, props);
   expect(await screen.findByText(/Plimsoll does not look for any/)).toBeTruthy();
 });

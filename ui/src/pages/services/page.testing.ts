@@ -74,7 +74,7 @@ beforeEach(() => {
     }),
     some('ollama', ollama),
   ];
-  world.known = { searching: true, looked_ms: Date.now(), ignored: [], docker: null };
+  world.known = { searching: true, looked_ms: Date.now(), ignored: [], docker: null, unclaimed: [] };
   world.fake = fakeHost({
     services: () => world.list,
     'services.found': () => ({ ...world.known }),

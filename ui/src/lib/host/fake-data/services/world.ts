@@ -149,6 +149,7 @@ export function serviceAnswers({ variant, emit, ...lately }: WorldOptions): Hand
         variant === 'found' || variant === 'ailing'
           ? '/var/run/docker.sock may not be read: containers are known by their ports alone.'
           : null,
+      unclaimed: [],
     }),
     'services.accept': ({ id }) => {
       const service = waiting.find((s) => s.id === id);
