@@ -116,7 +116,7 @@ it('the rail and the radios are named, and there is one main', async () => {
     within(nav)
       .getAllByRole('link')
       .map((a) => a.getAttribute('aria-label') ?? a.textContent?.trim()),
-  ).toEqual(['Overview', 'Explore', 'Processes', 'Services, 1 not well', 'Traffic', 'Settings']);
+  ).toEqual(['Overview', 'Explore', 'Processes', 'Services, 1 not well', 'Traffic', 'Limits', 'Settings']);
   expect(within(nav).getByRole('link', { current: 'page' }).textContent).toContain('Overview');
   expect(screen.getByRole('radiogroup', { name: 'Time range' })).toBeTruthy();
 });

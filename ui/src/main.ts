@@ -17,7 +17,8 @@ async function start() {
     const { useHost } = await import('./lib/host');
     const { devHost } = await import('./lib/host/fake-data');
     const { furnish } = await import('./pages/settings/fake');
-    useHost(furnish(devHost()));
+    const { furnishLimits } = await import('./pages/limits/fake');
+    useHost(furnishLimits(furnish(devHost())));
   }
   const target = document.getElementById('app');
   if (target) mount(App, { target });

@@ -16,6 +16,7 @@ it('the map of the keyboard', () => {
   expect(plain('1')).toEqual({ do: 'page', page: 'overview' });
   expect(plain('3')).toEqual({ do: 'page', page: 'processes' });
   expect(plain('5')).toEqual({ do: 'page', page: 'traffic' });
+  expect(plain('6')).toEqual({ do: 'page', page: 'limits' });
   expect(plain(',', { ctrlKey: true })).toEqual({ do: 'page', page: 'settings' });
   expect(plain('k', { ctrlKey: true })).toEqual({ do: 'palette' });
   expect(plain(' ')).toEqual({ do: 'live' });
@@ -29,7 +30,7 @@ it('the map of the keyboard', () => {
 });
 
 it('a page that does not exist has no key', () => {
-  expect(plain('6')).toBeNull();
+  expect(plain('8')).toBeNull();
 });
 
 it('typing is typing, except for what is commanded', () => {

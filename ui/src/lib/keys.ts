@@ -29,6 +29,7 @@ const PAGE_KEYS: Record<string, PageId> = {
   '3': 'processes',
   '4': 'services',
   '5': 'traffic',
+  '6': 'limits',
 };
 
 /** What a key means. `typing`: the focus is in a text field; `onControl`: on something that uses Space and arrows itself. */
@@ -97,6 +98,7 @@ export const KEY_LIST: [keys: string, meaning: string][] = [
   ['3', 'Processes'],
   ['4', 'Services'],
   ['5', 'Traffic'],
+  ['6', 'Limits'],
   ['Ctrl ,', 'Settings'],
   ['Ctrl K', 'Go to or run'],
   ['Space', 'Live or paused'],

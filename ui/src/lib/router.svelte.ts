@@ -1,6 +1,6 @@
 // Pages by hash: `#/explore?series=gpu.vram.used`. The hash survives a reload and needs no server.
 
-export const PAGES = ['overview', 'explore', 'processes', 'services', 'traffic', 'settings'] as const;
+export const PAGES = ['overview', 'explore', 'processes', 'services', 'traffic', 'limits', 'settings'] as const;
 export type PageId = (typeof PAGES)[number];
 
 export const TITLES: Record<PageId, string> = {
@@ -9,6 +9,7 @@ export const TITLES: Record<PageId, string> = {
   processes: 'Processes',
   services: 'Services',
   traffic: 'Traffic',
+  limits: 'Limits',
   settings: 'Settings',
 };
 

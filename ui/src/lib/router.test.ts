@@ -10,7 +10,7 @@ it('a hash names a page, its part and its questions', () => {
 });
 
 it('an unknown or broken hash is the Overview', () => {
-  for (const hash of ['', '#', '#/', '#/limits', '#/%E0%A4%A']) expect(parse(hash).page).toBe('overview');
+  for (const hash of ['', '#', '#/', '#/reports', '#/%E0%A4%A']) expect(parse(hash).page).toBe('overview');
 });
 
 it('what is written is read back', () => {

@@ -36,6 +36,7 @@ const PAGE_KEYS: Record<string, string> = {
   processes: '3',
   services: '4',
   traffic: '5',
+  limits: '6',
   settings: 'Ctrl ,',
 };
 const PARTS: [id: string, label: string, words: string][] = [

@@ -3,7 +3,16 @@
 // a look at another page loses nothing; it never writes over a file that changed since
 // it began.
 
-import type { Change, ConfigEdit, Fault, Preview, Problem, SettingSpec, SettingValue } from '../bindings';
+import type {
+  Change,
+  ConfigEdit,
+  Fault,
+  Preview,
+  Problem,
+  Revision,
+  SettingSpec,
+  SettingValue,
+} from '../bindings';
 import { asker, call, toFault } from '../host';
 import { live } from '../state/live.svelte';
 import { session } from '../state/session.svelte';
@@ -64,6 +73,7 @@ class Draft {
       this.problems.length === 0,
   );
 
+  #onMade = new Set<(made: Revision) => void>();
   #asked = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #dropUndo: (() => void) | null = null;
@@ -84,6 +94,26 @@ class Draft {
     } catch (thrown) {
       this.fault = toFault(thrown);
     }
+  }
+
+  /** Hears of every revision that this window makes; answers how to stop. */
+  onMade(hear: (made: Revision) => void): () => void {
+    this.#onMade.add(hear);
+    return () => this.#onMade.delete(hear);
+  }
+
+  /** This window made a revision. */
+  made(revision: Revision): void {
+    for (const hear of [...this.#onMade]) hear(revision);
+  }
+
+  /** What was staged before the window was opened, begun from the file of this digest. */
+  restore(staged: Staged, base: string): void {
+    if (staged.size === 0) return;
+    const began = this.clean;
+    this.staged = new Map([...staged, ...this.staged]);
+    if (began) this.base = base;
+    this.#changed(0);
   }
 
   /** A value in words, with its unit: a threshold in that of what its rule watches. */
@@ -122,6 +152,11 @@ class Draft {
     const next = new Map(this.staged);
     for (const key of keys) next.delete(key);
     this.#replace(next);
+  }
+
+  /** All at once, in place of what was staged before. */
+  replace(staged: Staged): void {
+    this.#replace(staged);
   }
 
   /** The text as it was edited. What was staged is part of it, or waits until it can be. */
@@ -219,6 +254,7 @@ class Draft {
     try {
       const revision = await call('config.apply', this.#request(this.base));
       this.clear();
+      this.made(revision);
       await session.reload();
       this.#offerUndo(`Applied as revision ${revision.number}`, before);
       return true;
@@ -236,7 +272,8 @@ class Draft {
   async applyNow(changes: Change[], said: string): Promise<void> {
     const before = this.config?.revision ?? null;
     try {
-      await call('config.apply', { base: this.config?.digest ?? null, changes, text: null, by: asker() });
+      const base = this.config?.digest ?? null;
+      this.made(await call('config.apply', { base, changes, text: null, by: asker() }));
       await session.reload();
       this.#offerUndo(said, before);
     } catch (thrown) {
@@ -250,6 +287,7 @@ class Draft {
     this.busy = true;
     try {
       const made = await call('config.rollback', { revision, by: asker() });
+      this.made(made);
       await session.reload();
       this.fault = null;
       if (!this.clean) this.rebase();
@@ -270,6 +308,7 @@ class Draft {
     this.#dropUndo?.();
     try {
       const made = await call('config.rollback', { revision: to, by: asker() });
+      this.made(made);
       await session.reload();
       toasts.show(`Undone, as revision ${made.number}`);
     } catch (thrown) {

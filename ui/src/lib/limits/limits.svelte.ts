@@ -1,0 +1,228 @@
+// The limits as they stand, and what a person is about to change of them. What is staged is
+// the window's one draft (lib/settings), which Plimsoll keeps for the limits among it: it
+// outlives the window and the program.
+
+import type {
+  Change,
+  Fault,
+  LimitEffect,
+  LimitInfo,
+  LimitPreset,
+  LimitsDraft,
+  LimitsView,
+  Revision,
+  SettingValue,
+} from '../bindings';
+import { call, toFault } from '../host';
+import { draft } from '../settings/draft.svelte';
+import { same, stage, type Item, type Staged } from '../settings/values';
+import { live } from '../state/live.svelte';
+import { session } from '../state/session.svelte';
+import { toasts } from '../state/toasts.svelte';
+import { restartsOf } from './words';
+
+/** After the last change, before it is kept, and before its effect is asked for. */
+const KEEP_AFTER_MS = 100;
+const EFFECT_AFTER_MS = 150;
+/** What is in force where a word stands changes with the services: looked at while the page is open. */
+const LOOK_EVERY_MS = 15_000;
+
+class Limits {
+  view = $state.raw<LimitsView | null>(null);
+  /** Why they could not be read. */
+  fault = $state.raw<Fault | null>(null);
+  /** The limit that is being moved, before it is let go. */
+  held = $state.raw<{ key: string; value: SettingValue } | null>(null);
+  effects = $state.raw<ReadonlyMap<string, LimitEffect>>(new Map());
+  /** Of all that admission keeps, where that is more than one. */
+  together = $state.raw<LimitEffect | null>(null);
+  effectFault = $state.raw<Fault | null>(null);
+  /** What was kept could not be: it stands here all the same. */
+  keepFault = $state.raw<Fault | null>(null);
+
+  byKey = $derived(new Map((this.view?.limits ?? []).map((limit) => [limit.key, limit])));
+  staged = $derived((this.view?.limits ?? []).filter((limit) => draft.staged.has(limit.key)));
+  restarts = $derived(restartsOf(this.staged));
+  /** What is staged of the limits, and what somebody else changed of it since. */
+  kept = $state.raw<LimitsDraft | null>(null);
+
+  #asked = 0;
+  #keptAs: string | null = null;
+  #restored = false;
+
+  /** What holds after Apply; what is being moved goes first. */
+  proposed(limit: LimitInfo): SettingValue {
+    if (this.held?.key === limit.key) return this.held.value;
+    if (!draft.staged.has(limit.key)) return limit.value;
+    return draft.staged.get(limit.key) ?? limit.default;
+  }
+
+  /** Is about to become another. */
+  isMoved(limit: LimitInfo): boolean {
+    return !same(this.proposed(limit), limit.value);
+  }
+
+  /** Stages a value; that of today takes the stage away. */
+  set(limit: LimitInfo, value: SettingValue | null): void {
+    this.held = null;
+    if (limit.lock === null) draft.set(itemOf(limit), value);
+  }
+
+  /** Moves it without staging it yet: while a hand is on it. */
+  hold(limit: LimitInfo, value: SettingValue): void {
+    if (limit.lock === null) this.held = { key: limit.key, value };
+  }
+
+  letGo(): void {
+    const limit = this.held && this.byKey.get(this.held.key);
+    if (limit && this.held) this.set(limit, this.held.value);
+    this.held = null;
+  }
+
+  /** Stages all that a preset changes, in place of what was staged of the limits that it knows. */
+  choose(preset: LimitPreset): void {
+    let next: Staged = draft.staged;
+    for (const limit of this.view?.limits ?? []) {
+      const value = limit[preset.id];
+      if (value !== null && limit.lock === null) next = stage(next, itemOf(limit), value);
+    }
+    draft.replace(next);
+  }
+
+  /** Loads them, brings back what was staged, and keeps it from then on; answers how to stop. */
+  start(): () => void {
+    void this.load();
+    const stops = [
+      live.on((event) => {
+        if (event.event === 'config' || event.event === 'missed') void this.load();
+      }),
+      draft.onMade((made) => void this.#restart(made)),
+      $effect.root(() => {
+        $effect(() => this.#keep());
+      }),
+    ];
+    return () => stops.forEach((stop) => stop());
+  }
+
+  /** While the page is open: what is in force is looked at, and what a change does is asked for. */
+  use(): () => void {
+    if (this.fault || this.view === null) void this.load();
+    const timer = setInterval(() => live.visible && void this.load(), LOOK_EVERY_MS);
+    const stop = $effect.root(() => {
+      $effect(() => this.#effect());
+    });
+    return () => {
+      clearInterval(timer);
+      stop();
+    };
+  }
+
+  async load(): Promise<void> {
+    try {
+      const view = await call('limits', {});
+      this.view = view;
+      this.kept = view.draft;
+      this.fault = null;
+      this.#restore(view);
+    } catch (thrown) {
+      this.fault = toFault(thrown);
+    }
+  }
+
+  #restore({ draft: kept, digest }: LimitsView) {
+    if (this.#restored) return;
+    this.#restored = true;
+    const staged = new Map(kept.changes.map(({ key, to }) => [key, to] as const));
+    this.#keptAs = JSON.stringify(kept.changes.map(({ key, to }) => ({ key, value: to })));
+    // Where the file is another one by now, the draft began from one that is gone.
+    draft.restore(staged, kept.file_changed ? `not ${digest}` : digest);
+  }
+
+  #keep() {
+    const view = this.view;
+    if (!this.#restored || view === null) return;
+    const changes: Change[] = [...draft.staged]
+      .filter(([key]) => this.byKey.has(key))
+      .map(([key, value]) => ({ key, value }));
+    const kept = JSON.stringify(changes);
+    // A person has looked at the file as it is now, and keeps what was staged.
+    const current = session.config?.digest === view.digest && draft.base === view.digest;
+    const rebase = current && (this.kept?.file_changed ?? false) && changes.length > 0;
+    if (kept === this.#keptAs && !rebase) return;
+    const timer = setTimeout(() => {
+      this.#keptAs = kept;
+      call('limits.stage', { changes, rebase }).then(
+        (answer) => {
+          if (this.#keptAs !== kept) return;
+          this.kept = answer;
+          this.keepFault = null;
+        },
+        (thrown) => (this.keepFault = toFault(thrown)),
+      );
+    }, KEEP_AFTER_MS);
+    return () => clearTimeout(timer);
+  }
+
+  #effect() {
+    const changes: Change[] = (this.view?.limits ?? [])
+      .filter((limit) => this.isMoved(limit))
+      .map((limit) => ({ key: limit.key, value: this.proposed(limit) }));
+    const run = ++this.#asked;
+    if (changes.length === 0) {
+      this.effects = new Map();
+      this.together = null;
+      this.effectFault = null;
+      return;
+    }
+    const timer = setTimeout(() => void this.#ask(changes, run), EFFECT_AFTER_MS);
+    return () => clearTimeout(timer);
+  }
+
+  async #ask(changes: Change[], run: number) {
+    try {
+      const { effects, together } = await call('limits.effect', { changes });
+      if (run !== this.#asked) return;
+      this.effects = new Map(effects.flatMap((e, i) => (changes[i] ? [[changes[i].key, e]] : [])));
+      this.together = together;
+      this.effectFault = null;
+    } catch (thrown) {
+      if (run === this.#asked) this.effectFault = toFault(thrown);
+    }
+  }
+
+  /** Launch settings take hold with a start of their service: the button said so before. */
+  async #restart({ changed }: Revision) {
+    const limits = changed.flatMap(({ key }) => this.byKey.get(key) ?? []);
+    for (const { service, name } of restartsOf(limits)) {
+      try {
+        await call('services.restart', { id: service });
+        toasts.show(`${name} is being started again`);
+      } catch (thrown) {
+        toasts.show(`${name} goes on as it is: ${toFault(thrown).message}`);
+      }
+    }
+  }
+}
+
+/** As the draft knows settings; a service that was found has none of its own in the file yet. */
+export function itemOf(limit: LimitInfo): Item {
+  const { key, title, meaning, accepts, unit, origin, value } = limit;
+  return {
+    key,
+    spec: {
+      key,
+      section: limit.group,
+      label: title,
+      meaning,
+      accepts,
+      unit,
+      default: limit.default,
+      conservative: limit.conservative,
+      aggressive: limit.aggressive,
+      live: limit.takes_hold.when === 'live',
+    },
+    state: { key, spec: key, value, default: limit.default, origin },
+  };
+}
+
+export const limits = new Limits();

@@ -1,0 +1,90 @@
+// What a limit's chart shows: which series, to which end, and where the lines stand. Pure.
+
+import type { LimitInfo, SeriesInfo, SeriesKey, SettingValue, Unit } from '../../lib/bindings';
+import type { Load } from '../../lib/chart/load';
+import { loadState } from '../../lib/chart/scale';
+import { numberOf } from '../../lib/limits/scale';
+import { short, zeroWords } from '../../lib/limits/words';
+import { subjectOf, titleOf } from '../../lib/series';
+import { endOf, unitOf } from '../explore/lanes';
+
+/** One series that is drawn. */
+export interface Drawn {
+  key: SeriesKey;
+  info: SeriesInfo | null;
+  name: string;
+  color: string;
+}
+
+/** What waits is grey everywhere: it is demand, and not work. */
+const WAITS = /queued|waiting/;
+
+/**
+ * The series of a chart as the history has them: what is said without a subject is of the only one
+ * there is, or of the first of several cards.
+ */
+export function drawnOf(limit: LimitInfo, series: readonly SeriesInfo[]): Drawn[] {
+  let used = 0;
+  return (limit.chart?.series ?? []).map((wanted) => {
+    const of = series.filter((s) => s.key.metric === wanted.metric);
+    const info =
+      of.find((s) => s.key.subject === wanted.subject) ?? (wanted.subject === '' ? (of[0] ?? null) : null);
+    const title = info ? titleOf(info) : wanted.metric;
+    const subject = info ? subjectOf(info) : '';
+    const color = WAITS.test(wanted.metric) ? '--s-mute' : `--s${++used}`;
+    return { key: info?.key ?? wanted, info, name: subject ? `${title}, ${subject}` : title, color };
+  });
+}
+
+export function unitOfChart(drawn: readonly Drawn[]): Unit {
+  const info = drawn[0]?.info;
+  return info ? unitOf(info) : 'count';
+}
+
+/** Where the axis ends physically; `null` where nothing bounds it. */
+export function wholeOf(
+  drawn: readonly Drawn[],
+  read: (metric: string, subject: string) => number | null,
+): number | null {
+  const info = drawn[0]?.info;
+  if (!info) return null;
+  return endOf({ id: '', title: '', unit: unitOf(info), items: [{ info, name: '', color: '' }] }, read);
+}
+
+/** Height of a value on the chart; `null` where it is no line of it, and for 0 that means none. */
+export function heightOf(limit: LimitInfo, value: SettingValue): number | null {
+  const number = numberOf(limit, value);
+  const scale = limit.chart?.scale ?? null;
+  if (number === null || scale === null || (number === 0 && zeroWords(limit) !== null)) return null;
+  return number * scale;
+}
+
+/** The value at a height. */
+export function valueOf(limit: LimitInfo, height: number): number | null {
+  const scale = limit.chart?.scale ?? null;
+  return scale === null || scale === 0 ? null : height / scale;
+}
+
+/** The line that holds today. */
+export function loadOf(
+  limit: LimitInfo,
+  present: number | null,
+  whole: number | null,
+  moved: boolean,
+): Load | null {
+  const value = heightOf(limit, limit.value);
+  if (value === null || limit.chart === null) return null;
+  const { floor, filled } = limit.chart;
+  const state = filled ? 'ok' : loadState(present, value, floor);
+  const number = numberOf(limit, limit.value);
+  const label =
+    typeof limit.value === 'number' || number === null ? short(limit, limit.value) : short(limit, number);
+  return {
+    value,
+    label: moved ? `${label} today` : label,
+    state,
+    floor,
+    meant: filled,
+    reserve: floor || (whole !== null && whole > value),
+  };
+}
