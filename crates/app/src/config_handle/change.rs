@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use plimsoll_core::config::{
     Loaded, WriteError, changed_between,
     diff::diff,
-    file,
-    load::needs_restart,
+    file, needs_restart,
     wire::{Preview, Revision},
 };
 

@@ -18,6 +18,7 @@ pub mod load;
 pub mod nearest;
 pub mod parse;
 mod place;
+mod preview;
 mod remove;
 pub mod renamed;
 pub mod render;
@@ -35,7 +36,8 @@ pub mod wire;
 pub use environment::Environment;
 pub use file::{WriteError, digest};
 pub use gateway::{Gateway, MaxInFlight};
-pub use load::{Loaded, changed_between, load};
+pub use load::{Loaded, load};
+pub use preview::{changed_between, needs_restart};
 pub use rules::{BUILT_IN, BuiltIn, built_in};
 pub use table::{SETTINGS, schema};
 pub use typed::{
