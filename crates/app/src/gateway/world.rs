@@ -14,7 +14,7 @@ use plimsoll_gateway::{
     serve::{Orphan, OwnFigures, Sought, World},
 };
 use plimsoll_sense::{Peers, Pulse};
-use plimsoll_services::fleet::Looker;
+use plimsoll_services::{fleet::Looker, service::ServiceState};
 use plimsoll_sim::CLIENTS_FROM;
 use tokio::sync::watch;
 
@@ -87,6 +87,10 @@ impl World for Around {
         let (looker, backend) = (self.looker.clone(), backend.clone());
         Box::pin(async move {
             let service = looker.look_now(&backend).await?;
+            // What is not there works on nothing.
+            if service.state == ServiceState::Down {
+                return Some(0);
+            }
             let figures = &service.figures;
             service.slots.as_ref().and_then(|slots| slots.busy).or(figures.running.map(whole))
         })
