@@ -14,6 +14,8 @@ mod restart;
 mod starts;
 mod stats;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod vram;
 mod words;

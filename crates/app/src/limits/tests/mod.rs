@@ -1,0 +1,74 @@
+mod changes;
+mod listed;
+mod recorded;
+
+use std::collections::BTreeMap;
+
+use plimsoll_core::{
+    config::{
+        Environment, Loaded,
+        wire::{Change, ConfigView, SettingValue},
+    },
+    request::{Endpoint, Finish, Priority, RequestRow},
+    traffic::RoomBasis,
+};
+use plimsoll_gateway::route::Room;
+
+/// 2026-11-22T01:00:00Z
+pub const START: i64 = 1_795_309_200_000;
+
+pub fn view_of(loaded: &Loaded) -> ConfigView {
+    ConfigView {
+        path: "/home/x/plimsoll.toml".into(),
+        text: loaded.text.clone(),
+        revision: 3,
+        digest: loaded.digest.clone(),
+        settings: loaded.settings.clone(),
+        problems: loaded.problems.clone(),
+    }
+}
+
+pub fn read(text: &str) -> Loaded {
+    let loaded = Loaded::of(text.into(), &Environment::default());
+    assert_eq!(loaded.problems, []);
+    loaded
+}
+
+pub fn change(key: &str, value: impl Into<Option<i64>>) -> Change {
+    Change { key: key.into(), value: value.into().map(SettingValue::Integer) }
+}
+
+pub fn rooms(requests: u32, basis: RoomBasis) -> BTreeMap<String, Room> {
+    let room = Room { requests, basis, tokens: None, outside: None };
+    BTreeMap::from([("chat".to_owned(), room)])
+}
+
+/// The `n`th request, which waited so long and was then at work so long.
+pub fn row(n: i64, at_ms: i64, wait_ms: u64, held_ms: u64) -> RequestRow {
+    RequestRow {
+        id: at_ms * 4096 + n % 4096,
+        at_ms,
+        client: "ide".into(),
+        endpoint: Endpoint::Chat,
+        model: "m".into(),
+        sent_model: None,
+        route: None,
+        backend: Some("chat".into()),
+        priority: Priority::Interactive,
+        stream: true,
+        finish: Finish::Answered,
+        status: 200,
+        reason: String::new(),
+        wait_us: wait_ms * 1000,
+        overhead_us: 90,
+        ttft_us: Some((wait_ms + held_ms / 4) * 1000),
+        itl_p50_us: None,
+        itl_p95_us: None,
+        total_us: (wait_ms + held_ms) * 1000,
+        tokens_in: Some(100),
+        tokens_out: Some(50),
+        retries: 0,
+        shared: None,
+        joules: None,
+    }
+}

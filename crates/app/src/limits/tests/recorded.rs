@@ -1,0 +1,301 @@
+//! Sentences from what was recorded, and before and after.
+
+use std::{collections::VecDeque, path::Path, sync::Arc};
+
+use plimsoll_core::{
+    clock::ManualClock,
+    config::{
+        Environment,
+        wire::{Change, Changed, Revision, SettingValue},
+    },
+    record::Record as _,
+    request::{Finish, RequestRow},
+    traffic::RoomBasis,
+};
+use plimsoll_gateway::clients::Keys;
+use plimsoll_history::{History, Options};
+use plimsoll_services::service::{Basis, Origin, Service, VramSplit};
+use tokio::sync::watch;
+
+use super::{
+    super::{Ground, Source, compare::compare, effects, words::duration},
+    START, change, read, rooms, row,
+};
+use crate::api::{ComparedFigure, ComparedVerdict, LimitEffect, LimitsCompared};
+
+const STORED: &str = include_str!("../../../../gateway/src/replay/trace.csv");
+const ROOM: &str = "services.chat.max_in_flight";
+
+/// A stored trace: when each came, and how long it was at work.
+fn stored() -> Vec<(u64, u64)> {
+    let number = |text: &str| text.parse().unwrap();
+    let of = |line: &str| line.split_once(',').map(|(at, held)| (number(at), number(held)));
+    STORED.lines().skip(1).filter_map(of).collect()
+}
+
+async fn history(folder: &Path, rows: Vec<RequestRow>) -> (History, watch::Sender<Options>) {
+    let clock = Arc::new(ManualClock::at(START));
+    let (sender, options) = watch::channel(Options::default());
+    let history = History::open(folder, options, clock).await.unwrap();
+    history.recorder().requests(rows);
+    assert!(history.settle().await);
+    (history, sender)
+}
+
+/// With a room of 2 that its server told, or what `text` says.
+async fn asked(rows: Vec<RequestRow>, text: &str, changes: &[Change]) -> Vec<LimitEffect> {
+    let folder = tempfile::tempdir().unwrap();
+    let (history, _options) = history(folder.path(), rows).await;
+    let reader = history.reader();
+    let mut chat = Service::new("chat", "Chat", None, "http://127.0.0.1:1", Origin::Accepted);
+    chat.kind = Some(plimsoll_services::kind::ServiceKind::LlamaCpp);
+    chat.vram = Some(VramSplit {
+        total_bytes: 10 << 30,
+        weights_bytes: Some(5 << 30),
+        kv_bytes: Some(4 << 30),
+        other_bytes: 1 << 30,
+        basis: Basis::Told,
+    });
+    let ground = Ground {
+        source: Source::Alone(&reader),
+        reader: &reader,
+        loaded: read(text),
+        environment: Environment::default(),
+        keys: Arc::new(Keys::default()),
+        rooms: rooms(2, RoomBasis::Told),
+        services: &[chat],
+        table: None,
+        vram_used: Some(20 << 30),
+        vram_total: Some(24 << 30),
+        memory_bytes: None,
+        now_ms: START + 86_400_000,
+    };
+    let answer = effects(&ground, changes).await.unwrap();
+    let mut effects = answer.effects;
+    effects.extend(answer.together);
+    history.stop().await;
+    effects
+}
+
+/// The waits by another way: millisecond by millisecond, some places and a line.
+fn by_hand(rows: &[(u64, u64)], room: usize) -> Vec<u64> {
+    let mut waits = vec![0; rows.len()];
+    let (mut running, mut line) = (Vec::<u64>::new(), VecDeque::new());
+    let (mut now, mut next) = (0, 0);
+    while next < rows.len() || !line.is_empty() {
+        running.retain(|end| *end > now);
+        while rows.get(next).is_some_and(|(at, _)| *at == now) {
+            line.push_back(next);
+            next += 1;
+        }
+        while running.len() < room
+            && let Some(first) = line.pop_front()
+        {
+            waits[first] = now - rows[first].0;
+            running.push(now + rows[first].1);
+        }
+        now += 1;
+    }
+    waits
+}
+
+#[tokio::test]
+async fn the_sentence_is_the_one_that_a_stored_trace_gives_by_hand() {
+    let stored = stored();
+    let (two, four) = (by_hand(&stored, 2), by_hand(&stored, 4));
+    let rows = stored.iter().zip(&two).enumerate();
+    let rows = rows.map(|(n, ((at, held), wait))| row(n as i64, START + *at as i64, *wait, *held));
+    let effects = asked(rows.collect(), "gateway.queue.wait_s = 3600", &[change(ROOM, 4)]).await;
+
+    let less: Vec<u64> = two
+        .iter()
+        .zip(&four)
+        .filter(|(two, four)| four < two)
+        .map(|(two, four)| two - four)
+        .collect();
+    assert!(two.iter().zip(&four).all(|(two, four)| four <= two));
+    let mean = (less.iter().sum::<u64>() + less.len() as u64 / 2) / less.len() as u64;
+    let sentence = format!(
+        "{} of the last {} requests would have waited {} less; none refused.",
+        less.len(),
+        stored.len(),
+        duration(mean)
+    );
+    let effect = &effects[0];
+    assert_eq!((effect.text.as_str(), effect.known), (sentence.as_str(), true));
+    let replay = effect.replay.unwrap();
+    assert_eq!(replay.recorded_wait_ms, two.iter().sum::<u64>());
+    assert_eq!(replay.today.wait_sum_ms, replay.recorded_wait_ms, "as it was, so it is replayed");
+    assert_eq!(replay.proposed.wait_sum_ms, four.iter().sum::<u64>());
+    assert!(effect.why.contains("as long as it took then"), "{}", effect.why);
+}
+
+#[tokio::test]
+async fn where_nothing_waited_more_room_cannot_be_told_and_less_room_can() {
+    let rows: Vec<RequestRow> = (0..80).map(|n| row(n, START + n * 1000, 0, 1500)).collect();
+    let changes = [change(ROOM, 8), change(ROOM, 1), change("gateway.queue.max", 10)];
+    let effects = asked(rows, "", &changes).await;
+    assert_eq!(effects[0].text, "Cannot tell: nothing waited in this time.");
+    assert!(!effects[0].known && effects[0].why.starts_with("The last 80 requests"));
+    assert!(effects[1].known && effects[1].text.contains(" longer; "), "{}", effects[1].text);
+    assert_eq!(
+        effects[2].text,
+        "None of the last 80 requests would have waited or been refused: at most 2 ran at once."
+    );
+    assert_eq!(effects[3].keys.len(), 3, "and all together");
+}
+
+#[tokio::test]
+async fn who_would_be_refused_is_counted_and_who_was_is_given_the_usual_time() {
+    let mut rows: Vec<RequestRow> = (0..60).map(|n| row(n, START + n * 10, 0, 2000)).collect();
+    for refused in rows.iter_mut().skip(40) {
+        (refused.finish, refused.status, refused.backend) = (Finish::Refused, 429, None);
+        (refused.total_us, refused.ttft_us) = (0, None);
+    }
+    // Without a table nobody knows where they were to go.
+    let text = "gateway.queue = { max = 100, wait_s = 600 }";
+    let effects = asked(rows, text, &[change("gateway.queue.max", 5)]).await;
+    let replay = effects[0].replay.unwrap();
+    assert_eq!((replay.requests, replay.newly_refused), (40, 33));
+    assert!(
+        effects[0].text.ends_with("; 33 refused, none at today's limit."),
+        "{}",
+        effects[0].text
+    );
+}
+
+#[tokio::test]
+async fn without_records_nothing_is_told() {
+    let text = "[services.local]\nurl = \"http://127.0.0.1:1\"\nkind = \"llama-cpp\"\n\
+                command = [\"x\"]\n";
+    let changes = [
+        change(ROOM, 4),
+        change("gateway.timeout.total_s", 5),
+        change("history.keep.raw_hours", 24),
+        change("gateway.gates.cpu.busy_percent", 50),
+        change("gateway.pool.idle", 3),
+        change("services.local.context_tokens", 4096),
+    ];
+    for effect in asked(Vec::new(), text, &changes).await {
+        assert!(!effect.known && effect.text.starts_with("Cannot tell: "), "{effect:?}");
+    }
+}
+
+#[tokio::test]
+async fn times_are_counted_and_what_ran_out_of_time_is_not_guessed() {
+    let mut rows: Vec<RequestRow> = (0..50).map(|n| row(n, START + n * 60_000, 0, 4000)).collect();
+    rows[7] = row(7, START + 7 * 60_000, 30_000, 40_000);
+    let total = "gateway.timeout.total_s";
+    let effects = asked(rows.clone(), "", &[change(total, 30), change(total, 41)]).await;
+    assert_eq!(
+        effects[0].text,
+        "1 of the last 50 requests would have been cut off; the longest took 40 s."
+    );
+    assert!(effects[1].text.starts_with("None of the last 50 requests would have been cut off"));
+    rows[7].finish = Finish::TimedOut;
+    let effects = asked(rows, "gateway.timeout.total_s = 40", &[change(total, 80)]).await;
+    assert!(!effects[0].known && effects[0].text.contains("is not known"), "{}", effects[0].text);
+}
+
+#[tokio::test]
+async fn what_a_service_holds_on_the_card_follows_from_its_cache() {
+    let text = "[services.chat]\nurl = \"http://127.0.0.1:1\"\nkind = \"llama-cpp\"\n\
+                command = [\"x\"]\nkv_type = \"f16\"\ncontext_tokens = 8192\n";
+    let kv = Change {
+        key: "services.chat.kv_type".into(),
+        value: Some(SettingValue::Text("q8_0".into())),
+    };
+    let changes = [kv, change("services.chat.context_tokens", 32_768)];
+    let effects = asked(Vec::new(), text, &changes).await;
+    // 4 GiB of cache in 16 bits a number are 2.125 in 8.5.
+    assert_eq!(effects[0].text, "VRAM 10.0 → 8.12 GiB.");
+    assert!(effects[1].text.starts_with("VRAM 10.0 → 22.0 GiB."), "{}", effects[1].text);
+    assert!(effects[1].text.ends_with("32.0 of 24.0 GiB: it does not fit."), "{}", effects[1].text);
+}
+
+fn revision(number: i64, at_ms: i64, key: &str) -> Revision {
+    let value = SettingValue::Integer;
+    let changed = Changed { key: key.into(), old: value(4), new: value(2) };
+    Revision {
+        number,
+        at_ms,
+        by: "window".into(),
+        rolled_back_to: None,
+        changed: vec![changed],
+        diff: Vec::new(),
+    }
+}
+
+async fn compared(
+    rows: Vec<RequestRow>,
+    all: &[Revision],
+    which: usize,
+    now: i64,
+) -> LimitsCompared {
+    let folder = tempfile::tempdir().unwrap();
+    let (history, _options) = history(folder.path(), rows).await;
+    let reader = history.reader();
+    let source = Source::Alone(&reader);
+    let one = all[which].clone();
+    let answer = compare(source, None, one, all, Some(START), now).await.unwrap();
+    history.stop().await;
+    answer
+}
+
+#[tokio::test]
+async fn a_change_is_compared_over_windows_of_one_length_up_to_the_next_change() {
+    let at = START + 600_000;
+    let slow = |n: i64| if n >= 300 { 900 } else { 500 };
+    let rows: Vec<RequestRow> = (0..900)
+        .map(|n| row(n, START + n * 2000, 0, slow(n) + (n.unsigned_abs() * 37) % 200))
+        .collect();
+    let all = [
+        revision(3, at + 300_000, "gateway.queue.max"),
+        revision(2, at, ROOM),
+        // Of no limit: it bounds nothing.
+        revision(1, at - 1000, "log.level"),
+    ];
+    let answer = compared(rows.clone(), &all, 1, at + 900_000).await;
+    let (before, after) = (answer.before.unwrap(), answer.after.unwrap());
+    assert_eq!((before.to_ms - before.from_ms, before.to_ms), (300_000, at));
+    assert_eq!((after.from_ms, after.to_ms), (at, at + 300_000));
+    assert_eq!(answer.services, ["chat"]);
+    assert!(answer.window_why.contains("5 min") && answer.window_why.contains("next change"));
+    let of = |figure| answer.figures.iter().find(|one| one.figure == figure).unwrap();
+    let ttft = of(ComparedFigure::TtftP95);
+    assert_eq!(
+        (ttft.verdict, ttft.before_count, ttft.after_count),
+        (ComparedVerdict::ClearlyWorse, 150, 150)
+    );
+    assert!(
+        ttft.text.starts_with("TTFT p95 17") && ttft.text.ends_with("ms, clearly worse"),
+        "{}",
+        ttft.text
+    );
+    let difference = ttft.difference.unwrap();
+    assert!(difference.low > 0.0 && difference.high >= difference.low);
+    assert_eq!(of(ComparedFigure::WaitP95).verdict, ComparedVerdict::CannotTell);
+    assert_eq!(of(ComparedFigure::RefusedShare).why, "none before and none after");
+    assert_eq!(of(ComparedFigure::RequestsPerMin).verdict, ComparedVerdict::CannotTell);
+    assert_eq!(answer.caution, "");
+    assert_eq!(compared(rows, &all, 1, at + 900_000).await, answer, "the same again");
+}
+
+#[tokio::test]
+async fn too_few_requests_are_not_compared_and_far_more_of_them_are_said() {
+    let at = START + 600_000;
+    let rows: Vec<RequestRow> = (0..60)
+        .map(|n| row(n, START + n * 10_000, 0, 500))
+        .chain((0..400).map(|n| row(n, at + n * 1000, 0, 500)))
+        .collect();
+    let all = [revision(2, at, "gateway.queue.max")];
+    let early = compared(rows.clone(), &all, 0, at + 30_000).await;
+    let ttft = &early.figures[0];
+    assert_eq!((ttft.verdict, ttft.before), (ComparedVerdict::CannotTell, None));
+    assert_eq!(ttft.why, "needs 59 requests, 3 before and 30 after");
+    let later = compared(rows.clone(), &all, 0, at + 400_000).await;
+    assert_eq!(later.figures[3].verdict, ComparedVerdict::ClearlyMore);
+    assert!(later.caution.contains("6 → 60 /min"), "{}", later.caution);
+    let none = compared(rows, &all, 0, at).await;
+    assert!(none.before.is_none() && none.figures.is_empty() && !none.window_why.is_empty());
+}
