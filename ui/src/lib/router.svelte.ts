@@ -1,6 +1,14 @@
 // Pages by hash: `#/explore?series=gpu.vram.used`. The hash survives a reload and needs no server.
 
-export const PAGES = ['overview', 'explore', 'processes', 'services', 'traffic', 'limits', 'settings'] as const;
+export const PAGES = [
+  'overview',
+  'explore',
+  'processes',
+  'services',
+  'traffic',
+  'limits',
+  'settings',
+] as const;
 export type PageId = (typeof PAGES)[number];
 
 export const TITLES: Record<PageId, string> = {

@@ -46,6 +46,11 @@ export function accepted(accepts: SettingType): string {
   }
 }
 
+/** The same where there is little room. */
+export function rangeText(accepts: SettingType): string {
+  return 'min' in accepts ? `${accepts.min}–${accepts.max}` : accepted(accepts);
+}
+
 /** When a change of it is in force; `null` for at once. */
 export function restartText(holds: LimitTakesHold): string | null {
   if (holds.when === 'service_restarts') return holds.text;

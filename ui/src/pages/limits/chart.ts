@@ -29,12 +29,19 @@ export function drawnOf(limit: LimitInfo, series: readonly SeriesInfo[]): Drawn[
     const of = series.filter((s) => s.key.metric === wanted.metric);
     const info =
       of.find((s) => s.key.subject === wanted.subject) ?? (wanted.subject === '' ? (of[0] ?? null) : null);
-    const title = info ? titleOf(info) : wanted.metric;
+    // On this page it is clear whose they are.
+    const title = !info
+      ? wanted.metric
+      : info.key.metric.startsWith('gateway.')
+        ? rateOf(info)
+        : titleOf(info);
     const subject = info ? subjectOf(info) : '';
     const color = WAITS.test(wanted.metric) ? '--s-mute' : `--s${++used}`;
     return { key: info?.key ?? wanted, info, name: subject ? `${title}, ${subject}` : title, color };
   });
 }
+
+const rateOf = ({ label, kind }: SeriesInfo) => (kind === 'counter' ? `${label} per second` : label);
 
 export function unitOfChart(drawn: readonly Drawn[]): Unit {
   const info = drawn[0]?.info;

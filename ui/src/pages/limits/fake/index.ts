@@ -94,7 +94,8 @@ const PLACES: Place[] = [
 ];
 
 const ROOM = 4;
-const numeric = (values: (SettingValue | null | undefined)[]) => values.filter((v): v is number => typeof v === 'number');
+const numeric = (values: (SettingValue | null | undefined)[]) =>
+  values.filter((v): v is number => typeof v === 'number');
 
 type Says = (key: string) => { value: SettingValue; line: number | null; variable: string | null };
 
