@@ -117,6 +117,15 @@ class Limits {
     };
   }
 
+  /** As if it had never been asked for. */
+  forget(): void {
+    this.view = null;
+    this.kept = null;
+    this.fault = null;
+    this.#restored = false;
+    this.#keptAs = null;
+  }
+
   async load(): Promise<void> {
     try {
       const view = await call('limits', {});
@@ -124,9 +133,19 @@ class Limits {
       this.kept = view.draft;
       this.fault = null;
       this.#restore(view);
+      this.#drop(view);
     } catch (thrown) {
       this.fault = toFault(thrown);
     }
+  }
+
+  /** What is in force by now, whoever saw to it, is staged no more. */
+  #drop(view: LimitsView) {
+    const done = view.limits.filter((limit) => {
+      const to = draft.staged.get(limit.key);
+      return to !== undefined && to !== null && same(to, limit.value);
+    });
+    if (done.length > 0) draft.unsetAll(done.map((limit) => limit.key));
   }
 
   #restore({ draft: kept, digest }: LimitsView) {

@@ -41,7 +41,7 @@ export function valueAt(track: Track, place: number): number {
 /** One step up or down; `far` is ten of them. */
 export function stepped(track: Track, value: number, up: boolean, far = false): number {
   const { min, max, zero } = track;
-  const step = stepAt(track, up ? value : value - 1e-9) * (far ? 10 : 1);
+  const step = stepAt(track, up ? value : value * (1 - 1e-6)) * (far ? 10 : 1);
   const next = tidy(value + (up ? step : -step));
   if (zero && next < min) return up ? min : 0;
   if (zero && value <= 0 && up) return min;

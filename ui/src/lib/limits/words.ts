@@ -72,15 +72,16 @@ export function restartsOf(limits: readonly LimitInfo[]): Restart[] {
   return [...list.values()].map(({ service, name, about_ms }) => ({ service, name, about_ms }));
 }
 
-const about = ({ about_ms }: Restart) =>
-  about_ms === null ? 'time not known' : `about ${Math.max(1, Math.round(about_ms / 1000))} s`;
+/** How long it is away. */
+export const aboutWords = ({ about_ms }: Restart): string =>
+  about_ms === null ? 'how long is not known' : `about ${Math.max(1, Math.round(about_ms / 1000))} s`;
 
 /** For the button: `restarts chat (about 9 s)`. */
 export function restartWords(list: readonly Restart[]): string {
   const [one, two] = list;
   if (!one) return '';
   if (list.length > 2) return `restarts ${list.length} services`;
-  return `restarts ${[one, two].flatMap((r) => (r ? [`${r.name} (${about(r)})`] : [])).join(' and ')}`;
+  return `restarts ${[one, two].flatMap((r) => (r ? [`${r.name} (${aboutWords(r)})`] : [])).join(' and ')}`;
 }
 
 /** Whether every word of a search is said of a limit, or of what it limits. */

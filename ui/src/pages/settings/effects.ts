@@ -55,6 +55,8 @@ export function effectsOf(
   report: StorageReport | null,
   restart: readonly string[],
   now: number,
+  /** Launch settings: they take hold with a start of their service. */
+  launch: readonly string[] = [],
 ): Effect[] {
   const out: Effect[] = [];
   for (const kind of report?.kinds ?? []) {
@@ -90,7 +92,7 @@ export function effectsOf(
       rest: 'Plimsoll goes on as it is until then.',
     });
   }
-  const live = [...staged.keys()].filter((key) => !restart.includes(key)).length;
+  const live = [...staged.keys()].filter((key) => !restart.includes(key) && !launch.includes(key)).length;
   if (live > 0) {
     out.push({
       kind: 'live',
