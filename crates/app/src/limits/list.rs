@@ -144,12 +144,13 @@ impl Facts<'_> {
         self.services.iter().find(|service| service.id == id)
     }
 
-    /// Services that were found and accepted: the file says nothing of them, and may.
+    /// Services that are watched and of which the file says nothing, and may: those that were
+    /// found, and those of the demo.
     fn unwritten(&self, place: &Place) -> impl Iterator<Item = &str> {
         let of_any = OF_FOUND.contains(&place.key);
         let found = self.services.iter().filter(move |service| {
             of_any
-                && service.origin == Origin::Accepted
+                && service.origin != Origin::Proposed
                 && service.kind.is_none_or(ServiceKind::is_engine)
         });
         let written =

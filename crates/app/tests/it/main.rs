@@ -5,6 +5,7 @@ mod actions;
 mod alerts;
 mod browser;
 mod host;
+mod limits;
 mod ollama;
 mod page;
 mod services;

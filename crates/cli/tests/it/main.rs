@@ -6,6 +6,7 @@ mod found;
 mod history;
 mod hold;
 mod keys;
+mod limits;
 mod ollama;
 mod owner;
 mod page;

@@ -1,0 +1,89 @@
+//! `limits`, with and without a running Plimsoll.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::program::Place;
+
+fn limit(place: &Place, name: &str) -> Value {
+    let all = place.json(&["limits", "list", name, "--json"]);
+    let all = all.as_array().unwrap();
+    all.iter().find(|limit| limit["key"] == name).unwrap_or_else(|| panic!("{name}")).clone()
+}
+
+// AR9
+#[test]
+fn a_limit_is_set_beside_a_running_up_at_once_and_without_one_in_the_file() {
+    let place = Place::new();
+    place.out(&["limits", "set", "gateway.queue.max", "64"]);
+    let file = place.data().join("plimsoll.toml");
+    assert!(fs::read_to_string(&file).unwrap().contains("max = 64"));
+    assert_eq!(limit(&place, "gateway.queue.max")["value"], 64);
+
+    let up = place.up(&["--gateway", "127.0.0.1:0"]);
+    let revision = place.json(&["limits", "set", "gateway.queue.max", "32", "--json"]);
+    assert_eq!((&revision["by"], &revision["changed"][0]["new"]), (&"terminal".into(), &32.into()));
+    assert_eq!(limit(&place, "gateway.queue.max")["value"], 32);
+    assert!(fs::read_to_string(&file).unwrap().contains("max = 32"));
+    let list = place.out(&["limits", "list", "waiting requests"]);
+    assert!(list.starts_with("Queue and waiting\n"), "{list}");
+    assert!(list.contains("gateway.queue.max") && list.contains("0–100000"), "{list}");
+    place.out(&["limits", "reset", "gateway.queue.max"]);
+    let back = limit(&place, "gateway.queue.max");
+    assert_eq!((&back["value"], &back["origin"]["from"]), (&1000.into(), &"default".into()));
+    assert_eq!(up.end("-TERM").code(), Some(0));
+}
+
+// AA3
+#[test]
+fn a_preset_says_what_it_changes_before_and_does_that_and_no_more() {
+    let place = Place::new();
+    let told = place.out(&["limits", "preset", "conservative", "--dry-run"]);
+    assert!(told.contains("gateway.queue.max") && told.contains("1000 → 100"), "{told}");
+    assert!(!place.data().join("plimsoll.toml").exists(), "nothing was written");
+    let planned = place.json(&["limits", "preset", "conservative", "--dry-run", "--json"]);
+    let done = place.json(&["limits", "preset", "conservative", "--json"]);
+    let (planned, done) = (&planned["changes"], &done["changed"]);
+    let count = planned.as_array().unwrap().len();
+    assert!(count > 40 && done.as_array().unwrap().len() == count, "{count}");
+    assert!(place.out(&["limits", "preset", "conservative"]).contains("in force already"));
+    place.out(&["limits", "preset", "balanced"]);
+    assert_eq!(limit(&place, "gateway.queue.max")["value"], 1000);
+}
+
+#[test]
+fn an_effect_is_a_sentence_and_without_records_it_says_so() {
+    let place = Place::new();
+    let none = place.out(&["limits", "effect", "gateway.queue.max", "5"]);
+    assert_eq!(none, "Cannot tell: nothing was recorded yet.\n");
+    let up = place.up(&["--gateway", "127.0.0.1:0"]);
+    let effect = place.json(&["limits", "effect", "gateway.queue.max", "5", "--json"]);
+    assert_eq!(effect["known"], false);
+    assert_eq!(effect["text"], "Cannot tell: no request was recorded.");
+    assert_eq!(
+        place.out(&["limits", "effect", "gateway.queue.max", "1000"]),
+        "It is so already.\n"
+    );
+    assert_eq!(up.end("-TERM").code(), Some(0));
+}
+
+#[test]
+fn wrong_names_and_values_are_told_and_change_nothing() {
+    let place = Place::new();
+    for (args, found) in [
+        (["set", "gateway.queue.max", "lots"], "0 to 100000"),
+        (["set", "gateway.queue.most", "5"], "no setting gateway.queue.most"),
+        (["effect", "gateway.queue.max", "-1"], "0 to 100000"),
+        (["set", "log.level", "warn"], "plimsoll config set"),
+        (["set", "services.nobody.max_in_flight", "2"], "is no limit"),
+    ] {
+        let (code, err) = place.fails(&["limits", args[0], args[1], args[2]]);
+        assert!(code == 1 && err.contains(found), "{args:?}: {code} {err}");
+    }
+    let (code, _) = place.fails(&["limits", "set", "gateway.queue.max"]);
+    assert_eq!(code, 2);
+    let help = place.out(&["limits", "--help"]);
+    assert!(help.contains("Examples:") && help.contains("preset conservative"), "{help}");
+    assert!(!place.data().join("plimsoll.toml").exists(), "nothing was written");
+}
