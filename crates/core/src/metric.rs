@@ -261,6 +261,8 @@ catalogue! {
     GatewayOverhead = "gateway.overhead", "Overhead", Plimsoll, Histogram, Milliseconds, 0.001, Tick;
     GatewayWait = "gateway.wait", "Wait in the queue", Plimsoll, Histogram, Milliseconds, 0.001, Tick;
     GatewayServiceInFlight = "gateway.service.in_flight", "Gateway in flight", Service, Gauge, Count, 1.0, Tick;
+    /// Those that wait and could go to it: one that may go to two counts for both.
+    GatewayServiceQueued = "gateway.service.queued", "Gateway queued", Service, Gauge, Count, 1.0, Tick;
     GatewayServiceRequests = "gateway.service.requests", "Gateway requests", Service, Counter, Count, 1.0, Tick;
     GatewayServiceFailed = "gateway.service.failed", "Gateway failures", Service, Counter, Count, 1.0, Tick;
     GatewayServiceTokensIn = "gateway.service.tokens.in", "Gateway tokens in", Service, Counter, Count, 1.0, Tick;

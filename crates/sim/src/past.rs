@@ -5,6 +5,7 @@ use std::sync::Arc;
 use plimsoll_core::{
     clock::Instant3,
     mark::Mark,
+    metric::Metric,
     reading::Tick,
     source::{SourceState, SourceStatus},
 };
@@ -35,6 +36,7 @@ pub struct Past {
     /// What runs on the machine, where that is told, too.
     services: Vec<PastService>,
     stores: Vec<PastStore>,
+    gateway: Arc<str>,
 }
 
 // === impl Past ===
@@ -59,6 +61,7 @@ impl Past {
             gpu: (None, span.0),
             services: Vec::new(),
             stores: Vec::new(),
+            gateway: "".into(),
         }
     }
 
@@ -151,6 +154,12 @@ impl Iterator for Past {
         for service in &mut self.services {
             let slow = due(PROCESSES_S);
             service.tell(&self.world, slow, slow && lost.is_none(), &mut readings);
+        }
+        if !self.services.is_empty() {
+            let passed = self.services.iter().map(|service| service.passed(&mut readings));
+            let sum = passed.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+            readings.push(readings::gauge(Metric::GatewayInFlight, &self.gateway, sum.0));
+            readings.push(readings::gauge(Metric::GatewayQueued, &self.gateway, sum.1));
         }
         for store in &mut self.stores {
             let slow = due(PROCESSES_S);

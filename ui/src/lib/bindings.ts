@@ -928,6 +928,8 @@ min: Array<number | null>, mean: Array<number | null>, max: Array<number | null>
 
 export type Preset = "conservative" | "balanced" | "aggressive";
 
+export type Pressed = "memory" | "memory_stall" | "cpu" | "temperature";
+
 export type Preview = { text: string, diff: Array<DiffLine>, problems: Array<Problem>, 
 /**
  * Keys that need a restart of Plimsoll.
@@ -1430,7 +1432,12 @@ ignored: Array<IgnoredService>,
  * Why containers are not known by name, one sentence; `None` where they are, or where
  * there is no Docker.
  */
-docker: string | null, };
+docker: string | null, 
+/**
+ * Ids of which the settings say how much they take (`services.ID` without a url) and that
+ * no service has.
+ */
+unclaimed: Array<string>, };
 
 export type SettingSpec = { 
 /**
@@ -1568,7 +1575,7 @@ at_ms: number, };
 
 export type Traffic = { at_ms: number, state: GatewayState, 
 /**
- * Why it does not listen, one sentence; empty while it does.
+ * Why it does not listen, or not at each of its addresses; empty where all is well.
  */
 reason: string, 
 /**
@@ -1590,7 +1597,11 @@ live: Array<LiveRequest>,
 /**
  * Clients whose bodies are kept now.
  */
-bodies: Array<BodiesKept>, };
+bodies: Array<BodiesKept>, 
+/**
+ * Those that are set up.
+ */
+gates: Array<TrafficGate>, };
 
 export type TrafficBackend = { 
 /**
@@ -1612,7 +1623,7 @@ story: Array<StoryMinute>, };
 
 export type TrafficBreaker = { state: BreakerState, since_ms: number, 
 /**
- * E.g. `5 failures in a row: connection refused`; empty while passing.
+ * E.g. `5 requests in a row failed`; empty while passing.
  */
 reason: string, 
 /**
@@ -1641,6 +1652,29 @@ joules: number | null,
  * `None` below 59 requests: the maximum is no bound for it there.
  */
 ttft_p95_ms: number | null, last_ms: number, };
+
+export type TrafficGate = { gate: Pressed, 
+/**
+ * While it is closed requests wait or are refused; else it only counts them.
+ */
+enforced: boolean, closed: boolean, 
+/**
+ * Percent of memory available, of time stalled, of the CPU busy, or degrees left; `None`
+ * where the machine does not tell it, and nothing is held then.
+ */
+value: number | null, 
+/**
+ * At which value it closes.
+ */
+close: number, 
+/**
+ * Requests that came while it was closed, since the start.
+ */
+met: number, 
+/**
+ * Why it is closed, part of a sentence; empty while it is open.
+ */
+reason: string, };
 
 export type TrafficTotals = { in_flight: number, queued: number, 
 /**

@@ -32,7 +32,7 @@ pub enum GatewayState {
 pub struct Traffic {
     pub at_ms: i64,
     pub state: GatewayState,
-    /// Why it does not listen, one sentence; empty while it does.
+    /// Why it does not listen, or not at each of its addresses; empty where all is well.
     pub reason: String,
     /// E.g. `127.0.0.1:1876`.
     pub addresses: Vec<String>,
@@ -45,6 +45,36 @@ pub struct Traffic {
     pub live: Vec<LiveRequest>,
     /// Clients whose bodies are kept now.
     pub bodies: Vec<BodiesKept>,
+    /// Those that are set up.
+    pub gates: Vec<TrafficGate>,
+}
+
+/// What presses on the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Pressed {
+    Memory,
+    MemoryStall,
+    Cpu,
+    Temperature,
+}
+
+/// A gate that pressure on the machine closes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct TrafficGate {
+    pub gate: Pressed,
+    /// While it is closed requests wait or are refused; else it only counts them.
+    pub enforced: bool,
+    pub closed: bool,
+    /// Percent of memory available, of time stalled, of the CPU busy, or degrees left; `None`
+    /// where the machine does not tell it, and nothing is held then.
+    pub value: Option<f64>,
+    /// At which value it closes.
+    pub close: f64,
+    /// Requests that came while it was closed, since the start.
+    pub met: u64,
+    /// Why it is closed, part of a sentence; empty while it is open.
+    pub reason: String,
 }
 
 /// What a client sends and gets is kept in memory until then.
@@ -74,7 +104,7 @@ pub struct TrafficTotals {
 pub struct TrafficBreaker {
     pub state: BreakerState,
     pub since_ms: i64,
-    /// E.g. `5 failures in a row: connection refused`; empty while passing.
+    /// E.g. `5 requests in a row failed`; empty while passing.
     pub reason: String,
     /// When the next request may probe.
     pub probe_ms: Option<i64>,

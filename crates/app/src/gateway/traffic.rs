@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use plimsoll_core::traffic::{BreakerState, RoomBasis};
+use plimsoll_core::{
+    config::gateway::GateMode,
+    traffic::{BreakerState, RoomBasis},
+};
 use plimsoll_gateway::{
     Listening,
-    admission::{self, Desk, Snapshot},
+    admission::{self, Desk, GateKind, GateView, Snapshot},
     record::{self, Records, Under},
     route::Table,
 };
@@ -15,8 +18,8 @@ use tokio::{sync::watch, time::sleep};
 use super::Traffic;
 use crate::{
     api::{
-        self, Live, LiveRequest, Phase, TrafficBackend, TrafficBreaker, TrafficClient,
-        TrafficTotals,
+        self, Live, LiveRequest, Phase, Pressed, TrafficBackend, TrafficBreaker, TrafficClient,
+        TrafficGate, TrafficTotals,
     },
     hub::Hub,
 };
@@ -55,6 +58,7 @@ impl Traffic {
             clients: self.clients(&snapshot, &live),
             live: live.into_iter().map(|under| self.live(under)).collect(),
             bodies: self.bodies_kept(now_ms),
+            gates: snapshot.gates.iter().map(gate).collect(),
         }
     }
 
@@ -249,6 +253,23 @@ fn breaker(view: &admission::BreakerView, at: impl Fn(admission::Ms) -> i64) -> 
         since_ms: at(view.since),
         reason: view.tripped.as_ref().map(ToString::to_string).unwrap_or_default(),
         probe_ms: view.next_probe.map(at),
+    }
+}
+
+fn gate(view: &GateView) -> TrafficGate {
+    TrafficGate {
+        gate: match view.kind {
+            GateKind::Memory => Pressed::Memory,
+            GateKind::MemoryStall => Pressed::MemoryStall,
+            GateKind::Cpu => Pressed::Cpu,
+            GateKind::Heat => Pressed::Temperature,
+        },
+        enforced: view.mode == GateMode::Enforce,
+        closed: view.closed,
+        value: view.value,
+        close: view.close,
+        met: view.met,
+        reason: if view.closed { view.reason() } else { String::new() },
     }
 }
 

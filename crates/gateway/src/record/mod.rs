@@ -18,7 +18,7 @@ mod trace;
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -31,6 +31,8 @@ use plimsoll_core::{
     traffic::StoryMinute,
 };
 use tokio::{sync::watch, time::Instant};
+
+use crate::admission::Desk;
 
 use self::{
     bodies::Bodies,
@@ -67,6 +69,8 @@ pub(crate) struct Inner {
     recent: Mutex<Recent>,
     bodies: Bodies,
     replayed: AtomicU64,
+    /// Knows who waits for which backend.
+    desk: OnceLock<Desk>,
 }
 
 // === impl Records ===
@@ -91,6 +95,7 @@ impl Records {
             recent: Mutex::default(),
             bodies: Bodies::default(),
             replayed: AtomicU64::new(0),
+            desk: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -119,6 +124,12 @@ impl Records {
     /// Numbers of further requests are higher than this one, that of an earlier start.
     pub fn continue_after(&self, id: i64) {
         self.inner.live.continue_after(id);
+    }
+
+    /// Where requests wait: a reading tells it of each backend from now on.
+    pub fn waits_at(&self, desk: Desk) {
+        // The first one is the gateway's.
+        let _ = self.inner.desk.set(desk);
     }
 
     /// What the sampler reads. There is to be one.

@@ -31,6 +31,13 @@ impl RecordsSource {
     pub(super) fn new(records: Records, interval: watch::Receiver<Duration>) -> Self {
         Self { records, interval, none: "".into() }
     }
+
+    /// How many wait that could go to each backend; nothing where nobody admits.
+    fn waiting(&self) -> BTreeMap<Arc<str>, u32> {
+        let Some(desk) = self.records.inner.desk.get() else { return BTreeMap::new() };
+        let backends = desk.snapshot().backends.into_iter();
+        backends.map(|backend| (backend.id, backend.queued)).collect()
+    }
 }
 
 impl Source for RecordsSource {
@@ -44,6 +51,7 @@ impl Source for RecordsSource {
 
     fn read(&mut self, _: Instant3, out: &mut Vec<Reading>) -> Result<(), SourceError> {
         let Counts { all, clients, backends } = self.records.counted();
+        let waiting = self.waiting();
         let none = &self.none;
         let gauge =
             |metric, subject: &Arc<str>, n: u32| Reading::gauge(metric, subject, f64::from(n));
@@ -60,6 +68,9 @@ impl Source for RecordsSource {
         for (id, backend) in figures.backends() {
             let now = backends.get(id).copied().unwrap_or_default();
             out.push(gauge(Metric::GatewayServiceInFlight, id, now.in_flight));
+            if let Some(queued) = waiting.get(id) {
+                out.push(gauge(Metric::GatewayServiceQueued, id, *queued));
+            }
             let counts = &backend.counts;
             out.push(Reading::counter(Metric::GatewayServiceRequests, id, counts.requests));
             out.push(Reading::counter(Metric::GatewayServiceFailed, id, counts.failed));

@@ -372,6 +372,48 @@ async fn the_source_reads_what_passed_and_each_distribution_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_source_tells_how_many_wait_for_each_backend() {
+    use plimsoll_core::{
+        clock::Instant3, config::gateway::Balance, metric::Metric, source::Source as _,
+    };
+
+    use crate::admission::{Ask, BackendLimits, Candidate, Limits};
+    let (records, mut reckoner, _) = bench();
+    answered(one(&records, "a"));
+    reckoner.round(Instant::now(), false);
+    let (_interval, told) = watch::channel(Duration::from_secs(1));
+    let mut source = records.source(told);
+    let now = Instant3 { wall_ms: 0, monotonic_ms: 0, boottime_ms: 0 };
+    let mut queued = || {
+        let mut out = Vec::new();
+        source.read(now, &mut out).unwrap();
+        plimsoll_core::reading::Tick { at: now, readings: out }
+            .get(Metric::GatewayServiceQueued, "chat")
+    };
+    assert_eq!(queued(), None, "nobody admits: that is not known");
+    let room = BackendLimits { room: Some(1), ..BackendLimits::default() };
+    let desk = Desk::new(Limits { backends: [("chat".into(), room)].into(), ..Limits::default() });
+    desk.up("chat", true);
+    records.waits_at(desk.clone());
+    assert_eq!(queued(), Some(0.0));
+    let ask = |id| Ask {
+        id,
+        client: "a".into(),
+        model: "qwen3-8b".into(),
+        priority: Priority::Interactive,
+        tokens: 0,
+        deadline: desk.deadline_in(Duration::from_secs(60)),
+        candidates: Arc::new([Candidate { backend: "chat".into(), rank: 0, weight: 1 }]),
+        policy: Balance::LeastInFlight,
+        hash: 0,
+    };
+    let held: Vec<_> = (1..4).map(|id| desk.admit(ask(id))).collect();
+    assert_eq!(queued(), Some(2.0));
+    drop(held);
+    assert_eq!(queued(), Some(0.0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn numbers_go_on_where_an_earlier_start_ended() {
     let records = Records::new(clock());
     records.continue_after(9_000_000 * 4096);

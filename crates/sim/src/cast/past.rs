@@ -38,6 +38,8 @@ pub struct PastService {
     runner: Runner,
     noise: Noise,
     origin_s: i64,
+    /// The part of what is asked that came through Plimsoll.
+    through: f64,
     seen: Seen,
     /// Counts of each histogram as they were last told.
     told: Vec<Vec<u64>>,
@@ -74,6 +76,7 @@ impl PastService {
             runner,
             noise,
             origin_s,
+            through: role.through,
             seen: Seen::new(&role.id, place, from_s),
         }
     }
@@ -110,6 +113,18 @@ impl PastService {
                 self.models(out);
             }
         }
+    }
+
+    /// What of it came through Plimsoll: how many were in flight and how many waited, all in all.
+    pub fn passed(&self, out: &mut Vec<Reading>) -> (f64, f64) {
+        let engine = &self.runner.engine;
+        #[expect(clippy::cast_precision_loss, reason = "requests")]
+        let part = |n: usize| (n as f64 * self.through).round();
+        // What waited in front of the server would have waited in Plimsoll.
+        let (in_flight, queued) = (part(engine.running().len()), part(engine.waiting()));
+        out.push(gauge(Metric::GatewayServiceInFlight, &self.subject, in_flight));
+        out.push(gauge(Metric::GatewayServiceQueued, &self.subject, queued));
+        (in_flight, queued)
     }
 
     /// The service's id, and what changed since this was asked last.

@@ -108,5 +108,6 @@ export const trafficOf = (more: Partial<Traffic> = {}): Traffic => ({
   clients: [client('open-webui')],
   live: [],
   bodies: [],
+  gates: [],
   ...more,
 });

@@ -11,6 +11,7 @@ import type {
   TrafficBackend,
 } from '../../lib/bindings';
 import { plural, span } from '../../lib/format';
+import { holding, holdsOf } from './gates';
 
 export type Tone = 'plain' | 'acc' | 'warn' | 'danger' | 'quiet';
 export const TONES: Record<Tone, string> = {
@@ -201,8 +202,16 @@ export function slotsOf(backends: readonly TrafficBackend[], most: number): numb
   return sum === null ? null : Math.min(sum, most);
 }
 
+export interface Trouble {
+  title: string;
+  text: string;
+  act: 'on' | 'address' | 'gates' | null;
+}
+
 /** The trouble over the whole page, with what to do; `null` while all is well. */
-export function troubleOf(t: Traffic): { title: string; text: string; act: 'on' | 'address' | null } | null {
+export function troubleOf(t: Traffic): Trouble | null {
+  const gate = holding(t);
+  if (gate && t.state === 'listening') return { ...holdsOf(gate), act: 'gates' };
   switch (t.state) {
     case 'off':
       return {

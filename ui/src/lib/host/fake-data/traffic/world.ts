@@ -165,6 +165,20 @@ export function trafficAnswers({ start, variant, emit }: TrafficFake): Handlers 
       clients: clientsOf(hour, live, keys),
       live,
       bodies,
+      gates: [
+        {
+          gate: 'memory',
+          enforced: false,
+          closed: failing,
+          value: failing ? 8 : 43,
+          close: 10,
+          met: failing ? 12 : 0,
+          reason: failing ? 'only 8 % of memory is available, 10 % is the least' : '',
+        },
+        { gate: 'memory_stall', enforced: false, closed: false, value: 0.4, close: 10, met: 0, reason: '' },
+        { gate: 'cpu', enforced: false, closed: false, value: 31, close: 95, met: 0, reason: '' },
+        { gate: 'temperature', enforced: false, closed: false, value: 17, close: 5, met: 3, reason: '' },
+      ],
     };
   }
 
