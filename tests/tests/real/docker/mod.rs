@@ -1,125 +1,30 @@
 //! Services in real containers: found by the Docker socket, known again, and their figures
 //! those of the container. `./test.sh real` finds or starts a daemon and makes the image.
 
+mod broken;
+mod container;
+
 use std::{
     os::unix::fs::{PermissionsExt as _, chown, symlink},
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use plimsoll_core::{
-    clock::SystemClock,
-    process::{Process, ProcessTable},
-};
-use plimsoll_services::{
-    adapters::all,
-    client::{Bounds, Client, Limits, Target},
-    discovery::{Discovery, Docker as Daemon, DockerError, Finds, Parts, Rules},
-    kind::ServiceKind,
-};
 use plimsoll_tests::{
     program::{Home, Up, built},
     wait::until,
 };
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
-    net::{UnixListener, UnixStream},
-    sync::watch,
-    task::JoinHandle,
-    time::sleep,
-};
+use tokio::time::sleep;
 
+use self::container::{Container, REDIS, proxies_of, socket};
 use crate::servers::free_port;
 
 /// What a person is promised, as for servers outside of containers.
 const PROMISED: Duration = Duration::from_secs(10);
 /// A user who is in no group at all.
 const NOBODY: u32 = 65_534;
-const REDIS: &[&str] = &["redis-server", "--protected-mode", "no", "--save", ""];
-
-/// A container of this test; it goes with it.
-struct Container {
-    name: String,
-}
-
-// === impl Container ===
-
-impl Container {
-    /// Starts one. `how` are options of Docker, `program` what runs in it.
-    fn run(what: &str, how: &[&str], program: &[&str]) -> Result<Self> {
-        let container = Self { name: format!("plimsoll-{what}-{}", std::process::id()) };
-        container.start(how, program)?;
-        Ok(container)
-    }
-
-    fn redis(what: &str, how: &[&str]) -> Result<Self> {
-        Self::run(what, how, REDIS)
-    }
-
-    fn start(&self, how: &[&str], program: &[&str]) -> Result<()> {
-        let image = std::env::var("PLIMSOLL_DOCKER_IMAGE").context("PLIMSOLL_DOCKER_IMAGE")?;
-        let begin = ["run", "--detach", "--name", &self.name];
-        docker(&[&begin, how, &[&image], program].concat()).map(drop)
-    }
-
-    /// The same name, made anew.
-    fn again(&self, how: &[&str], program: &[&str]) -> Result<()> {
-        self.tell("rm", &["--force"])?;
-        self.start(how, program)
-    }
-
-    fn tell(&self, word: &str, how: &[&str]) -> Result<String> {
-        docker(&[&[word], how, &[&self.name]].concat())
-    }
-
-    fn inspect(&self, what: &str) -> Result<String> {
-        self.tell("inspect", &["--format", what])
-    }
-
-    fn pid(&self) -> Result<i64> {
-        Ok(self.inspect("{{.State.Pid}}")?.parse()?)
-    }
-
-    fn address(&self) -> Result<String> {
-        self.inspect("{{.NetworkSettings.IPAddress}}")
-    }
-
-    /// What it holds, as Docker counts it (FACTS: usage without the inactive file cache).
-    async fn memory(&self) -> Result<f64> {
-        let client = Client::over_socket(&socket()?)?;
-        let bounds = Bounds { budget: Duration::from_secs(10), ..Bounds::default() };
-        let target = Target::new(&client, "http://localhost", None, bounds)?;
-        let path = format!("/containers/{}/stats?stream=false&one-shot=true", self.name);
-        let told: Value = target.get_json(&path).await?;
-        let memory = &told["memory_stats"];
-        let cache = ["total_inactive_file", "inactive_file"];
-        let cache = cache.iter().find_map(|name| memory["stats"][name].as_f64());
-        Ok(memory["usage"].as_f64().context("usage")? - cache.context("a cache")?)
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        // It may never have been made.
-        let _ = self.tell("rm", &["--force"]);
-    }
-}
-
-fn socket() -> Result<PathBuf> {
-    built("PLIMSOLL_DOCKER_SOCKET")
-}
-
-fn docker(words: &[&str]) -> Result<String> {
-    let host = format!("unix://{}", socket()?.display());
-    let done = Command::new("docker").args(["--host", &host]).args(words).output()?;
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    ensure!(done.status.success(), "docker {words:?}: {}", said(&done.stderr));
-    Ok(said(&done.stdout))
-}
 
 /// A home that knows the daemon, and what it finds is proposed, or watched at once.
 fn home(accept: &str) -> Result<Home> {
@@ -356,167 +261,6 @@ async fn who_may_not_ask_docker_is_told_once_and_sees_the_services_all_the_same(
     assert!(lines[0].contains("may not be read by this user"), "{}", lines[0]);
     println!("{}", lines[0]);
     ended(up)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a Docker daemon: ./test.sh real runs it"]
-async fn a_daemon_that_breaks_off_or_goes_does_no_harm_and_is_told_once() -> Result<()> {
-    let cache = Container::redis("relay", &[])?;
-    let folder = tempfile::tempdir()?;
-    let door = folder.path().join("docker.sock");
-    let relay = Relay::open(&door, None)?;
-    let containers = Daemon::at(door.clone())?.containers().await?;
-    let own = containers.iter().find(|c| c.name == cache.name).context("it is in the list")?;
-    let mut search = Search::start(&door, inside(&own.id, cache.pid()?));
-    let finds = search.until(|finds| !finds.sightings.is_empty()).await?;
-    let sighting = &finds.sightings[0];
-    assert_eq!(sighting.identity.kind, ServiceKind::Redis);
-    assert_eq!(sighting.address.to_string(), format!("{}:6379", cache.address()?));
-
-    // In the middle of its answer, at once, and gone altogether.
-    drop(relay);
-    let cut = Relay::open(&door, Some(300))?;
-    let finds = search.anew().until(|finds| finds.docker.is_some()).await?;
-    ensure!(finds.containers.is_empty() && finds.sightings.is_empty(), "{finds:?}");
-    let told = finds.docker.as_ref().map(ToString::to_string).unwrap_or_default();
-    println!("{told}");
-    assert!(told.contains("broke the connection off"), "{told}");
-    // Further tables are further looks, and it is not said again.
-    search.look_again().await;
-    ensure!(!search.finds.has_changed()?, "told again: {:?}", search.finds.borrow());
-    drop(cut);
-    let stopped = search.anew().until(|finds| finds.docker.is_some()).await?.docker.clone();
-    assert_eq!(stopped, Some(DockerError::Stopped { socket: door.clone() }));
-    std::fs::remove_file(&door)?;
-    let absent = search.anew().until(|finds| finds.docker.is_some()).await?.docker.clone();
-    assert_eq!(absent, Some(DockerError::Absent));
-    // And back.
-    let _relay = Relay::open(&door, None)?;
-    search.anew().until(|finds| !finds.sightings.is_empty()).await?;
-    Ok(())
-}
-
-/// A search that asks that socket, on a machine with one container.
-struct Search {
-    table: watch::Sender<Arc<ProcessTable>>,
-    rules: watch::Sender<Arc<Rules>>,
-    finds: watch::Receiver<Arc<Finds>>,
-    _discovery: Discovery,
-}
-
-/// Stands before the daemon, and may break off.
-struct Relay(JoinHandle<()>);
-
-// === impl Search ===
-
-impl Search {
-    fn start(socket: &Path, table: ProcessTable) -> Self {
-        let (table, processes) = watch::channel(Arc::new(table));
-        let (rules, follow) = watch::channel(Arc::default());
-        let discovery = Discovery::start(Parts {
-            adapters: all(),
-            client: Client::new(Limits::here()).unwrap(),
-            clock: Arc::new(SystemClock),
-            processes,
-            rules: follow,
-            sockets: Arc::new(|| Some(Vec::new())),
-            docker: vec![socket.to_owned()],
-        });
-        Self { table, rules, finds: discovery.finds(), _discovery: discovery }
-    }
-
-    async fn until(&mut self, is: impl FnMut(&Arc<Finds>) -> bool) -> Result<Arc<Finds>> {
-        let wait = self.finds.wait_for(is);
-        Ok(tokio::time::timeout(PROMISED * 2, wait).await.context("not in time")??.clone())
-    }
-
-    /// Switched off and on it begins anew, without the pause after a trouble.
-    fn anew(&mut self) -> &mut Self {
-        for enabled in [false, true] {
-            self.rules.send_replace(Arc::new(Rules { enabled, ..Rules::default() }));
-            std::thread::sleep(Duration::from_millis(300));
-        }
-        self
-    }
-
-    async fn look_again(&mut self) {
-        self.finds.mark_unchanged();
-        for _ in 0..3 {
-            self.table.send_modify(|table| Arc::make_mut(table).at_ms += 1);
-            sleep(Duration::from_millis(200)).await;
-        }
-    }
-}
-
-// === impl Relay ===
-
-impl Relay {
-    /// `most`: so many bytes of each answer get through.
-    fn open(door: &Path, most: Option<usize>) -> Result<Self> {
-        let _ = std::fs::remove_file(door);
-        let listener = UnixListener::bind(door)?;
-        let to = socket()?;
-        Ok(Self(tokio::spawn(async move {
-            while let Ok((mut from, _)) = listener.accept().await {
-                let to = to.clone();
-                tokio::spawn(async move {
-                    let mut daemon = UnixStream::connect(&to).await?;
-                    let Some(most) = most else {
-                        return copy_bidirectional(&mut from, &mut daemon).await.map(drop);
-                    };
-                    let mut asks = vec![0; 4096];
-                    let length = from.read(&mut asks).await?;
-                    daemon.write_all(&asks[..length]).await?;
-                    let mut answer = vec![0; most];
-                    daemon.read_exact(&mut answer).await?;
-                    from.write_all(&answer).await
-                });
-            }
-        })))
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// One process in that container.
-fn inside(id: &str, pid: i64) -> ProcessTable {
-    let redis = Process {
-        pid: i32::try_from(pid).unwrap_or_default(),
-        parent: 1,
-        name: "redis-server".into(),
-        command: "redis-server *:6379".into(),
-        uid: 0,
-        user: "root".into(),
-        container: Some(id.into()),
-        unit: None,
-        cpu_percent: None,
-        rss_bytes: 1,
-        vram_bytes: None,
-        threads: 1,
-        ports: vec![6379],
-        started_ms: 1,
-        cpu_trace: Vec::new(),
-        own: false,
-    };
-    ProcessTable { at_ms: 1, processes: vec![redis], ..ProcessTable::default() }
-}
-
-/// The proxies that Docker put before a port.
-fn proxies_of(port: u16) -> Result<Vec<i64>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i64>() else { continue };
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        if line.contains("docker-proxy") && line.contains(&format!("-host-port {port} ")) {
-            found.push(pid);
-        }
-    }
-    Ok(found)
 }
 
 /// All that lies there is nobody's from now on.
