@@ -36,8 +36,6 @@ struct Inner {
     start: Instant,
     /// The machine has something to do earlier than its clock was set to.
     earlier: Arc<Notify>,
-    /// Nothing is in flight any more.
-    empty: Notify,
 }
 
 #[derive(Debug)]
@@ -89,7 +87,6 @@ impl Desk {
             }),
             start: Instant::now(),
             earlier: earlier.clone(),
-            empty: Notify::new(),
         });
         tokio::spawn(keep_time(Arc::downgrade(&inner), earlier));
         Self(inner)
@@ -180,17 +177,6 @@ impl Desk {
         })
     }
 
-    /// Until nothing is in flight.
-    pub async fn drained(&self) {
-        loop {
-            let empty = self.0.empty.notified();
-            if self.in_flight() == 0 {
-                return;
-            }
-            empty.await;
-        }
-    }
-
     /// One call to the machine, and then whoever was decided on is told.
     fn with<T>(&self, call: impl FnOnce(&mut State, Ms) -> T) -> T {
         let now = self.now();
@@ -233,13 +219,9 @@ impl Inner {
         if earlier {
             *alarm = due;
         }
-        let empty = machine.in_flight() == 0;
         drop(state);
         if earlier {
             self.earlier.notify_one();
-        }
-        if empty {
-            self.empty.notify_waiters();
         }
     }
 }
