@@ -18,6 +18,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// As in the terminal's program: what thousands of connections held goes back to the system.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // First of all, while this is the only thread: it changes the environment.
     let graphics = graphics::prepare();

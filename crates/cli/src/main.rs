@@ -11,6 +11,11 @@ use clap::Parser;
 
 use self::args::Cli;
 
+/// The system's own keeps what thousands of connections held once they rest again, and takes
+/// an eighth of the gateway's time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // What we write is for its owner alone: databases, logs, exports.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);

@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::{
+    runtime::Handle,
     sync::watch,
     task::JoinHandle,
     time::{Instant, sleep, timeout_at},
@@ -30,6 +31,8 @@ pub struct Parts {
     pub records: Records,
     pub clients: Clients,
     pub world: Arc<dyn World>,
+    /// Where connections are served: a [`Lane`](crate::Lane), most often.
+    pub runtime: Handle,
 }
 
 /// Where it listens, or why it does not.
@@ -67,7 +70,7 @@ struct Held {
 // === impl Gateway ===
 
 impl Gateway {
-    /// Starts on the current runtime. An error: none of its addresses could be had.
+    /// An error: none of its addresses could be had.
     pub async fn start(parts: Parts) -> Result<Gateway, ListenError> {
         match Self::begin(parts) {
             (gateway, Some(error)) if gateway.address().is_none() => {
@@ -81,6 +84,8 @@ impl Gateway {
     /// Starts also where it cannot listen yet: it tries again until it can. The error is
     /// that of the first address which could not be had.
     pub fn begin(parts: Parts) -> (Gateway, Option<ListenError>) {
+        let runtime = parts.runtime.clone();
+        let _here = runtime.enter();
         let gate = Arc::new(Gate::new(parts));
         let tasks = TaskTracker::new();
         let mut keeper = Keeper { gate: gate.clone(), tasks: tasks.clone(), held: Vec::new() };

@@ -15,6 +15,7 @@ pub mod coalesce;
 #[cfg(test)]
 mod corpus;
 mod gateway;
+mod lane;
 pub mod record;
 pub mod replay;
 pub mod request;
@@ -25,4 +26,7 @@ pub mod settings;
 pub mod sse;
 pub mod upstream;
 
-pub use self::gateway::{Drained, Gateway, Listening, Parts};
+pub use self::{
+    gateway::{Drained, Gateway, Listening, Parts},
+    lane::Lane,
+};

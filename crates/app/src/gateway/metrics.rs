@@ -61,6 +61,7 @@ fn of_itself(out: &mut String, own: &OwnFigures, dropped: u64) {
     for (name, value, help) in [
         ("records_dropped_total", dropped, "Requests that no room was left to record"),
         ("connections", size(own.connections), "Connections of clients, idle ones included"),
+        ("connections_resting", size(own.resting), "Of these, laid down until something comes"),
         ("body_bytes", size(own.body_bytes), "Of requests that have no answer yet"),
         ("cache_entries", size(cache.entries), "Answers that are kept"),
         ("cache_bytes", size(cache.bytes), "What they take"),

@@ -26,7 +26,7 @@ use plimsoll_core::{
     clock::Clock, config::Config, device::GpuInfo, process::ProcessTable, record::Record,
 };
 use plimsoll_gateway::{
-    Gateway, Listening, Parts as GatewayParts,
+    Gateway, Lane, Listening, Parts as GatewayParts,
     admission::Desk,
     clients::{Clients, Keys, Rules},
     record::{Pump, Records},
@@ -79,7 +79,7 @@ pub struct Traffic {
     options: watch::Receiver<Arc<Options>>,
     listening: watch::Receiver<Listening>,
     draining: std::sync::atomic::AtomicBool,
-    running: Mutex<Option<(Gateway, Pump)>>,
+    running: Mutex<Option<(Gateway, Pump, Lane)>>,
     followers: CancellationToken,
 }
 
@@ -98,7 +98,15 @@ impl Traffic {
         let rules =
             project_always(&config, &followers, |config| Arc::new(Rules::new(&config.gateway)));
         let first = config.borrow().clone();
-        let desk = Desk::new(settings::limits(&first, &keys.borrow(), &Default::default()));
+        let limits = settings::limits(&first, &keys.borrow(), &Default::default());
+        let lane = Lane::start().map_err(|error| {
+            Fault::new(FaultCode::Unavailable, format!("The system gives no thread: {error}"))
+        })?;
+        let desk = {
+            let _here = lane.handle().enter();
+            Desk::new(limits)
+        };
+        records.waits_at(desk.clone());
         let follower = follow::Follower {
             config: config.clone(),
             keys: keys.clone(),
@@ -133,6 +141,7 @@ impl Traffic {
             records: records.clone(),
             clients: Clients::new(keys.clone(), rules),
             world: Arc::new(world),
+            runtime: lane.handle().clone(),
         });
         let listening = gateway.listening();
         if let (Some(address), Some(error)) = (address, error)
@@ -160,7 +169,7 @@ impl Traffic {
             options,
             listening,
             draining: std::sync::atomic::AtomicBool::new(false),
-            running: Mutex::new(Some((gateway, pump))),
+            running: Mutex::new(Some((gateway, pump, lane))),
             followers,
         })
     }
@@ -199,7 +208,8 @@ impl Traffic {
         if self.draining.load(std::sync::atomic::Ordering::Relaxed) {
             (GatewayState::Draining, "Plimsoll stops: what runs may end.".into())
         } else if !listening.addresses.is_empty() {
-            (GatewayState::Listening, String::new())
+            // It may listen at one address and not at another.
+            (GatewayState::Listening, listening.reasons.join(" "))
         } else if self.options.borrow().listen.is_empty() {
             (GatewayState::Off, "`gateway.enabled` is false.".into())
         } else {
@@ -210,7 +220,7 @@ impl Traffic {
     /// Takes nothing new, lets what runs end, and writes down what ended.
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((gateway, pump)) = running else { return };
+        let Some((gateway, pump, _lane)) = running else { return };
         self.draining.store(true, std::sync::atomic::Ordering::Relaxed);
         let drained = gateway.stop().await;
         if drained.cut_off > 0 {

@@ -22,12 +22,12 @@ use tokio::task::spawn_blocking;
 
 use super::{
     answer::Answer,
+    connection::Link,
     consult,
     course::Course,
     door::{self, Page},
     gate::Gate,
     give_back::give_back,
-    listen::Link,
     options::Options,
     own,
     read::{self, Share},
@@ -46,7 +46,7 @@ use crate::{
 };
 
 /// From this size on a body is looked through elsewhere.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 128 << 10;
 
 /// Answers one request, in any case.
 pub async fn serve(gate: &Arc<Gate>, link: &Link, request: Request<Incoming>) -> Response<Answer> {

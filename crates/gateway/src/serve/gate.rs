@@ -51,6 +51,8 @@ pub struct Gate {
     /// What still runs is cut off.
     pub cut: CancellationToken,
     pub connections: AtomicUsize,
+    /// Of these, the ones that were laid down.
+    pub resting: AtomicUsize,
     /// Requests whose client left and whose slot is not yet known to be free.
     leavers: Mutex<HashMap<BackendId, u32>>,
 }
@@ -65,7 +67,7 @@ const BLIND_LOOKS: u32 = 4;
 
 impl Gate {
     pub fn new(parts: Parts) -> Self {
-        let Parts { options, table, desk, records, clients, world } = parts;
+        let Parts { options, table, desk, records, clients, world, .. } = parts;
         Self {
             options,
             table,
@@ -82,6 +84,7 @@ impl Gate {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             connections: AtomicUsize::new(0),
+            resting: AtomicUsize::new(0),
             leavers: Mutex::default(),
         }
     }

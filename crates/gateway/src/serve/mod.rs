@@ -4,6 +4,7 @@
 
 mod answer;
 mod column;
+mod connection;
 mod consult;
 mod course;
 mod dialect;

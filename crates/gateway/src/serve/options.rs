@@ -43,7 +43,6 @@ pub struct Bounds {
     pub connections: usize,
     /// Of a request's line and headers together.
     pub head_bytes: usize,
-    pub head_fields: usize,
     /// Of one request's body.
     pub body_bytes: usize,
     /// Of all bodies that are held at once.
@@ -144,7 +143,6 @@ impl Default for Bounds {
         Self {
             connections: 16_384,
             head_bytes: 32 << 10,
-            head_fields: 100,
             body_bytes: 64 << 20,
             bodies_bytes: 512 << 20,
         }

@@ -32,6 +32,8 @@ pub struct OwnFigures {
     pub shared_joined: u64,
     /// Of clients, idle ones included.
     pub connections: usize,
+    /// Of these, the ones that hold no memory but their own bytes' until something comes.
+    pub resting: usize,
     /// Of requests that are read and have no answer yet.
     pub body_bytes: usize,
 }
@@ -46,6 +48,7 @@ impl OwnFigures {
             shared_bytes: gate.flights.held(),
             shared_joined: gate.flights.joined(),
             connections: gate.connections.load(Relaxed),
+            resting: gate.resting.load(Relaxed),
             body_bytes: gate.bodies.bytes(),
         }
     }

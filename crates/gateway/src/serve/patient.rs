@@ -51,6 +51,8 @@ enum At {
     Unread,
     /// Closed by us, and the client still writes.
     Linger,
+    /// It rested for so long that nothing but its bytes is kept.
+    Laid,
 }
 
 /// The connection's bytes.
@@ -68,6 +70,8 @@ pub struct Patient {
 /// What a client was too slow with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slow {
+    /// Not too slow yet: nothing was asked for a while, and its memory can go.
+    Rests,
     Idle,
     Head,
     Body,
@@ -82,6 +86,8 @@ pub struct Watch {
     armed: Instant,
 }
 
+/// After so long without a request a connection is laid down.
+const REST: Duration = Duration::from_millis(500);
 /// Longest time after which a connection is looked at.
 const LOOK: Duration = Duration::from_secs(60);
 /// A body may take so much longer than [`Patience::body`] as it comes at this pace …
@@ -149,6 +155,7 @@ impl Stage {
             2 => At::Body,
             4 => At::Unread,
             5 => At::Linger,
+            6 => At::Laid,
             _ => At::Work,
         }
     }
@@ -159,7 +166,7 @@ impl Stage {
 
     fn heard(&self) {
         match self.at() {
-            At::Idle | At::Unread => self.enter(At::Head),
+            At::Idle | At::Laid | At::Unread => self.enter(At::Head),
             At::Body => self.enter(At::Body),
             At::Head | At::Work | At::Linger => {}
         }
@@ -174,7 +181,8 @@ impl Stage {
         }
         let since = since(self.since_ms.load(Relaxed));
         match self.at() {
-            At::Idle | At::Unread => Some((Slow::Idle, since + patience.idle)),
+            At::Idle if REST < patience.idle => Some((Slow::Rests, since + REST)),
+            At::Idle | At::Laid | At::Unread => Some((Slow::Idle, since + patience.idle)),
             At::Linger => Some((Slow::Idle, since + LINGER)),
             At::Head => Some((Slow::Head, since + patience.head)),
             At::Body => Some((Slow::Body, (since + patience.body).min(self.body_due(patience)))),
@@ -232,6 +240,25 @@ impl Patient {
         let patient =
             Self { stream, stage: stage.clone(), lingered: None, found: false, ahead: Vec::new() };
         (patient, stage, watch)
+    }
+
+    /// Nothing but its bytes is kept from here on; among them are what was read of the
+    /// next request.
+    pub fn lay_down(mut self, read: &[u8]) -> Self {
+        self.ahead.splice(..0, read.iter().copied());
+        self.found = false;
+        self.stage.at.store(At::Laid as u8, Relaxed);
+        self
+    }
+
+    /// Ready when there is something to read on a connection that was laid down.
+    pub fn poll_wakes(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ahead.is_empty() {
+            ready!(self.stream.inner().poll_read_ready(cx)).ok();
+        }
+        // Where it was woken for nothing it is laid down again.
+        self.stage.at.store(At::Idle as u8, Relaxed);
+        Poll::Ready(())
     }
 
     /// Takes and drops what the client still writes.
@@ -365,6 +392,9 @@ mod tests {
     async fn what_is_due_follows_what_the_client_does() {
         let stage = Stage::new();
         let due = |slow, after_s| Some((slow, stage.began + Duration::from_secs(after_s)));
+        // It rests at first, and is laid down; what that does not touch is how long it may.
+        assert_eq!(stage.due(&patience()), Some((Slow::Rests, stage.began + REST)));
+        stage.at.store(At::Laid as u8, Relaxed);
         assert_eq!(stage.due(&patience()), due(Slow::Idle, 120));
         tokio::time::advance(Duration::from_secs(100)).await;
         stage.heard();
@@ -396,6 +426,7 @@ mod tests {
         stage.works();
         assert_eq!(stage.due(&patience()), None);
         stage.rests();
+        stage.at.store(At::Laid as u8, Relaxed);
         assert_eq!(stage.due(&patience()), due(Slow::Idle, 434 + 120));
         stage.reads_body(false);
         stage.rests();

@@ -13,8 +13,9 @@ use crate::serve::{Bounds, Budgets, Consult, Idle, Options, Patience, Retry};
 
 /// A total of 0 is no limit; a year is none, either.
 const ANY_TIME: Duration = Duration::from_secs(365 * 86_400);
-/// What fits a client that asks one thing after another is too few for many at once.
-const POOL: usize = 8;
+/// What fits a client that asks one thing after another is too few for many at once: a
+/// connection that is let go has to be opened again, which costs more than a request.
+const POOL: usize = 64;
 
 /// From the configuration, and from what fits this machine.
 pub fn options(config: &Config) -> Options {
@@ -140,8 +141,8 @@ mod tests {
             let idle = options_on(&config, client::Limits::of(cpus, container)).idle;
             (idle.most, idle.life.as_secs())
         };
-        assert_eq!((at(2, false), at(16, false)), ((64, 30), (160, 30)));
-        assert_eq!((at(2, true), at(16, true)), ((32, 15), (80, 15)));
+        assert_eq!((at(2, false), at(16, false)), ((512, 30), (1280, 30)));
+        assert_eq!((at(2, true), at(16, true)), ((256, 15), (640, 15)));
         let idle = of("gateway.pool = { idle = 3, idle_s = 7 }").idle;
         assert_eq!((idle.most, idle.life.as_secs()), (3, 7));
     }

@@ -49,8 +49,7 @@ pub struct Flow {
     body: Incoming,
 }
 
-/// Most headers, and bytes of them, that an answer may have.
-const MOST_FIELDS: usize = 128;
+/// Most bytes of headers that an answer may have; their number is hyper's own bound of 100.
 const MOST_HEAD: usize = 64 << 10;
 
 // === impl Line ===
@@ -58,11 +57,8 @@ const MOST_HEAD: usize = 64 << 10;
 impl Line {
     pub async fn on(wire: Wire) -> hyper::Result<Self> {
         let heard = wire.heard.clone();
-        let (sender, connection) = Builder::new()
-            .max_headers(MOST_FIELDS)
-            .max_header_size(MOST_HEAD)
-            .handshake(TokioIo::new(wire))
-            .await?;
+        let (sender, connection) =
+            Builder::new().max_header_size(MOST_HEAD).handshake(TokioIo::new(wire)).await?;
         Ok(Self(Box::new(Inner { sender, connection, heard, over: false })))
     }
 

@@ -76,6 +76,7 @@ async fn a_port_that_is_taken_says_by_whom() {
     let (_keys, keys) = watch::channel(Arc::new(Keys::default()));
     let (_rules, rules) = watch::channel(Arc::new(Rules::default()));
     let started = Gateway::start(Parts {
+        runtime: tokio::runtime::Handle::current(),
         options,
         table,
         desk: Desk::new(Limits::default()),

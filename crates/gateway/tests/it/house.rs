@@ -149,6 +149,7 @@ impl House {
         let (records, _pump) = Records::start(Arc::new(SystemClock), Arc::new(Nowhere));
         let world = Arc::new(Watching::default());
         let gateway = Gateway::start(Parts {
+            runtime: tokio::runtime::Handle::current(),
             options: options_seen,
             table: table_seen,
             desk: desk.clone(),

@@ -14,6 +14,7 @@ mod door;
 mod faults;
 mod flood;
 mod house;
+mod rest;
 mod shared;
 mod streams;
 mod thread;

@@ -289,11 +289,11 @@ pub(super) const ENTRIES: &[Setting] = &[
         "gateway.pool.idle",
         "Idle connections to a service",
         "Most connections to one service that are kept for the next request; 0: what fits this \
-         machine, 32 for each CPU and at most 160, half as many in a container.",
+         machine, 256 for each CPU and at most 1280, half as many in a container.",
     )
-    .whole(0, 0, 1024)
+    .whole(0, 0, 4096)
     .unit("connections")
-    .between(2, 64),
+    .between(32, 1024),
     named(
         TIME,
         "gateway.pool.idle_s",
