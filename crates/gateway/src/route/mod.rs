@@ -45,12 +45,24 @@ pub struct Way {
     pub policy: Balance,
     /// The model to ask each candidate for, in their order; `None`: as the client wrote it.
     pub send_as: Vec<Option<Arc<str>>>,
+    /// Further models of the candidates, asked one after the other where one fails there or is
+    /// not there; those of one backend in the order in which they are wanted.
+    pub others: Vec<Other>,
     /// `None`: as the client, or the client's own rule, says.
     pub priority: Option<Priority>,
     /// Its answers may come from the cache.
     pub cache: bool,
     /// Whether the same request is asked once while it is under way; `None`: by its kind.
     pub coalesce: Option<bool>,
+}
+
+/// Another model of a backend that stands among the candidates already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    pub backend: BackendId,
+    pub model: Arc<str>,
+    /// As a candidate's.
+    pub rank: u8,
 }
 
 /// Why a request can go nowhere.
@@ -85,17 +97,38 @@ const LONGEST_SHOWN: usize = 120;
 // === impl Way ===
 
 impl Way {
-    /// The model to ask this backend for; `None`: as the client wrote it.
-    pub fn send_as(&self, backend: &str) -> Option<&Arc<str>> {
-        self.send_as.get(self.place(backend)?)?.as_ref()
+    /// The model to ask this backend for that failed the request so many times; `None`: as the
+    /// client wrote it.
+    pub fn send_as(&self, backend: &str, failed: usize) -> Option<&Arc<str>> {
+        match self.other(backend, failed) {
+            Some(other) => Some(&other.model),
+            None => self.send_as.get(self.place(backend)?)?.as_ref(),
+        }
     }
 
     /// Whether it is another model than the one that was asked for which this backend answers
     /// with.
-    pub fn is_fallback(&self, backend: &str) -> bool {
-        self.place(backend)
-            .and_then(|at| self.candidates.get(at))
-            .is_some_and(|candidate| candidate.rank > 0)
+    pub fn is_fallback(&self, backend: &str, failed: usize) -> bool {
+        self.other(backend, failed).is_some()
+            || self
+                .place(backend)
+                .and_then(|at| self.candidates.get(at))
+                .is_some_and(|candidate| candidate.rank > 0)
+    }
+
+    /// The model that follows where this backend failed it so many times and fails it again;
+    /// `None`: there is no further one.
+    pub fn next(&self, backend: &str, failed: usize) -> Option<&Other> {
+        self.others_of(backend).nth(failed)
+    }
+
+    /// In place of its first model: the last one stays.
+    fn other(&self, backend: &str, failed: usize) -> Option<&Other> {
+        self.others_of(backend).take(failed).last()
+    }
+
+    fn others_of(&self, backend: &str) -> impl Iterator<Item = &Other> {
+        self.others.iter().filter(move |other| &*other.backend == backend)
     }
 
     /// The way with only those candidates that may be asked, each by the model it would be asked
@@ -107,16 +140,27 @@ impl Way {
         let all = || self.candidates.iter().zip(&self.send_as);
         let keep =
             |(candidate, model): &(&Candidate, &Option<Arc<str>>)| may(candidate, model.as_deref());
+        let keep_other = |other: &&Other| may(&other.as_candidate(), Some(&other.model));
         // The whole list is told by its place in memory: it is not made anew without need.
-        if all().all(|one| keep(&one)) {
+        if all().all(|one| keep(&one)) && self.others.iter().all(|other| keep_other(&other)) {
             return Some(self.clone());
         }
-        let (candidates, send_as): (Vec<_>, Vec<_>) =
+        let (mut candidates, mut send_as): (Vec<_>, Vec<_>) =
             all().filter(keep).map(|(one, model)| (one.clone(), model.clone())).unzip();
+        let mut others = Vec::new();
+        for other in self.others.iter().filter(keep_other) {
+            if candidates.iter().any(|candidate| candidate.backend == other.backend) {
+                others.push(other.clone());
+            } else {
+                candidates.push(other.as_candidate());
+                send_as.push(Some(other.model.clone()));
+            }
+        }
         if candidates.is_empty() {
             return None;
         }
-        Some(Arc::new(Self { candidates: candidates.into(), send_as, ..Self::clone(self) }))
+        let candidates = candidates.into();
+        Some(Arc::new(Self { candidates, send_as, others, ..Self::clone(self) }))
     }
 
     /// The same, asking each by this name where it would be asked as the client wrote it: for
@@ -131,6 +175,14 @@ impl Way {
 
     fn place(&self, backend: &str) -> Option<usize> {
         self.candidates.iter().position(|candidate| &*candidate.backend == backend)
+    }
+}
+
+// === impl Other ===
+
+impl Other {
+    fn as_candidate(&self) -> Candidate {
+        Candidate { backend: self.backend.clone(), rank: self.rank, weight: 1 }
     }
 }
 

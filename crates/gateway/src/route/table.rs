@@ -19,7 +19,7 @@ use plimsoll_services::{
 };
 use rustc_hash::FxHashMap;
 
-use super::{Backend, Listed, NoWay, Way, listing::Listing, near::nearest};
+use super::{Backend, Listed, NoWay, Other, Way, listing::Listing, near::nearest};
 use crate::admission::{BackendId, Candidate};
 
 /// Of models that there are, so many are named where none is alike.
@@ -209,24 +209,33 @@ impl Table {
             Some(rule) if !rule.route.send_as.is_empty() => rule.route.send_as.as_str(),
             _ => name,
         };
+        let fallback = rule.map_or(&[][..], |rule| &rule.route.fallback).iter().map(|other| {
+            // An alias leads on to its model, but not to that one's fallbacks.
+            let named = self.rule_of(other).filter(|of| {
+                !of.route.send_as.is_empty() && rule.is_none_or(|rule| rule.id != of.id)
+            });
+            named.map_or(other.as_str(), |of| of.route.send_as.as_str())
+        });
+        let fallback: Vec<&str> = fallback.collect();
         match rule {
             Some(rule) if !rule.route.backends.is_empty() => {
                 let other = (asked != name).then(|| Arc::from(asked));
                 for (id, weight) in &rule.backends {
+                    // One that has told its models, and has another one of these instead, is
+                    // asked for that.
+                    if self.lacks(id, asked) && fallback.iter().any(|other| self.has(id, other)) {
+                        continue;
+                    }
                     way.add(self, speech, id, 0, *weight, other.clone());
                 }
             }
             _ => self.lead(&mut way, speech, asked, 0, asked != name),
         }
-        for (at, other) in rule.map_or(&[][..], |rule| &rule.route.fallback).iter().enumerate() {
+        for (at, other) in fallback.into_iter().enumerate() {
             let rank = u8::try_from(at + 1).unwrap_or(u8::MAX);
-            // An alias leads on to its model, but not to that one's fallbacks.
-            let named = self.rule_of(other).filter(|of| {
-                !of.route.send_as.is_empty() && rule.is_none_or(|rule| rule.id != of.id)
-            });
-            let other = named.map_or(other.as_str(), |of| of.route.send_as.as_str());
             self.lead(&mut way, speech, other, rank, true);
         }
+        way.others.retain(|other| *other.model != *asked);
         if way.candidates.is_empty() {
             return Err(match rule {
                 Some(rule) if !self.young => NoWay::Nowhere {
@@ -248,6 +257,7 @@ impl Table {
                 Some(RoutePolicy::Of(policy)) => policy,
             },
             send_as: way.send_as,
+            others: way.others,
             priority: route.and_then(|route| route.priority.priority()),
             cache: route.is_some_and(|route| route.cache),
             coalesce: match route.map(|route| route.coalesce) {
@@ -308,6 +318,16 @@ impl Table {
         }
     }
 
+    fn has(&self, id: &str, model: &str) -> bool {
+        self.owners.get(model).is_some_and(|owners| owners.iter().any(|owner| **owner == *id))
+    }
+
+    /// It has told its models, and this is none of them.
+    fn lacks(&self, id: &str, model: &str) -> bool {
+        self.backends.get(id).is_some_and(|backend| !backend.models.is_empty())
+            && !self.has(id, model)
+    }
+
     fn listed(&self) -> Vec<Listed> {
         let aliases = self.rules.iter().flat_map(|rule| &rule.route.models).map(String::as_str);
         let told = self.backends.values().flat_map(|backend| &backend.models).map(|m| &**m);
@@ -338,12 +358,14 @@ pub(crate) fn counted(route: &str) -> Arc<str> {
 struct Building {
     candidates: Vec<Candidate>,
     send_as: Vec<Option<Arc<str>>>,
+    others: Vec<Other>,
 }
 
 // === impl Building ===
 
 impl Building {
-    /// Each backend stands in a way once, where it stands first.
+    /// Each backend stands in a way once, where it stands first; a further model of it behind
+    /// its first one.
     fn add(
         &mut self,
         table: &Table,
@@ -355,9 +377,21 @@ impl Building {
     ) {
         let kind = table.backends.get(id).and_then(|backend| backend.kind);
         let speaks = speech == Speech::Common || kind.is_none_or(|k| k == ServiceKind::Ollama);
-        if speaks && !self.candidates.iter().any(|candidate| candidate.backend == *id) {
-            self.candidates.push(Candidate { backend: id.clone(), rank, weight });
-            self.send_as.push(send_as);
+        if !speaks {
+            return;
+        }
+        match self.candidates.iter().position(|candidate| candidate.backend == *id) {
+            None => {
+                self.candidates.push(Candidate { backend: id.clone(), rank, weight });
+                self.send_as.push(send_as);
+            }
+            Some(at) => {
+                let Some(model) = send_as.filter(|_| rank > 0) else { return };
+                let known = |other: &Other| other.backend == *id && other.model == model;
+                if self.send_as[at].as_ref() != Some(&model) && !self.others.iter().any(known) {
+                    self.others.push(Other { backend: id.clone(), model, rank });
+                }
+            }
         }
     }
 }

@@ -352,6 +352,7 @@ mod tests {
             candidates: [candidate("a", 0), candidate("b", 0), candidate("c", 1)].into(),
             policy: Balance::LeastInFlight,
             send_as: vec![None, None, Some("large".into())],
+            others: Vec::new(),
             priority: None,
             cache: false,
             coalesce: None,

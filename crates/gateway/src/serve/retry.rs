@@ -42,6 +42,23 @@ impl Budget {
         Self { left, pause: rule.pause, longest: rule.longest_pause, _share: share }
     }
 
+    /// Whether the next model of the same backend is asked at once: this one is not there, or
+    /// fails by itself. What was never executed costs no try.
+    pub fn hops(&mut self, gate: &Gate, sent: &Result<Begun, Failure>, end: Instant) -> bool {
+        let Ok(begun) = sent else { return false };
+        if gate.is_stopping() || Instant::now() >= end {
+            return false;
+        }
+        match begun.head.status {
+            StatusCode::NOT_FOUND => true,
+            StatusCode::INTERNAL_SERVER_ERROR if self.left > 0 && !gate.desk.under_pressure() => {
+                self.left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// How long to wait before it is tried again; `None`: what came is the answer.
     /// Nothing is tried again after `end`.
     pub fn pause(

@@ -5,6 +5,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,9 +23,9 @@ use super::{
     retry::{Budget, retry_after},
 };
 use crate::{
-    admission::Outcome,
+    admission::{BackendId, Outcome},
     request::{self as body, Understood},
-    route::{Table, Way},
+    route::{Other, Table, Way},
     upstream::{Begun, Sending, Upstream},
 };
 
@@ -60,8 +61,10 @@ pub async fn send(
 ) -> Result<(Begun, Whence), Refused> {
     let end = Instant::now() + options.budgets.total;
     let mut budget = Budget::new(gate, &options.retry, question.body.len());
+    // Who failed it so far, each as often as it did.
+    let mut failed: Vec<BackendId> = Vec::new();
     loop {
-        let (from, body) = match aim(gate, options, table, course, &question, end) {
+        let (from, body) = match aim(gate, options, table, course, &question, &failed, end) {
             Ok(aim) => aim,
             Err(refused) => return Err(course.refuse(refused, Outcome::Unknown)),
         };
@@ -88,7 +91,13 @@ pub async fn send(
         if sent.as_ref().is_ok_and(|begun| begun.again) {
             gate.records.replayed();
         }
-        let Some(pause) = budget.pause(gate, &sent, end) else {
+        let next = question.way.next(&from.backend, times(&failed, &from.backend));
+        let hops = next.filter(|_| budget.hops(gate, &sent, end));
+        let pause = match hops {
+            Some(_) => Some(Duration::ZERO),
+            None => budget.pause(gate, &sent, end),
+        };
+        let Some(pause) = pause else {
             return match sent {
                 Ok(begun) => Ok((begun, from)),
                 Err(failure) => Err(course.refuse(failure.into(), Outcome::Failed)),
@@ -96,7 +105,7 @@ pub async fn send(
         };
         // What was answered so far is dropped with its connection; what it says of the backend
         // is the same as where it is passed on.
-        let (failed, outcome) = match sent {
+        let (why, outcome) = match sent {
             Ok(begun) => {
                 let status = begun.head.status;
                 let place = from.upstream.place();
@@ -104,12 +113,26 @@ pub async fn send(
             }
             Err(failure) => (failure.into(), Outcome::Failed),
         };
+        // A model that fails says nothing of its server, unless another one has it, too.
+        let elsewhere = |other: &Other| {
+            let mut before = question.way.candidates.iter().filter(|of| of.rank < other.rank);
+            before.any(|of| of.backend != from.backend && !failed.contains(&of.backend))
+        };
+        let outcome = match hops {
+            Some(other) if !elsewhere(other) => Outcome::Unknown,
+            _ => outcome,
+        };
+        failed.push(from.backend.clone());
         if let Some(admitted) = course.again(outcome, pause)
             && let Err(refused) = room(course, admitted).await
         {
-            return Err(course.refuse(failed.not_again(refused), Outcome::Unknown));
+            return Err(course.refuse(why.not_again(refused), Outcome::Unknown));
         }
     }
+}
+
+fn times(failed: &[BackendId], backend: &str) -> usize {
+    failed.iter().filter(|id| &***id == backend).count()
 }
 
 /// The address and the body for the backend that was granted.
@@ -119,13 +142,15 @@ fn aim(
     table: &Table,
     course: &mut Course,
     question: &Question<'_>,
+    failed: &[BackendId],
     end: Instant,
 ) -> Result<(Whence, Bytes), Refused> {
     let Some(permit) = course.permit() else { return Err(Refused::gone()) };
     let (id, place) = (permit.grant.backend.clone(), permit.place.map(|place| place.position));
     // A request holds the table that it began with, so the backend is in it.
     let Some(backend) = table.backend(&id) else { return Err(Refused::gone()) };
-    let send_as = question.way.send_as(&id);
+    let failed = times(failed, &id);
+    let send_as = question.way.send_as(&id, failed);
     let upstream = gate.upstreams.of(backend, options.idle)?;
     // llama.cpp counts its tokens in every last chunk without being asked.
     let asks = options.ask_usage && backend.kind != Some(ServiceKind::LlamaCpp);
@@ -133,7 +158,7 @@ fn aim(
     let outgoing = body::outgoing(question.understood, body, send_as.map(|name| &**name), asks);
     let answers = send_as.unwrap_or(&course.model);
     course.trace.granted(&id, answers);
-    let fallback = question.way.is_fallback(&id).then(|| answers.clone());
+    let fallback = question.way.is_fallback(&id, failed).then(|| answers.clone());
     let whence =
         Whence { upstream, backend: id, fallback, usage_added: outgoing.usage_added, place, end };
     Ok((whence, outgoing.body))

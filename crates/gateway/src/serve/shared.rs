@@ -128,6 +128,9 @@ fn key(known: &Known<'_>, across_clients: bool) -> u128 {
     for (candidate, send_as) in known.way.candidates.iter().zip(&known.way.send_as) {
         (&candidate.backend, candidate.rank, send_as).hash(&mut hasher);
     }
+    for other in &known.way.others {
+        (&other.backend, other.rank, &other.model).hash(&mut hasher);
+    }
     if !across_clients {
         let client = known.client;
         client.basis.hash(&mut hasher);

@@ -11,6 +11,7 @@ mod bodies;
 mod bounds;
 mod consult;
 mod door;
+mod fallback;
 mod faults;
 mod flood;
 mod house;

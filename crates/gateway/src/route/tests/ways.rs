@@ -12,7 +12,10 @@ use plimsoll_services::{
 use proptest::prelude::*;
 
 use super::{config, service, table, three, view, wanted};
-use crate::route::{NoWay, Table, Way};
+use crate::{
+    admission::Candidate,
+    route::{NoWay, Table, Way},
+};
 
 /// `id model rank weight` of each candidate; `-` where the model is as it was named.
 fn lead(table: &Table, name: &str) -> Vec<String> {
@@ -73,8 +76,8 @@ fn an_alias_asks_for_its_model_and_says_which_route_it_took() {
     assert_eq!((way.route.as_deref(), &*way.counted), (Some("fast"), "qwen3:4b"));
     assert_eq!((way.policy, way.priority), (Balance::PrefixAffinity, Some(Priority::Batch)));
     assert_eq!((way.cache, way.coalesce), (true, Some(false)));
-    assert_eq!(way.send_as("big").map(|name| &**name), Some("qwen3:4b"));
-    assert_eq!(way.send_as("notes"), None);
+    assert_eq!(way.send_as("big", 0).map(|name| &**name), Some("qwen3:4b"));
+    assert_eq!(way.send_as("notes", 0), None);
 }
 
 #[test]
@@ -128,7 +131,52 @@ fn other_models_come_behind_in_their_order_and_each_service_once() {
     let want = ["big Qwen/Qwen3-32B 0 1", "chat qwen3:4b 1 1", "notes nomic-embed-text 2 1"];
     assert_eq!(lead(&table, "best"), want);
     let way = table.way(Endpoint::Chat, "best").unwrap();
-    assert!(way.is_fallback("chat") && !way.is_fallback("big") && !way.is_fallback("gone"));
+    let is_fallback = |id| way.is_fallback(id, 0);
+    assert!(is_fallback("chat") && !is_fallback("big") && !is_fallback("gone"));
+}
+
+#[test]
+fn another_model_of_the_same_service_follows_where_the_first_one_fails_there() {
+    let text = "[gateway.routes.best]\nmodels = [\"best\"]\nsend_as = \"Qwen/Qwen3-32B\"\n\
+                fallback = [\"qwen3:4b\", \"Qwen/Qwen3-32B\", \"qwen3:4b\", \"llama3.2:3b\"]\n";
+    let table = table(text, &three());
+    let want = ["big Qwen/Qwen3-32B 0 1", "chat qwen3:4b 1 1", "notes llama3.2:3b 4 1"];
+    assert_eq!(lead(&table, "best"), want);
+    let way = table.way(Endpoint::Chat, "best").unwrap();
+    let asked =
+        |failed| (way.send_as("big", failed).unwrap().to_string(), way.is_fallback("big", failed));
+    assert_eq!(asked(0), ("Qwen/Qwen3-32B".into(), false));
+    assert_eq!(asked(1), ("qwen3:4b".into(), true));
+    assert_eq!(asked(2), asked(1), "the last one stays");
+    assert_eq!(way.next("big", 0).map(|other| &*other.model), Some("qwen3:4b"));
+    assert_eq!((way.next("big", 1), way.next("chat", 0)), (None, None));
+
+    // A key that may not have the first model begins with the other one.
+    let may = |_: &Candidate, model: Option<&str>| model == Some("qwen3:4b");
+    let narrow = way.narrowed(may).unwrap();
+    assert_eq!(shown(&narrow), ["chat qwen3:4b 1 1", "big qwen3:4b 1 1"]);
+    assert_eq!(narrow.others, []);
+    let may = |_: &Candidate, model: Option<&str>| model == Some("Qwen/Qwen3-32B");
+    let narrow = way.narrowed(may).unwrap();
+    assert_eq!((shown(&narrow), narrow.others.len()), (vec![want[0].to_owned()], 0));
+}
+
+#[test]
+fn a_service_that_a_route_names_and_that_has_only_the_other_model_is_asked_for_that() {
+    let text = "[gateway.routes.best]\nmodels = [\"best\"]\nsend_as = \"gone\"\n\
+                backends = [\"big\", \"chat\"]\nfallback = [\"Qwen/Qwen3-32B\"]\n";
+    let mut services = three();
+    let table_of = |services: &[_]| table(text, services);
+    // Of chat nothing better is known: it is asked as the route says.
+    let want = ["chat gone 0 1", "big Qwen/Qwen3-32B 1 1"];
+    assert_eq!(lead(&table_of(&services), "best"), want);
+    services[1].models.push(Model::named("gone", Loaded::Unknown));
+    let way = table_of(&services).way(Endpoint::Chat, "best").unwrap();
+    assert_eq!(shown(&way), ["big gone 0 1", "chat gone 0 1"]);
+    assert_eq!(way.next("big", 0).map(|other| &*other.model), Some("Qwen/Qwen3-32B"));
+    // One that has told nothing may have it.
+    services[1].models.clear();
+    assert_eq!(lead(&table_of(&services), "best"), ["big gone 0 1", "chat gone 0 1"]);
 }
 
 #[test]
