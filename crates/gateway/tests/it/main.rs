@@ -9,11 +9,15 @@
 
 mod bodies;
 mod bounds;
+mod churn;
 mod consult;
+#[path = "../../src/corpus.rs"]
+mod corpus;
 mod door;
 mod fallback;
 mod faults;
 mod flood;
+mod heads;
 mod house;
 mod rest;
 mod shared;
