@@ -20,7 +20,7 @@ use crate::{
     clients::Clients,
     record::Records,
     route::Table,
-    serve::{Door, Gate, ListenError, Options, OwnFigures, World},
+    serve::{Door, ListenError, Options, OwnFigures, State, World},
 };
 
 /// What it is made of. Options and table may change while it runs.
@@ -45,7 +45,7 @@ pub struct Listening {
 
 /// A gateway that runs; ended by [`Gateway::stop`].
 pub struct Gateway {
-    gate: Arc<Gate>,
+    state: Arc<State>,
     tasks: TaskTracker,
     listening: watch::Receiver<Listening>,
     keeper: JoinHandle<()>,
@@ -86,14 +86,14 @@ impl Gateway {
     pub fn begin(parts: Parts) -> (Gateway, Option<ListenError>) {
         let runtime = parts.runtime.clone();
         let _here = runtime.enter();
-        let gate = Arc::new(Gate::new(parts));
+        let state = Arc::new(State::new(parts));
         let tasks = TaskTracker::new();
-        let mut keeper = Keeper { gate: gate.clone(), tasks: tasks.clone(), held: Vec::new() };
+        let mut keeper = Keeper { state: state.clone(), tasks: tasks.clone(), held: Vec::new() };
         let (first, error) = keeper.settle();
         let (told, listening) = watch::channel(first);
         let keeper = tokio::spawn(keeper.keep(told));
-        let sweeper = tokio::spawn(gate.clone().sweep());
-        (Self { gate, tasks, listening, keeper, sweeper }, error)
+        let sweeper = tokio::spawn(state.clone().sweep());
+        (Self { state, tasks, listening, keeper, sweeper }, error)
     }
 
     /// Where it listens now.
@@ -108,33 +108,33 @@ impl Gateway {
 
     /// Connections of clients, idle ones included.
     pub fn connections(&self) -> usize {
-        self.gate.connections.load(Relaxed)
+        self.state.connections.load(Relaxed)
     }
 
     /// Bytes of requests that are read and have no answer yet.
     pub fn held_bytes(&self) -> usize {
-        self.gate.bodies.bytes()
+        self.state.bodies.bytes()
     }
 
     /// What it holds and counted, besides requests.
     pub fn figures(&self) -> OwnFigures {
-        OwnFigures::of(&self.gate)
+        OwnFigures::of(&self.state)
     }
 
     /// Takes nothing new, lets what runs end for as long as `Options::drain` says, and
     /// cuts off the rest.
     pub async fn stop(self) -> Drained {
         let began = Instant::now();
-        let Self { gate, tasks, keeper, sweeper, .. } = self;
-        gate.desk.stop();
+        let Self { state, tasks, keeper, sweeper, .. } = self;
+        state.desk.stop();
         // Doors close with it, and idle connections.
-        gate.stop.cancel();
+        state.stop.cancel();
         let _ = keeper.await;
         tasks.close();
-        let in_time = timeout_at(began + gate.options().drain, tasks.wait()).await.is_ok();
-        let cut_off = if in_time { 0 } else { gate.connections.load(Relaxed) };
+        let in_time = timeout_at(began + state.options().drain, tasks.wait()).await.is_ok();
+        let cut_off = if in_time { 0 } else { state.connections.load(Relaxed) };
         if !in_time {
-            gate.cut.cancel();
+            state.cut.cancel();
             tasks.wait().await;
         }
         sweeper.abort();
@@ -145,7 +145,7 @@ impl Gateway {
 
 /// Keeps the doors as the options want them.
 struct Keeper {
-    gate: Arc<Gate>,
+    state: Arc<State>,
     tasks: TaskTracker,
     held: Vec<Held>,
 }
@@ -157,17 +157,17 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 impl Keeper {
     async fn keep(mut self, told: watch::Sender<Listening>) {
-        let mut options = self.gate.options_watch();
+        let mut options = self.state.options_watch();
         loop {
             let failed = !told.borrow().reasons.is_empty();
             tokio::select! {
                 changed = options.changed() => if changed.is_err() {
                     // Nobody changes them any more.
-                    self.gate.stop.cancelled().await;
+                    self.state.stop.cancelled().await;
                     return;
                 },
                 () = sleep(AGAIN), if failed => {}
-                () = self.gate.stop.cancelled() => return,
+                () = self.state.stop.cancelled() => return,
             }
             let (now, _) = self.settle();
             told.send_if_modified(|before| {
@@ -180,7 +180,7 @@ impl Keeper {
 
     /// Opens what is wanted and not there, then closes what is not wanted any more.
     fn settle(&mut self) -> (Listening, Option<ListenError>) {
-        let wanted = self.gate.options().listen.clone();
+        let wanted = self.state.options().listen.clone();
         let mut reasons = Vec::new();
         let mut first_error = None;
         for asked in &wanted {
@@ -216,13 +216,13 @@ impl Keeper {
         let door = match chosen {
             Some(chosen) if asked.port() == 0 => {
                 let same = SocketAddr::new(asked.ip(), chosen.address.port());
-                Door::open(&self.gate, same).or_else(|_| Door::open(&self.gate, asked))?
+                Door::open(&self.state, same).or_else(|_| Door::open(&self.state, asked))?
             }
-            _ => Door::open(&self.gate, asked)?,
+            _ => Door::open(&self.state, asked)?,
         };
-        let stop = self.gate.stop.child_token();
+        let stop = self.state.stop.child_token();
         self.held.push(Held { asked, address: door.address, stop: stop.clone() });
-        self.tasks.spawn(door.serve(self.gate.clone(), self.tasks.clone(), stop));
+        self.tasks.spawn(door.serve(self.state.clone(), self.tasks.clone(), stop));
         Ok(())
     }
 }

@@ -26,7 +26,6 @@ use super::{
     consult,
     course::Course,
     door::{self, Page},
-    gate::Gate,
     give_back::give_back,
     options::Options,
     own,
@@ -34,6 +33,7 @@ use super::{
     refuse::{Dialect, Refused},
     send::{Question, send},
     shared,
+    state::State,
     wishes::Wishes,
 };
 use crate::{
@@ -49,15 +49,19 @@ use crate::{
 const LARGE: usize = 128 << 10;
 
 /// Answers one request, in any case.
-pub async fn serve(gate: &Arc<Gate>, link: &Link, request: Request<Incoming>) -> Response<Answer> {
+pub async fn serve(
+    state: &Arc<State>,
+    link: &Link,
+    request: Request<Incoming>,
+) -> Response<Answer> {
     // The head is here: from now on the connection is given a body's time.
     link.stage.reads_body(request.body().is_end_stream());
     // One reading of the options for all of its way: no change falls in the midst of it.
-    let options = gate.options();
+    let options = state.options();
     // A refusal is worded as the client's own library expects it.
     let dialect = Dialect::of(request.uri().path());
     let mut page = Page::default();
-    let mut answer = match go(gate, &options, link, &mut page, request).await {
+    let mut answer = match go(state, &options, link, &mut page, request).await {
         Ok(answer) => answer,
         Err(refused) => refused.into_response(dialect),
     };
@@ -70,7 +74,7 @@ pub async fn serve(gate: &Arc<Gate>, link: &Link, request: Request<Incoming>) ->
 
 /// What holds for every request, until it is a question that was read.
 async fn go(
-    gate: &Arc<Gate>,
+    state: &Arc<State>,
     options: &Options,
     link: &Link,
     page: &mut Page,
@@ -82,26 +86,26 @@ async fn go(
     *page = door::pass(options, &head.uri, &head.headers)?;
 
     // That it is there, and whether it is ready, everybody may ask.
-    if let Some(own) = own::probe(gate, page, &head) {
+    if let Some(own) = own::probe(state, page, &head) {
         return Ok(own);
     }
 
     // Who asks: limits and figures go by client, and beyond this machine by key.
-    let client = link.client(gate, &head.headers).await?;
+    let client = link.client(state, &head.headers).await?;
 
     // Models and figures are Plimsoll's own to tell, and wait for nothing.
-    if let Some(own) = own::answer(gate, &client, &head)? {
+    if let Some(own) = own::answer(state, &client, &head)? {
         return Ok(own);
     }
 
     // What is asked for, by its path: administration of a backend is closed.
     let endpoint = endpoint_of(&head, &client)?;
-    let mut trace = gate.records.begin(endpoint);
+    let mut trace = state.records.begin(endpoint);
     trace.client(&client.name, client.basis);
 
     // All of the body, within its bounds: nothing is decided on a half.
     trace.uploads();
-    let mut share = gate.bodies.share();
+    let mut share = state.bodies.share();
     let body = match read::whole(body, &options.bounds, &mut share, &link.stage).await {
         Ok(body) => body,
         Err(unread) => return Err(refuse(trace, unread.into())),
@@ -113,7 +117,7 @@ async fn go(
     let wishes = Wishes::of(&head.headers);
     upstream::cross_to_backend(&mut head.headers);
     let (head, client) = (&head, &*client);
-    ask(gate, options, Asked { head, endpoint, client, wishes, body, share, trace }).await
+    ask(state, options, Asked { head, endpoint, client, wishes, body, share, trace }).await
 }
 
 /// A question that was read.
@@ -131,7 +135,7 @@ pub struct Asked<'a> {
 /// The rest of the way: what a question to one model goes through, and one to several as
 /// many times.
 pub async fn ask(
-    gate: &Arc<Gate>,
+    state: &Arc<State>,
     options: &Options,
     mut asked: Asked<'_>,
 ) -> Result<Response<Answer>, Refused> {
@@ -152,14 +156,14 @@ pub async fn ask(
     // Several models at once: each of them comes this way by itself.
     if let Some(names) = consult::models(asked.endpoint, model) {
         return match consult::judge(&names, options) {
-            Ok(()) => consult::consult(gate, options, asked, &understood, names).await,
+            Ok(()) => consult::consult(state, options, asked, &understood, names).await,
             Err(refused) => Err(refuse(asked.trace, refused)),
         };
     }
     let Asked { head, endpoint, client, wishes, body, share, mut trace } = asked;
 
     // Which backends could answer.
-    let table = gate.table();
+    let table = state.table();
     let way = match table.way(endpoint, model) {
         Ok(way) => way,
         Err(none) => return Err(refuse(trace, none.into())),
@@ -182,14 +186,14 @@ pub async fn ask(
     }
 
     // It waits for room so long, and no longer than its client wants it to.
-    let deadline = gate.desk.deadline_in(wishes.wait(options, priority));
+    let deadline = state.desk.deadline_in(wishes.wait(options, priority));
     let known =
         Known { head, client, body, understood: &understood, way: &way, priority, deadline };
 
     // What was answered before, or is being answered, is not asked again where that is allowed.
     match shared::of(options, &known, wishes.wait) {
-        Some(asked) => shared::ask(gate, options, &table, asked, known, trace, share).await,
-        None => run(gate, options, &table, known, trace, share).await,
+        Some(asked) => shared::ask(state, options, &table, asked, known, trace, share).await,
+        None => run(state, options, &table, known, trace, share).await,
     }
 }
 
@@ -206,7 +210,7 @@ pub struct Known<'a> {
 
 /// Has a backend answer it.
 pub async fn run(
-    gate: &Arc<Gate>,
+    state: &Arc<State>,
     options: &Options,
     table: &Table,
     known: Known<'_>,
@@ -218,8 +222,8 @@ pub async fn run(
 
     // Room in all, of the client, of the model and of a backend, or a place in the queue.
     let prompt_tokens = understood.prompt_tokens;
-    let mut course = Course::new(gate.clone(), trace, model.into(), prompt_tokens, share);
-    let admitted = gate.desk.admit(Ask {
+    let mut course = Course::new(state.clone(), trace, model.into(), prompt_tokens, share);
+    let admitted = state.desk.admit(Ask {
         id: course.trace.id().unsigned_abs(),
         client: client.name.clone(),
         model: way.counted.clone(),
@@ -234,7 +238,7 @@ pub async fn run(
 
     // To the backend …
     let question = Question { head, body, understood, way };
-    let (begun, from) = send(gate, options, table, &mut course, question).await?;
+    let (begun, from) = send(state, options, table, &mut course, question).await?;
 
     // … and back, with the permit inside the body.
     Ok(give_back(options, course, understood.endpoint, begun, from).await)

@@ -22,10 +22,10 @@ use tokio_util::sync::WaitForCancellationFuture;
 
 use super::{
     column,
-    gate::Gate,
     options::Patience,
     patient::{Patient, Slow, Stage, Watch},
     refuse::Refused,
+    state::State,
     world::Sought,
 };
 use crate::clients::{Client, Peer};
@@ -38,8 +38,8 @@ pub struct Link {
 
 /// Counts a connection among those that are there, or those that rest, while it is one.
 pub struct Counted {
-    gate: Arc<Gate>,
-    among: fn(&Gate) -> &AtomicUsize,
+    state: Arc<State>,
+    among: fn(&State) -> &AtomicUsize,
 }
 
 /// Longest wait for the name of a client's program.
@@ -50,9 +50,9 @@ const LOOK_UP: Duration = Duration::from_millis(30);
 impl Link {
     /// Who asks. The program at its other end is looked for when something is asked for the
     /// first time, and again with the next request where that look did not come to its end.
-    pub async fn client(&self, gate: &Gate, headers: &HeaderMap) -> Result<Arc<Client>, Refused> {
+    pub async fn client(&self, state: &State, headers: &HeaderMap) -> Result<Arc<Client>, Refused> {
         if self.peer.is_sought() {
-            let look = gate.world.program(self.peer.address, self.peer.here);
+            let look = state.world.program(self.peer.address, self.peer.here);
             // What takes longer is not worth a client's wait.
             match timeout(LOOK_UP, look).await {
                 Ok(Sought::Found(name)) => self.peer.is_program(Some(name)),
@@ -60,22 +60,22 @@ impl Link {
                 Ok(Sought::NotYet) | Err(_) => {}
             }
         }
-        Ok(gate.clients.who(headers, &self.peer, gate.records.wall_ms())?)
+        Ok(state.clients.who(headers, &self.peer, state.records.wall_ms())?)
     }
 }
 
 // === impl Counted ===
 
 impl Counted {
-    pub fn new(gate: &Arc<Gate>, among: fn(&Gate) -> &AtomicUsize) -> Self {
-        among(gate).fetch_add(1, Relaxed);
-        Self { gate: gate.clone(), among }
+    pub fn new(state: &Arc<State>, among: fn(&State) -> &AtomicUsize) -> Self {
+        among(state).fetch_add(1, Relaxed);
+        Self { state: state.clone(), among }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        (self.among)(&self.gate).fetch_sub(1, Relaxed);
+        (self.among)(&self.state).fetch_sub(1, Relaxed);
     }
 }
 
@@ -87,13 +87,13 @@ pub async fn serve(
     protocol: http1::Builder,
     patience: Patience,
 ) {
-    let gate = &counted.gate;
+    let state = &counted.state;
     let (mut stream, stage, mut watch) = Patient::new(stream, patience);
     let link = Link { peer: Peer::new(peer, local), stage };
-    let mut ends = Ends { stop: pin!(gate.stop.cancelled()), cut: pin!(gate.cut.cancelled()) };
-    while let Some(rests) = talk(gate, &link, &protocol, stream, &mut watch, &mut ends).await {
+    let mut ends = Ends { stop: pin!(state.stop.cancelled()), cut: pin!(state.cut.cancelled()) };
+    while let Some(rests) = talk(state, &link, &protocol, stream, &mut watch, &mut ends).await {
         stream = rests;
-        let _rests = Counted::new(gate, |gate| &gate.resting);
+        let _rests = Counted::new(state, |state| &state.resting);
         if !wakes(&stream, &mut watch, &mut ends).await {
             return;
         }
@@ -108,7 +108,7 @@ struct Ends<'a, 'b> {
 
 /// Speaks HTTP on it, until it is closed or rests: then its bytes come back.
 async fn talk(
-    gate: &Arc<Gate>,
+    state: &Arc<State>,
     link: &Link,
     protocol: &http1::Builder,
     stream: Patient,
@@ -116,7 +116,7 @@ async fn talk(
     ends: &mut Ends<'_, '_>,
 ) -> Option<Patient> {
     let service = service_fn(|request: Request<Incoming>| {
-        let served = column::serve(gate, link, request);
+        let served = column::serve(state, link, request);
         async move { Ok::<_, std::convert::Infallible>(served.await) }
     });
     let mut served = Box::new(protocol.serve_connection(stream, service));
@@ -126,7 +126,7 @@ async fn talk(
             return Poll::Ready(false);
         }
         // Once they were asked they wake this task; until then a look at the flag does.
-        if !waits || gate.is_stopping() {
+        if !waits || state.is_stopping() {
             waits = true;
             if ends.cut.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(false);

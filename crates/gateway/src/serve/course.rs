@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use plimsoll_core::request::Finish;
 use tokio::time::Instant;
 
-use super::{gate::Gate, read::Share, refuse::Refused};
+use super::{read::Share, refuse::Refused, state::State};
 use crate::{
     admission::{Admit, Outcome, Permit},
     record::Trace,
@@ -16,7 +16,7 @@ use crate::{
 
 /// One request under way. Dropped without [`Course::end`], its client has left.
 pub struct Course {
-    pub gate: Arc<Gate>,
+    pub state: Arc<State>,
     pub trace: Trace,
     /// As it was asked for.
     pub model: Arc<str>,
@@ -36,14 +36,14 @@ pub struct Course {
 
 impl Course {
     pub fn new(
-        gate: Arc<Gate>,
+        state: Arc<State>,
         trace: Trace,
         model: Arc<str>,
         prompt_tokens: u32,
         share: Share,
     ) -> Self {
         Self {
-            gate,
+            state,
             trace,
             model,
             permit: None,
@@ -152,7 +152,7 @@ impl Course {
     fn give_back(&self, permit: Permit, outcome: Outcome, given_up: bool) {
         if (given_up || outcome == Outcome::Unknown) && self.sent.is_some() {
             let end = (outcome, self.tokens);
-            self.gate.leave(permit, &self.model, self.trace.id(), end);
+            self.state.leave(permit, &self.model, self.trace.id(), end);
         } else {
             permit.end(outcome, self.tokens);
         }

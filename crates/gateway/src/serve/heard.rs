@@ -14,9 +14,9 @@ use plimsoll_core::request::{Endpoint, Finish};
 use super::{
     answer::Answer,
     ending::Ending,
-    gate::Gate,
     give_back::X_BACKEND,
     refuse::{Dialect, Refused},
+    state::State,
 };
 use crate::{
     coalesce::{Broken, Listener, Source},
@@ -30,7 +30,7 @@ pub struct Leading {
     pub answer: Answer,
     pub head: Head,
     /// Where it is kept, and as what.
-    pub keep: Option<(Arc<Gate>, u128)>,
+    pub keep: Option<(Arc<State>, u128)>,
 }
 
 /// The answer as one of those who hear it is given it.
@@ -60,10 +60,12 @@ impl Source for Leading {
     }
 
     fn whole(&mut self, pieces: &[Bytes]) {
-        let Some((gate, key)) = self.keep.take().filter(|_| self.answer.is_sound()) else { return };
+        let Some((state, key)) = self.keep.take().filter(|_| self.answer.is_sound()) else {
+            return;
+        };
         let headers = &self.head.headers;
-        let bounds = gate.options().sharing.cache();
-        gate.cache.put(key, headers, headers.get(X_BACKEND), pieces, &bounds);
+        let bounds = state.options().sharing.cache();
+        state.cache.put(key, headers, headers.get(X_BACKEND), pieces, &bounds);
     }
 }
 

@@ -17,8 +17,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     connection::{self, Counted},
-    gate::Gate,
     options::Options,
+    state::State,
 };
 
 /// Why the gateway cannot listen.
@@ -45,7 +45,7 @@ pub struct Door {
 // === impl Door ===
 
 impl Door {
-    pub fn open(gate: &Gate, asked: SocketAddr) -> Result<Self, ListenError> {
+    pub fn open(state: &State, asked: SocketAddr) -> Result<Self, ListenError> {
         let denied = |source| ListenError::Denied { address: asked, source };
         let socket = match asked {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
@@ -61,7 +61,7 @@ impl Door {
                 Ok(Self { asked, address, listener })
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let by = gate.world.holder(asked).unwrap_or_else(|| "another program".into());
+                let by = state.world.holder(asked).unwrap_or_else(|| "another program".into());
                 Err(ListenError::Taken { address: asked, by })
             }
             Err(source) => Err(denied(source)),
@@ -69,8 +69,8 @@ impl Door {
     }
 
     /// Takes connections until told to stop. Those that are there go on.
-    pub async fn serve(self, gate: Arc<Gate>, tasks: TaskTracker, stop: CancellationToken) {
-        let options = gate.options();
+    pub async fn serve(self, state: Arc<State>, tasks: TaskTracker, stop: CancellationToken) {
+        let options = state.options();
         let protocol = protocol(&options);
         loop {
             let came = tokio::select! {
@@ -82,12 +82,12 @@ impl Door {
                 sleep(SHORT).await;
                 continue;
             };
-            let options = gate.options();
-            if gate.connections.load(Relaxed) >= options.bounds.connections {
+            let options = state.options();
+            if state.connections.load(Relaxed) >= options.bounds.connections {
                 drop(stream);
                 continue;
             }
-            let counted = Counted::new(&gate, |gate| &gate.connections);
+            let counted = Counted::new(&state, |state| &state.connections);
             let _ = stream.set_nodelay(true);
             let served = connection::serve(
                 counted,

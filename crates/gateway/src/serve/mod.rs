@@ -10,7 +10,6 @@ mod course;
 mod dialect;
 mod door;
 mod ending;
-mod gate;
 mod give_back;
 mod heard;
 mod listen;
@@ -24,13 +23,14 @@ mod refuse;
 mod retry;
 mod send;
 mod shared;
+mod state;
 mod wishes;
 mod world;
 
 pub use self::{
-    gate::Gate,
     listen::{Door, ListenError},
     options::{Bounds, Budgets, Consult, Idle, Options, PORT, Patience, Retry},
     own::OwnFigures,
+    state::State,
     world::{Alone, Orphan, Sought, World},
 };

@@ -11,7 +11,7 @@ use hyper::{
 use plimsoll_core::traffic::Scope;
 use serde_json::json;
 
-use super::{answer::Answer, door::Page, gate::Gate, refuse::Refused};
+use super::{answer::Answer, door::Page, refuse::Refused, state::State};
 use crate::{cache, clients::Client};
 
 /// As Ollama writes its own.
@@ -41,21 +41,21 @@ pub struct OwnFigures {
 // === impl OwnFigures ===
 
 impl OwnFigures {
-    pub fn of(gate: &Gate) -> Self {
+    pub fn of(state: &State) -> Self {
         Self {
-            cache: gate.cache.figures(),
-            shared_open: gate.flights.open(),
-            shared_bytes: gate.flights.held(),
-            shared_joined: gate.flights.joined(),
-            connections: gate.connections.load(Relaxed),
-            resting: gate.resting.load(Relaxed),
-            body_bytes: gate.bodies.bytes(),
+            cache: state.cache.figures(),
+            shared_open: state.flights.open(),
+            shared_bytes: state.flights.held(),
+            shared_joined: state.flights.joined(),
+            connections: state.connections.load(Relaxed),
+            resting: state.resting.load(Relaxed),
+            body_bytes: state.bodies.bytes(),
         }
     }
 }
 
 /// What everybody may ask: whether it is there and ready, and a page whether it may ask.
-pub fn probe(gate: &Gate, page: &Page, head: &Parts) -> Option<Response<Answer>> {
+pub fn probe(state: &State, page: &Page, head: &Parts) -> Option<Response<Answer>> {
     if head.method == Method::POST {
         return None;
     }
@@ -72,14 +72,14 @@ pub fn probe(gate: &Gate, page: &Page, head: &Parts) -> Option<Response<Answer>>
         // Ollama's clients ask whether somebody is there.
         "/" => said(StatusCode::OK, TEXT, "Plimsoll is running"),
         "/health" => said(StatusCode::OK, JSON, r#"{"status":"ok"}"#),
-        "/ready" => ready(gate),
+        "/ready" => ready(state),
         _ => return None,
     })
 }
 
 /// What a client may ask of Plimsoll itself; `None`: the request is about a model.
 pub fn answer(
-    gate: &Gate,
+    state: &State,
     client: &Client,
     head: &Parts,
 ) -> Result<Option<Response<Answer>>, Refused> {
@@ -89,19 +89,19 @@ pub fn answer(
     let path = head.uri.path();
     let told = |bytes: &Bytes| Ok(Some(said(StatusCode::OK, JSON, bytes.clone())));
     match path {
-        "/v1/models" | "/v1/models/" | "/models" => told(&gate.table().listing().openai),
-        "/api/tags" => told(&gate.table().listing().ollama),
+        "/v1/models" | "/v1/models/" | "/models" => told(&state.table().listing().openai),
+        "/api/tags" => told(&state.table().listing().ollama),
         "/api/version" => told(&Bytes::from_static(VERSION.as_bytes())),
         "/metrics" if client.key.is_some() && !client.may(Scope::Metrics) => {
             let message = "This key does not allow GET /metrics.";
             Err(Refused::new(StatusCode::FORBIDDEN, "scope", message))
         }
-        "/metrics" => match gate.world.metrics(&OwnFigures::of(gate)) {
+        "/metrics" => match state.world.metrics(&OwnFigures::of(state)) {
             Some(text) => Ok(Some(said(StatusCode::OK, METRICS, text))),
             None => Err(Refused::no_path(path)),
         },
         _ => match path.strip_prefix("/v1/models/") {
-            Some(name) => match gate.table().listing().one(name) {
+            Some(name) => match state.table().listing().one(name) {
                 Some(one) => told(one),
                 None => {
                     let name: String = name.chars().take(100).collect();
@@ -118,10 +118,10 @@ fn is_question(head: &Parts) -> bool {
     head.method == Method::GET || head.method == Method::HEAD
 }
 
-fn ready(gate: &Gate) -> Response<Answer> {
+fn ready(state: &State) -> Response<Answer> {
     // AR9
-    let any = gate.table().backends().any(|backend| backend.up);
-    let (status, why) = if gate.is_stopping() {
+    let any = state.table().backends().any(|backend| backend.up);
+    let (status, why) = if state.is_stopping() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if any {
         (StatusCode::OK, "ready")

@@ -13,7 +13,7 @@ use hyper::{StatusCode, header};
 
 use tokio::time::Instant;
 
-use super::{gate::Gate, options::Retry, read::Share};
+use super::{options::Retry, read::Share, state::State};
 use crate::upstream::{Begun, Failure};
 
 /// What is left of a request's tries.
@@ -28,11 +28,11 @@ pub struct Budget {
 // === impl Budget ===
 
 impl Budget {
-    pub fn new(gate: &Gate, rule: &Retry, body: usize) -> Self {
+    pub fn new(state: &State, rule: &Retry, body: usize) -> Self {
         let mut left = rule.most;
         let mut share = None;
         if left > 0 {
-            let mut wanted = gate.retries.share();
+            let mut wanted = state.retries.share();
             if body <= rule.payload_bytes && wanted.grow(body, rule.held_bytes) {
                 share = Some(wanted);
             } else {
@@ -44,14 +44,14 @@ impl Budget {
 
     /// Whether the next model of the same backend is asked at once: this one is not there, or
     /// fails by itself. What was never executed costs no try.
-    pub fn hops(&mut self, gate: &Gate, sent: &Result<Begun, Failure>, end: Instant) -> bool {
+    pub fn hops(&mut self, state: &State, sent: &Result<Begun, Failure>, end: Instant) -> bool {
         let Ok(begun) = sent else { return false };
-        if gate.is_stopping() || Instant::now() >= end {
+        if state.is_stopping() || Instant::now() >= end {
             return false;
         }
         match begun.head.status {
             StatusCode::NOT_FOUND => true,
-            StatusCode::INTERNAL_SERVER_ERROR if self.left > 0 && !gate.desk.under_pressure() => {
+            StatusCode::INTERNAL_SERVER_ERROR if self.left > 0 && !state.desk.under_pressure() => {
                 self.left -= 1;
                 true
             }
@@ -63,7 +63,7 @@ impl Budget {
     /// Nothing is tried again after `end`.
     pub fn pause(
         &mut self,
-        gate: &Gate,
+        state: &State,
         sent: &Result<Begun, Failure>,
         end: Instant,
     ) -> Option<Duration> {
@@ -74,7 +74,7 @@ impl Budget {
             Err(Failure::SlowFirstByte { .. }) => return None,
             Err(_) => None,
         };
-        if self.left == 0 || gate.desk.under_pressure() || gate.is_stopping() {
+        if self.left == 0 || state.desk.under_pressure() || state.is_stopping() {
             return None;
         }
         if told.is_some_and(|told| told > self.longest) {

@@ -16,11 +16,11 @@ use tokio::time::Instant;
 use super::{
     column::room,
     course::Course,
-    gate::Gate,
     options::Options,
     passing::outcome_of,
     refuse::Refused,
     retry::{Budget, retry_after},
+    state::State,
 };
 use crate::{
     admission::{BackendId, Outcome},
@@ -53,18 +53,18 @@ pub struct Whence {
 /// Asks the backend that admission chose; another, or the same again, where that is
 /// allowed and nothing of an answer has been passed on.
 pub async fn send(
-    gate: &Arc<Gate>,
+    state: &Arc<State>,
     options: &Options,
     table: &Table,
     course: &mut Course,
     question: Question<'_>,
 ) -> Result<(Begun, Whence), Refused> {
     let end = Instant::now() + options.budgets.total;
-    let mut budget = Budget::new(gate, &options.retry, question.body.len());
+    let mut budget = Budget::new(state, &options.retry, question.body.len());
     // Who failed it so far, each as often as it did.
     let mut failed: Vec<BackendId> = Vec::new();
     loop {
-        let (from, body) = match aim(gate, options, table, course, &question, &failed, end) {
+        let (from, body) = match aim(state, options, table, course, &question, &failed, end) {
             Ok(aim) => aim,
             Err(refused) => return Err(course.refuse(refused, Outcome::Unknown)),
         };
@@ -89,13 +89,13 @@ pub async fn send(
             return Err(course.refuse(Refused::cancelled(), Outcome::Unknown));
         };
         if sent.as_ref().is_ok_and(|begun| begun.again) {
-            gate.records.replayed();
+            state.records.replayed();
         }
         let next = question.way.next(&from.backend, times(&failed, &from.backend));
-        let hops = next.filter(|_| budget.hops(gate, &sent, end));
+        let hops = next.filter(|_| budget.hops(state, &sent, end));
         let pause = match hops {
             Some(_) => Some(Duration::ZERO),
-            None => budget.pause(gate, &sent, end),
+            None => budget.pause(state, &sent, end),
         };
         let Some(pause) = pause else {
             return match sent {
@@ -137,7 +137,7 @@ fn times(failed: &[BackendId], backend: &str) -> usize {
 
 /// The address and the body for the backend that was granted.
 fn aim(
-    gate: &Gate,
+    state: &State,
     options: &Options,
     table: &Table,
     course: &mut Course,
@@ -151,7 +151,7 @@ fn aim(
     let Some(backend) = table.backend(&id) else { return Err(Refused::gone()) };
     let failed = times(failed, &id);
     let send_as = question.way.send_as(&id, failed);
-    let upstream = gate.upstreams.of(backend, options.idle)?;
+    let upstream = state.upstreams.of(backend, options.idle)?;
     // llama.cpp counts its tokens in every last chunk without being asked.
     let asks = options.ask_usage && backend.kind != Some(ServiceKind::LlamaCpp);
     let body = question.body.clone();

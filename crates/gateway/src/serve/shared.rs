@@ -27,12 +27,12 @@ use siphasher::sip128::Hasher128 as _;
 use super::{
     answer::Answer,
     column::{self, Known},
-    gate::Gate,
     give_back::{X_BACKEND, X_FALLBACK, X_QUEUE, X_REQUEST, X_WAIT},
     heard::{Head, Heard, Leading},
     options::Options,
     read::Share,
     refuse::Refused,
+    state::State,
 };
 use crate::{
     cache::{self, Kept},
@@ -147,7 +147,7 @@ fn is_of_the_asker(name: &HeaderName) -> bool {
 /// Answers it with what was kept, or with what is being answered, or has it answered for
 /// all who will ask the same.
 pub async fn ask(
-    gate: &Arc<Gate>,
+    state: &Arc<State>,
     options: &Options,
     table: &Arc<Table>,
     asked: Asked,
@@ -157,15 +157,15 @@ pub async fn ask(
 ) -> Result<Response<Answer>, Refused> {
     let cache = options.sharing.cache();
     if asked.looks
-        && let Some(kept) = gate.cache.get(asked.key, cache.ttl)
+        && let Some(kept) = state.cache.get(asked.key, cache.ttl)
     {
         return Ok(hit(kept, trace));
     }
     let held = if asked.keeps { ANSWER.max(cache.entry_bytes) } else { ANSWER };
     let bounds = coalesce::Bounds { answer: held, all: ALL };
     let ticket = loop {
-        let Some(key) = asked.joins else { break gate.flights.alone(bounds) };
-        let mut listener = match gate.flights.enter(key, bounds) {
+        let Some(key) = asked.joins else { break state.flights.alone(bounds) };
+        let mut listener = match state.flights.enter(key, bounds) {
             Entry::Leads(ticket) => break ticket,
             Entry::Joined(listener) => listener,
         };
@@ -176,7 +176,7 @@ pub async fn ask(
             Err(refused) => return Err(column::refuse(trace, refused)),
         }
     };
-    lead(gate, table, asked, ticket, known, trace, share).await
+    lead(state, table, asked, ticket, known, trace, share).await
 }
 
 /// Waits for the head of an answer that another one leads.
@@ -214,7 +214,7 @@ fn is_the_leaders(refused: &Refused) -> bool {
 
 /// Has it answered, in a task that goes on without this client where others listen.
 async fn lead(
-    gate: &Arc<Gate>,
+    state: &Arc<State>,
     table: &Arc<Table>,
     asked: Asked,
     ticket: Ticket<Head, Refused>,
@@ -224,12 +224,12 @@ async fn lead(
 ) -> Result<Response<Answer>, Refused> {
     let endpoint = known.understood.endpoint;
     let run = {
-        let (gate, table) = (gate.clone(), table.clone());
+        let (state, table) = (state.clone(), table.clone());
         let Known { head, client, body, understood, way, priority, deadline } = known;
         let (head, client) = (head.clone(), client.clone());
         let (understood, way) = (understood.clone(), way.clone());
         async move {
-            let options = gate.options();
+            let options = state.options();
             let known = Known {
                 head: &head,
                 client: &client,
@@ -239,11 +239,11 @@ async fn lead(
                 priority,
                 deadline,
             };
-            let answer = column::run(&gate, &options, &table, known, trace, share).await?;
+            let answer = column::run(&state, &options, &table, known, trace, share).await?;
             let (head, answer) = answer.into_parts();
             let head = Arc::new(head);
             let keeps = asked.keeps && is_to_be_kept(&head);
-            let keep = keeps.then(|| (gate.clone(), asked.key));
+            let keep = keeps.then(|| (state.clone(), asked.key));
             Ok((head.clone(), Leading { answer, head, keep }))
         }
     };

@@ -27,11 +27,11 @@ pub use self::together::Together;
 use super::{
     answer::Answer,
     column::{self, Asked},
-    gate::Gate,
     give_back::X_REQUEST,
     options::Options,
     read::Unread,
     refuse::Refused,
+    state::State,
 };
 use crate::request::{self as body, Understood};
 
@@ -66,7 +66,7 @@ pub fn judge(names: &[Arc<str>], options: &Options) -> Result<(), Refused> {
 
 /// Asks all of them, one question each. Dropped, it asks none any more.
 pub fn consult(
-    gate: &Arc<Gate>,
+    state: &Arc<State>,
     options: &Options,
     asked: Asked<'_>,
     understood: &Understood,
@@ -76,8 +76,8 @@ pub fn consult(
     let model = understood.model.clone().unwrap_or_default();
     let request = asked.trace.id();
     let held = options.consult.held_bytes;
-    let consults = gate.consults.clone();
-    let experts = questions(gate, options, asked, understood, names)
+    let consults = state.consults.clone();
+    let experts = questions(state, options, asked, understood, names)
         .into_iter()
         .map(|(name, asking)| Expert::new(name, asking, consults.share(), held))
         .collect();
@@ -101,7 +101,7 @@ pub fn consult(
 
 /// A question to each, not begun: the same body but for the model's name.
 fn questions(
-    gate: &Arc<Gate>,
+    state: &Arc<State>,
     options: &Options,
     asked: Asked<'_>,
     understood: &Understood,
@@ -113,22 +113,22 @@ fn questions(
     let mut first = Some((trace, share));
     let question = |name: Arc<str>| {
         let (trace, mut share) = first.take().unwrap_or_else(|| {
-            let mut trace = gate.records.begin(endpoint);
+            let mut trace = state.records.begin(endpoint);
             trace.client(&client.name, client.basis);
-            (trace, gate.bodies.share())
+            (trace, state.bodies.share())
         });
         let body = body::outgoing(understood, whole.clone(), Some(&*name), false).body;
         // Each has a body of its own now.
         let fits = share.grow(body.len(), options.bounds.bodies_bytes);
-        let (gate, options, client, head) =
-            (gate.clone(), options.clone(), client.clone(), head.clone());
+        let (state, options, client, head) =
+            (state.clone(), options.clone(), client.clone(), head.clone());
         let asking = async move {
             if !fits {
                 return Err(column::refuse(trace, Unread::Full.into()));
             }
             let asked =
                 Asked { head: &head, endpoint, client: &client, wishes, body, share, trace };
-            column::ask(&gate, &options, asked).await
+            column::ask(&state, &options, asked).await
         };
         (name, Box::pin(asking) as expert::Asking)
     };

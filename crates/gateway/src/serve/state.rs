@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Shared by every connection.
-pub struct Gate {
+pub struct State {
     options: watch::Receiver<Arc<Options>>,
     table: watch::Receiver<Arc<Table>>,
     pub desk: Desk,
@@ -63,9 +63,9 @@ const SLOT_LOOK_MAX: Duration = Duration::from_millis(500);
 /// Looks in a row that showed nothing: this backend does not tell what it runs.
 const BLIND_LOOKS: u32 = 4;
 
-// === impl Gate ===
+// === impl State ===
 
-impl Gate {
+impl State {
     pub fn new(parts: Parts) -> Self {
         let Parts { options, table, desk, records, clients, world, .. } = parts;
         Self {
@@ -129,10 +129,10 @@ impl Gate {
             permit.end(end.0, end.1);
             return;
         };
-        let gate = self.clone();
+        let state = self.clone();
         let model = model.clone();
         runtime.spawn(async move {
-            gate.watch_slot(&permit.grant.backend, &model, request).await;
+            state.watch_slot(&permit.grant.backend, &model, request).await;
             permit.end(end.0, end.1);
         });
     }
@@ -188,13 +188,13 @@ impl Gate {
 }
 
 /// Counts one that left, for as long as its slot is watched.
-struct Leaver<'a>(&'a Gate, BackendId);
+struct Leaver<'a>(&'a State, BackendId);
 
 impl<'a> Leaver<'a> {
-    fn new(gate: &'a Gate, backend: &BackendId) -> Self {
-        let mut leavers = gate.leavers.lock().unwrap_or_else(PoisonError::into_inner);
+    fn new(state: &'a State, backend: &BackendId) -> Self {
+        let mut leavers = state.leavers.lock().unwrap_or_else(PoisonError::into_inner);
         *leavers.entry(backend.clone()).or_default() += 1;
-        Self(gate, backend.clone())
+        Self(state, backend.clone())
     }
 }
 
