@@ -8,6 +8,7 @@ mod browser;
 mod closing;
 mod explore;
 mod frame;
+mod limits;
 mod overview;
 mod pictures;
 mod processes;

@@ -13,7 +13,8 @@ use plimsoll_tests::{
 use crate::steps;
 
 const SIZES: [(u32, u32); 2] = [(1440, 900), (1024, 700)];
-const PAGES: [&str; 6] = ["Overview", "Explore", "Processes", "Services", "Traffic", "Settings"];
+const PAGES: [&str; 7] =
+    ["Overview", "Explore", "Processes", "Services", "Traffic", "Limits", "Settings"];
 
 /// Pictures of some pages as they stand, where pictures were asked for.
 pub async fn both(home: &Home, page: &Page, kind: &str, pages: &[&str]) -> Result<()> {

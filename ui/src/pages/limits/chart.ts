@@ -2,7 +2,7 @@
 
 import type { LimitInfo, SeriesInfo, SeriesKey, SettingValue, Unit } from '../../lib/bindings';
 import type { Load } from '../../lib/chart/load';
-import { loadState } from '../../lib/chart/scale';
+import { axisUnit, loadState, niceEnd } from '../../lib/chart/scale';
 import { numberOf } from '../../lib/limits/scale';
 import { short, zeroWords } from '../../lib/limits/words';
 import { subjectOf, titleOf } from '../../lib/series';
@@ -56,6 +56,16 @@ export function wholeOf(
   const info = drawn[0]?.info;
   if (!info) return null;
   return endOf({ id: '', title: '', unit: unitOf(info), items: [{ info, name: '', color: '' }] }, read);
+}
+
+/**
+ * Where the axis ends when nothing bounds it: a little above its lines and its trace; `null` where a
+ * round end is as near.
+ */
+export function roomOf(heights: readonly number[], unit: Unit): number | null {
+  const most = 1.15 * Math.max(0, ...heights);
+  const { factor } = axisUnit(unit, most);
+  return most / factor > 10 && niceEnd(most, unit) > 1.25 * most ? most : null;
 }
 
 /** Height of a value on the chart; `null` where it is no line of it, and for 0 that means none. */

@@ -1,0 +1,272 @@
+//! Limits: one is moved by hand on the chart it moves, the next requests obey it, and it comes
+//! back with one click.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use plimsoll_sim::server::{Double, Handle, Spec};
+use plimsoll_tests::{
+    desk::{Desk, shots},
+    page::{Page, test_id},
+    program::Home,
+    wait,
+};
+use thirtyfour::By;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinSet,
+};
+
+use crate::{pictures, steps};
+
+const KEY: &str = "services.chat.max_in_flight";
+/// As many programs ask at once, one request after another.
+const CLIENTS: usize = 8;
+
+/// A double that could take more at once than its limit lets it.
+async fn chat() -> Result<Handle> {
+    let mut spec = Spec::named("llama-cpp").map_err(|error| anyhow::anyhow!("{error}"))?;
+    spec.models[0].slots = 8;
+    spec.models[0].answer_tokens = 40;
+    Ok(Double::start(spec).await?)
+}
+
+fn config(url: &str) -> String {
+    format!(
+        "[gateway]\naddress = \"127.0.0.1:0\"\n[services]\ndiscover = false\n\
+         [services.chat]\nurl = \"{url}\"\nkind = \"llama-cpp\"\nmax_in_flight = 4\n"
+    )
+}
+
+async fn gateway(home: &Home) -> Result<SocketAddr> {
+    let address = wait::until("the gateway to listen", || async {
+        let status = home.plimsoll(&["status"])?;
+        Ok(status["gateway"].as_str().map(str::to_owned))
+    })
+    .await?;
+    address.parse().context("an address")
+}
+
+/// Programs that ask again as soon as they are answered.
+fn traffic(address: SocketAddr) -> JoinSet<()> {
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        clients.spawn(async move {
+            loop {
+                if ask(address, client).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        });
+    }
+    clients
+}
+
+async fn ask(address: SocketAddr, client: usize) -> Result<()> {
+    let body = r#"{"model":"chat","stream":true,"max_tokens":40,"messages":[{"role":"user","content":"Write on."}]}"#;
+    let mut stream = TcpStream::connect(address).await?;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nUser-Agent: notebook-{client}/1.0\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(())
+}
+
+/// The line of a limit, taken by its mark and carried to another height of its chart.
+async fn drag(page: &Page, key: &str, from: f64, to: f64) -> Result<()> {
+    let line = page.find(&test_id(&format!("line-{key}"))).await?;
+    line.scroll_into_view().await?;
+    let tall = page
+        .script(&format!(
+            "const panel = document.querySelector(\"[data-key='{key}']\");
+             return [Number(panel.querySelector('[data-tall]').dataset.tall),
+                     Number(panel.querySelector('[data-top]').dataset.top)];"
+        ))
+        .await?;
+    let (tall, top) = (tall[0].as_f64().context("a height")?, tall[1].as_f64().context("an end")?);
+    ensure!(top >= from.max(to), "the chart ends at {top}");
+    let pixels = ((from - to) / top * tall).round();
+    #[expect(clippy::cast_possible_truncation, reason = "pixels of a window")]
+    let pixels = pixels as i64;
+    page.driver
+        .action_chain()
+        .move_to_element_center(&line)
+        .click_and_hold()
+        .move_by_offset(0, pixels / 2)
+        .move_by_offset(0, pixels - pixels / 2)
+        .release()
+        .perform()
+        .await?;
+    Ok(())
+}
+
+fn in_file(home: &Home) -> Result<String> {
+    Ok(std::fs::read_to_string(home.config_file())?)
+}
+
+async fn limits_page(page: &Page) -> Result<()> {
+    page.keys("6").await?;
+    page.find("main[aria-label=Limits]").await.map(drop)
+}
+
+/// What the double counts over the next requests that it begins.
+async fn most_of_the_next(llama: &Handle, requests: u64) -> usize {
+    llama.reset();
+    llama.until(|stats| stats.requests >= requests).await.most_in_flight
+}
+
+// AR3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_is_dragged_on_its_chart_obeyed_by_the_next_request_and_undone() -> Result<()> {
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let llama = chat().await?;
+    std::fs::write(home.config_file(), config(&llama.url()))?;
+    let page = desk.window(&home, &[]).await?;
+    steps::settled(&page).await?;
+    let mut clients = traffic(gateway(&home).await?);
+    llama.until(|stats| stats.in_flight == 4).await;
+    assert_eq!(most_of_the_next(&llama, 12).await, 4);
+
+    limits_page(&page).await?;
+    let panel = format!("[data-key='{KEY}']");
+    page.text_when(&panel, |text| text.contains("Requests at once")).await?;
+    drag(&page, KEY, 4.0, 2.0).await?;
+    page.text_when(&panel, |text| text.contains("4 →")).await?;
+    let proposed = page.driver.find(By::Css(format!("{panel} input"))).await?.prop("value").await?;
+    assert_eq!(proposed.as_deref(), Some("2"));
+    page.text_when("[aria-label='Staged changes']", |text| {
+        text.contains("1 change staged") && text.contains("max_in_flight")
+    })
+    .await?;
+    // Nothing holds yet: it is staged, and nothing more.
+    assert!(in_file(&home)?.contains("max_in_flight = 4"));
+    assert_eq!(most_of_the_next(&llama, 8).await, 4);
+    // What it would have done is told from what was recorded.
+    page.text_when(&format!("{panel} .eff"), |text| {
+        text.contains("requests would have waited") || text.contains("Cannot tell")
+    })
+    .await?;
+
+    page.press("Apply 1").await?;
+    page.says("Applied as revision").await?;
+    assert!(in_file(&home)?.contains("max_in_flight = 2"));
+    // Those that run may end; none of the next makes it three.
+    llama.until(|stats| stats.in_flight <= 2).await;
+    assert_eq!(most_of_the_next(&llama, 12).await, 2);
+
+    // The mark stands on the chart of what was moved, with the way back.
+    let mark = format!("{panel} .glyphs button[aria-label^='change']");
+    page.find(&mark).await?;
+    if shots().is_some() {
+        page.live_for(Duration::from_secs(40)).await;
+    }
+    pictures::both(&home, &page, "applied", &["Limits"]).await?;
+    // Long after the news of it is gone, the revision says what it did, and takes it back.
+    page.click("nav[aria-label='Groups of limits'] a[href^='#/limits/r-']").await?;
+    let revision = "section[aria-label^='What revision']";
+    page.text_when(revision, |text| text.contains("4 → 2")).await?;
+    steps::shot(&page, "limits-compared").await?;
+    page.click_xpath(
+        "//section[starts-with(@aria-label,'What revision')]//button[normalize-space(.)='Undo']",
+    )
+    .await?;
+    page.text_when(revision, |text| text.contains("not in force any more")).await?;
+    wait::until("the file to say 4 again", || async {
+        Ok(in_file(&home)?.contains("max_in_flight = 4").then_some(()))
+    })
+    .await?;
+    llama.until(|stats| stats.in_flight == 4).await;
+    assert_eq!(most_of_the_next(&llama, 12).await, 4);
+    clients.shutdown().await;
+    llama.stop().await;
+    page.close().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_staged_stands_there_after_a_restart_until_it_is_dropped() -> Result<()> {
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let llama = chat().await?;
+    std::fs::write(home.config_file(), config(&llama.url()))?;
+    let page = desk.window(&home, &[]).await?;
+    steps::settled(&page).await?;
+    limits_page(&page).await?;
+    let slider = format!("[data-key='{KEY}'] [role=slider][tabindex='0']");
+    page.find(&slider).await?;
+    // Two steps up by keyboard.
+    page.type_at(&slider, "\u{e014}\u{e014}").await?;
+    let staged = "[aria-label='Staged changes']";
+    page.text_when(staged, |text| text.contains('6')).await?;
+    page.live_for(Duration::from_secs(1)).await;
+    page.close().await?;
+
+    let mut desk = Desk::new(&home)?;
+    let page = desk.window(&home, &[]).await?;
+    steps::settled(&page).await?;
+    limits_page(&page).await?;
+    page.text_when(staged, |text| text.contains("1 change staged") && text.contains('6')).await?;
+    page.text_when(&format!("[data-key='{KEY}']"), |text| text.contains("4 →")).await?;
+
+    // The file says something else by now: that is shown, and nothing is written before a look.
+    let other = in_file(&home)?.replace("max_in_flight = 4", "max_in_flight = 3");
+    std::fs::write(home.config_file(), other)?;
+    page.says("The file changed since you began").await?;
+    page.text_when(&format!("[data-key='{KEY}']"), |text| text.contains("4 → 3")).await?;
+    page.press("Drop mine").await?;
+    page.says_not("1 change staged").await?;
+    assert!(in_file(&home)?.contains("max_in_flight = 3"));
+    llama.stop().await;
+    page.close().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_are_shown_of_the_demo_and_of_a_machine_on_which_nothing_runs() -> Result<()> {
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let page = desk.window(&home, &["--demo"]).await?;
+    steps::settled(&page).await?;
+    limits_page(&page).await?;
+    page.text_when("main", |text| text.contains("Requests at once in all")).await?;
+    page.says("simulated").await?;
+    if shots().is_some() {
+        let mut rounds = 0;
+        while page.is_there(&test_id("work")).await? && rounds < 120 {
+            page.live_for(Duration::from_secs(1)).await;
+            rounds += 1;
+        }
+        page.live_for(Duration::from_secs(40)).await;
+    }
+    pictures::both(&home, &page, "demo", &["Limits"]).await?;
+    page.close().await?;
+
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let toml = "[gateway]\naddress = \"127.0.0.1:0\"\n[services]\ndiscover = false\n";
+    std::fs::write(home.config_file(), toml)?;
+    let page = desk.window(&home, &[]).await?;
+    steps::settled(&page).await?;
+    limits_page(&page).await?;
+    page.click("nav[aria-label='Groups of limits'] a[href='#/limits/staged']").await?;
+    page.says("Nothing is staged").await?;
+    pictures::both(&home, &page, "empty", &["Limits"]).await?;
+    // Found by its words, wherever it stands.
+    page.keys("/").await?;
+    page.keys("waiting requests").await?;
+    page.find("[data-key='gateway.queue.max']").await?;
+    assert!(!page.is_there("[data-key='gateway.max_in_flight']").await?);
+    // What a preset changes is read before it is chosen.
+    page.click_xpath("//button[normalize-space(.)='Conservative']").await?;
+    page.text_when("section[aria-label^='Conservative']", |text| {
+        text.contains("Waiting requests") && text.contains("100") && text.contains("Stage")
+    })
+    .await?;
+    assert!(!page.is_there("[aria-label='Staged changes']").await?);
+    page.close().await
+}
