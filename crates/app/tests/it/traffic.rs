@@ -130,23 +130,29 @@ async fn the_demos_traffic_shows_its_clients_and_a_stop_ends_them() {
     let session = Session::start(options(dir.path())).await.unwrap();
     let status: Status = session.call(Command::Status(Nothing {})).await.unwrap();
     let address: SocketAddr = status.gateway.expect("it listens").parse().unwrap();
-    let named = ["open-webui", "research-agent", "continue", "rag-indexer"];
+    // The agent reads several sources at once, at least every 37 s.
     let now = until("its clients ask", async || {
         let now = traffic(&session).await;
-        let asked = |name: &&str| {
-            now.clients.iter().any(|client| client.name == *name && client.requests > 0)
-        };
-        named.iter().all(asked).then_some(now)
+        let agent = now.clients.iter().any(|client| client.name == "research-agent");
+        let answered = now.clients.iter().any(|client| client.requests > 0);
+        (agent && answered && now.clients.len() >= 3).then_some(now)
     })
     .await;
-    let indexer = now.clients.iter().find(|client| client.name == "rag-indexer").unwrap();
-    assert_eq!((indexer.basis, indexer.priority), (ClientBasis::UserAgent, Priority::Batch));
-    assert!(indexer.tokens_in > 0, "{indexer:?}");
-    // None of them is taken for the program that plays it.
     let names: Vec<_> = now.clients.iter().map(|client| client.name.as_str()).collect();
-    assert!(names.iter().all(|name| !name.starts_with("plimsoll")), "{names:?}");
-    let page: RequestPage = session.call(Command::Requests(RequestsAsk::default())).await.unwrap();
-    assert!(page.rows.iter().any(|row| row.finish == Finish::Answered), "{:?}", page.rows);
+    let known = "open-webui research-agent continue voice-assistant rag-indexer mail-sorter";
+    // None of them is taken for the program that plays it.
+    assert!(names.iter().all(|name| known.split(' ').any(|known| known == *name)), "{names:?}");
+    for client in &now.clients {
+        assert_eq!(client.basis, ClientBasis::UserAgent, "{client:?}");
+    }
+    let agent = now.clients.iter().find(|client| client.name == "research-agent").unwrap();
+    assert_eq!(agent.priority, Priority::Batch);
+    until("one of theirs is in the log", async || {
+        let all = RequestsAsk::default();
+        let page: RequestPage = session.call(Command::Requests(all)).await.unwrap();
+        page.rows.iter().any(|row| row.finish == Finish::Answered).then_some(())
+    })
+    .await;
 
     timeout(Duration::from_secs(20), session.stop()).await.expect("nobody holds the stop up");
     assert!(TcpStream::connect(address).is_err(), "nobody listens any more");

@@ -28,11 +28,11 @@ it('a gate says beside its settings how it stands and whom it met', () => {
     gate({ gate: 'temperature', value: null }),
   ];
   expect(standingOf('gateway.gates.memory.available_percent', gates)).toEqual({
-    text: 'Open now: 43.2 % available; no request met it closed',
+    text: 'Open now: 43 % available; no request met it closed',
     closed: false,
   });
   expect(standingOf('gateway.gates.memory.mode', gates)?.text).toBe(
-    'Open now: 43.2 % available, 0.40 % stalled; 3 requests met it closed',
+    'Open now: 43 % available, 0.4 % stalled; 3 requests met it closed',
   );
   expect(standingOf('gateway.gates.temperature.margin_c', gates)?.text).toBe(
     'Open now: not known; no request met it closed',
@@ -47,6 +47,8 @@ it('one that observes says what it would do, one that is enforced what it does',
   expect(wouldHold([gate(shut)])).toBe(
     'The memory gate would hold requests: only 8 % of memory is available, 10 % is the least. It only observes; 12 requests met it closed',
   );
+  const eased = gate({ gate: 'cpu', closed: true, value: 92, close: 95, reason: 'not this' });
+  expect(wouldHold([eased])).toContain('92 % busy again; it closed above 95 % and opens a little later');
   const held = trafficOf({ gates: [gate({ ...shut, enforced: true })] });
   expect(wouldHold(held.gates)).toBe('');
   expect(holdsOf(holding(held)!).title).toBe('The memory gate holds new requests');

@@ -1,7 +1,7 @@
 // Gates that pressure on the machine closes: how they stand, in words. Pure.
 
 import type { Traffic, TrafficGate } from '../../lib/bindings';
-import { count, digits3, plural } from '../../lib/format';
+import { count, plural, signed } from '../../lib/format';
 
 const NAMES: Record<TrafficGate['gate'], string> = {
   memory: 'memory',
@@ -21,11 +21,14 @@ const OF_SETTINGS: Record<string, TrafficGate['gate'][]> = {
   'gateway.gates.temperature.margin_c': ['temperature'],
 };
 
+/** A decimal where it says something. */
+const short = (value: number): string => (Math.abs(value) < 10 ? signed(value, 1) : signed(value, 0));
+
 export const isOfGate = (key: string): boolean => key in OF_SETTINGS;
 
 function valueOf(g: TrafficGate): string {
   if (g.value === null) return 'not known';
-  const value = digits3(g.value);
+  const value = short(g.value);
   switch (g.gate) {
     case 'memory':
       return `${value} % available`;
@@ -43,6 +46,15 @@ function metOf(g: TrafficGate): string {
   if (g.met === 0) return 'no request met it closed';
   const n = count(g.met);
   return `${n.value}${n.unit} ${g.met === 1 ? 'request' : 'requests'} met it closed`;
+}
+
+/** Why it is closed; between the value that closed it and the one that opens it, so too. */
+function whyOf(g: TrafficGate): string {
+  const low = g.gate === 'memory' || g.gate === 'temperature';
+  const eased = g.value !== null && (low ? g.value >= g.close : g.value <= g.close);
+  if (!eased) return g.reason;
+  const unit = g.gate === 'temperature' ? '°C' : '%';
+  return `${valueOf(g)} again; it closed ${low ? 'below' : 'above'} ${short(g.close)} ${unit} and opens a little later`;
 }
 
 /** Beside its setting: `Open now: 43 % available. No request met it closed since the start.` */
@@ -66,12 +78,12 @@ export const holding = (t: Traffic): TrafficGate | null =>
 /** A gate that only observes and would hold now, in one line; empty where none would. */
 export function wouldHold(gates: readonly TrafficGate[]): string {
   const g = gates.find((one) => one.closed && !one.enforced);
-  return g ? `The ${NAMES[g.gate]} gate would hold requests: ${g.reason}. It only observes; ${metOf(g)}` : '';
+  return g ? `The ${NAMES[g.gate]} gate would hold requests: ${whyOf(g)}. It only observes; ${metOf(g)}` : '';
 }
 
 export function holdsOf(g: TrafficGate): { title: string; text: string } {
   return {
     title: `The ${NAMES[g.gate]} gate holds new requests`,
-    text: `It opens by itself: ${g.reason}. What runs goes on; ${plural(g.met, 'request')} met it closed.`,
+    text: `It opens by itself: ${whyOf(g)}. What runs goes on; ${plural(g.met, 'request')} met it closed.`,
   };
 }
