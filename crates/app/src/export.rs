@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use plimsoll_core::unit::Unit;
+use plimsoll_core::{request::RequestRow, unit::Unit};
 use plimsoll_history::{ExportRow, Reader};
 
 use crate::{
@@ -49,6 +49,53 @@ pub fn row(out: &mut String, format: ExportFormat, row: &ExportRow) {
             })
         ),
     };
+}
+
+/// Columns of requests as CSV: the names of their fields, with the time in words.
+const OF_A_REQUEST: [&str; 25] = [
+    "id",
+    "at_ms",
+    "time",
+    "client",
+    "endpoint",
+    "model",
+    "sent_model",
+    "route",
+    "backend",
+    "priority",
+    "stream",
+    "finish",
+    "status",
+    "reason",
+    "wait_us",
+    "overhead_us",
+    "ttft_us",
+    "itl_p50_us",
+    "itl_p95_us",
+    "total_us",
+    "tokens_in",
+    "tokens_out",
+    "retries",
+    "shared",
+    "joules",
+];
+
+/// The heading of requests as CSV, without its line end.
+pub fn requests_head() -> String {
+    OF_A_REQUEST.join(",")
+}
+
+/// A request as CSV, without its line end. What is not known is empty.
+pub fn request(row: &RequestRow) -> String {
+    let time = jiff::Timestamp::from_millisecond(row.at_ms).unwrap_or_default();
+    let fields = serde_json::to_value(row).unwrap_or_default();
+    let cells = OF_A_REQUEST.map(|name| match (name, &fields[name]) {
+        ("time", _) => format!("{time:.3}"),
+        (_, serde_json::Value::Null) => String::new(),
+        (_, serde_json::Value::String(text)) => field(text),
+        (_, value) => value.to_string(),
+    });
+    cells.join(",")
 }
 
 /// The unit as it stands in JSON, e.g. `bytes_per_second`.
@@ -165,7 +212,12 @@ pub fn check_path(path: &std::path::Path) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_core::series::SeriesKey;
+    use std::collections::BTreeSet;
+
+    use plimsoll_core::{
+        request::{Endpoint, Finish, Priority, Shared},
+        series::SeriesKey,
+    };
 
     use super::*;
 
@@ -191,6 +243,47 @@ mod tests {
             serde_json::from_str(&text(ExportFormat::Jsonl, "/home")).unwrap();
         assert_eq!(line["at_ms"], 1_763_650_000_250i64);
         assert_eq!((&line["unit"], &line["value"]), (&"bytes".into(), &65536.0.into()));
+    }
+
+    #[test]
+    fn a_request_has_all_its_fields_and_what_is_not_known_is_empty() {
+        let row = RequestRow {
+            id: 7,
+            at_ms: 1_763_650_000_250,
+            client: "=cmd()".into(),
+            endpoint: Endpoint::Chat,
+            model: "a,\"b\"".into(),
+            sent_model: None,
+            route: None,
+            backend: Some("chat".into()),
+            priority: Priority::Interactive,
+            stream: true,
+            finish: Finish::Answered,
+            status: 200,
+            reason: String::new(),
+            wait_us: 1,
+            overhead_us: 2,
+            ttft_us: None,
+            itl_p50_us: None,
+            itl_p95_us: None,
+            total_us: 3,
+            tokens_in: Some(4),
+            tokens_out: None,
+            retries: 0,
+            shared: Some(Shared::Hit),
+            joules: Some(1.5),
+        };
+        assert_eq!(
+            request(&row),
+            "7,1763650000250,2025-11-20T14:46:40.250Z,\"'=cmd()\",chat,\"a,\"\"b\"\"\",,,chat,\
+             interactive,true,answered,200,,1,2,,,,3,4,,0,hit,1.5"
+        );
+        let head = requests_head();
+        let mut columns: BTreeSet<&str> = head.split(',').collect();
+        assert!(columns.remove("time"), "in words, beside at_ms");
+        let fields = serde_json::to_value(&row).unwrap();
+        let fields: BTreeSet<&str> = fields.as_object().unwrap().keys().map(|k| &**k).collect();
+        assert_eq!(columns, fields);
     }
 
     #[test]

@@ -10,13 +10,17 @@ Examples:
   plimsoll requests --client open-webui
   plimsoll requests --failed --limit 20
   plimsoll requests --over 10s --model qwen3-8b --json
+  plimsoll requests --csv -n 100000 > requests.csv
   plimsoll requests --follow               each one as it ends, until Ctrl-C")]
 pub struct Requests {
     /// Print each request as it ends, until Ctrl-C
     #[arg(long, short, conflicts_with = "before")]
     pub follow: bool,
-    /// At most so many
-    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// As CSV with a heading, each field of the log a column
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// At most so many; of a table no more than 10000
+    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub limit: u32,
     /// Only of this client: its key's name, or its program's
     #[arg(long, value_name = "NAME")]

@@ -7,6 +7,7 @@ use std::{
 
 use plimsoll_app::{
     api::{Command, MAX_PAGE, Nothing, RequestPage, RequestsAsk, Traffic},
+    export,
     gateway::requests_alone,
     offline,
     session::Session,
@@ -25,11 +26,49 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// So often one that has ended is looked for in the log.
 const TRIES: u8 = 8;
 
+/// Most of a table: its columns are as wide as the widest of all.
+const MOST_SHOWN: u32 = 10_000;
+
+/// How each one is printed where it is no table.
+#[derive(Clone, Copy)]
+enum Show {
+    Csv,
+    Json,
+    Line,
+}
+
 /// Where the log is asked for.
 enum Log {
     Running(Box<Session>),
     /// No Plimsoll runs: what was written stands in the folder.
     Written(plimsoll_history::Reader),
+}
+
+// === impl Show ===
+
+impl Show {
+    fn of(global: &Global, args: &Requests) -> Self {
+        match (args.csv, global.json) {
+            (true, _) => Self::Csv,
+            (false, true) => Self::Json,
+            (false, false) => Self::Line,
+        }
+    }
+
+    fn head(self) -> Outcome {
+        match self {
+            Self::Csv => out::line(export::requests_head()),
+            Self::Json | Self::Line => Ok(()),
+        }
+    }
+
+    fn row(self, row: &RequestRow) -> Outcome {
+        match self {
+            Self::Csv => out::line(export::request(row)),
+            Self::Json => out::json(row),
+            Self::Line => out::line(printed(row)),
+        }
+    }
 }
 
 // === impl Log ===
@@ -46,16 +85,24 @@ impl Log {
 pub async fn run(global: &Global, args: Requests) -> Outcome {
     let ask = ask_of(&args)?;
     if args.follow {
-        return follow(global, ask, args.limit).await;
+        return follow(global, ask, &args).await;
     }
     let log = match attach(global).await? {
         Some(session) => Log::Running(Box::new(session)),
         None => Log::Written(offline::reader(&options(global)).await?),
     };
-    let rows = newest(&log, ask, args.limit).await?;
-    if global.json {
-        return rows.iter().try_for_each(out::json);
+    if args.csv || global.json {
+        let show = Show::of(global, &args);
+        show.head()?;
+        return each(&log, ask, args.limit, |row| show.row(row)).await;
     }
+    if args.limit > MOST_SHOWN {
+        let message = format!(
+            "A table shows {MOST_SHOWN} requests at most; --csv and --json print any number."
+        );
+        return Err(Failure::Usage(message));
+    }
+    let rows = newest(&log, ask, args.limit).await?;
     if rows.is_empty() {
         return out::line("No such requests are in the log.");
     }
@@ -65,22 +112,21 @@ pub async fn run(global: &Global, args: Requests) -> Outcome {
 }
 
 /// The last ones, the newest last, and then each as it ends.
-async fn follow(global: &Global, ask: RequestsAsk, limit: u32) -> Outcome {
+async fn follow(global: &Global, ask: RequestsAsk, args: &Requests) -> Outcome {
     let session = running(global).await?;
     let mut open = BTreeMap::new();
     let traffic: Traffic = session.call(Command::Traffic(Nothing {})).await?;
     open.extend(traffic.live.iter().map(|request| (request.id, TRIES)));
     let log = Log::Running(Box::new(session));
-    let mut rows = newest(&log, ask.clone(), limit).await?;
+    let mut rows = newest(&log, ask.clone(), args.limit.min(MOST_SHOWN)).await?;
     let mut after = ask.after;
+    let show = Show::of(global, args);
+    show.head()?;
     loop {
         for row in rows.drain(..).rev() {
             after = after.max(Some(row.id));
             open.remove(&row.id);
-            match global.json {
-                true => out::json(&row)?,
-                false => out::line(printed(&row))?,
-            }
+            show.row(&row)?;
         }
         tokio::time::sleep(AGAIN).await;
         rows = newest(&log, RequestsAsk { after, ..ask.clone() }, u32::MAX).await?;
@@ -112,17 +158,33 @@ async fn late(
     Ok(rows)
 }
 
-/// As many as wanted, page by page.
-async fn newest(log: &Log, mut ask: RequestsAsk, limit: u32) -> Result<Vec<RequestRow>, Failure> {
-    let mut rows: Vec<RequestRow> = Vec::new();
+/// As many as wanted, the newest first.
+async fn newest(log: &Log, ask: RequestsAsk, limit: u32) -> Result<Vec<RequestRow>, Failure> {
+    let mut rows = Vec::new();
+    each(log, ask, limit, |row| {
+        rows.push(row.clone());
+        Ok(())
+    })
+    .await?;
+    Ok(rows)
+}
+
+/// The same page by page: no more than one is held.
+async fn each(
+    log: &Log,
+    mut ask: RequestsAsk,
+    limit: u32,
+    mut take: impl FnMut(&RequestRow) -> Outcome,
+) -> Outcome {
+    let mut missing = limit;
     loop {
-        let missing = limit - rows.len() as u32;
         ask.limit = missing.min(MAX_PAGE);
         let page = log.page(ask.clone()).await?;
         ask.before = page.rows.last().map(|row| row.id).or(ask.before);
-        rows.extend(page.rows);
-        if !page.more || rows.len() >= limit as usize {
-            return Ok(rows);
+        page.rows.iter().try_for_each(&mut take)?;
+        missing = missing.saturating_sub(u32::try_from(page.rows.len()).unwrap_or(u32::MAX));
+        if !page.more || missing == 0 {
+            return Ok(());
         }
     }
 }

@@ -55,6 +55,16 @@ fn the_port_that_was_picked_is_named_and_requests_are_listed_as_they_end() {
     let list = place.out(&["requests", "--finish", "refused"]);
     assert!(list.contains("nobody-has-this") && list.contains("404"), "{list}");
     assert!(place.out(&["requests", "--failed"]).contains("No such requests"));
+    let csv = place.out(&["requests", "--csv", "--finish", "refused"]);
+    let lines: Vec<_> = csv.lines().collect();
+    assert!(lines[0].starts_with("id,at_ms,time,client,endpoint,model,"), "{csv}");
+    assert_eq!(lines.len(), 2, "{csv}");
+    assert!(lines[1].contains(",nobody-has-this,") && lines[1].contains(",refused,404,"), "{csv}");
+    assert_eq!(place.out(&["requests", "--csv", "--failed"]).lines().count(), 1, "the heading");
+    let (code, err) = place.fails(&["requests", "--csv", "--json"]);
+    assert_eq!(code, 2, "{err}");
+    let (code, err) = place.fails(&["requests", "-n", "10001"]);
+    assert!(code == 2 && err.contains("--csv"), "{err}");
     let (code, err) = place.fails(&["requests", "--over", "soon"]);
     assert_eq!(code, 2, "{err}");
     assert_eq!(up.end("-TERM").code(), Some(0));
