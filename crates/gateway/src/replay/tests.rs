@@ -1,5 +1,7 @@
 use std::collections::VecDeque;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::admission::BackendLimits;
 
@@ -111,7 +113,6 @@ fn figures_by_hand(today: &[Option<Ms>], proposed: &[Option<Ms>]) -> Figures {
     figures
 }
 
-// MV4
 #[test]
 fn a_stored_trace_gives_the_figures_that_are_worked_out_by_hand() {
     let rows = stored();
@@ -198,4 +199,39 @@ fn a_trace_is_bounded_and_its_newest_count() {
     let replayed = replay(&trace, &terms(8, 10));
     assert_eq!(replayed.fates.len(), MOST);
     assert_eq!(compare(&trace, &replayed, &replayed).requests as usize, MOST);
+}
+
+proptest! {
+    /// Whatever came, however long it took and however little there is for it: each has its
+    /// fate, none runs beyond the room, and nobody who was refused had waited for nothing else.
+    #[test]
+    fn each_request_has_its_fate_and_the_room_is_never_more_than_full(
+        rows in prop::collection::vec((0..40_u64, 0..400_u64, any::<bool>(), 0..300_u64), 0..120),
+        room in 1..5_u32,
+        queue in 0..6_u32,
+        wait in 0..500_u64,
+    ) {
+        let mut at = 0;
+        let times: Vec<(Ms, Ms)> = rows.iter().map(|(gap, held, ..)| {
+            at += gap;
+            (at, *held)
+        }).collect();
+        let mut trace = trace(&times);
+        for (one, (.., batch, patience)) in trace.iter_mut().zip(&rows) {
+            one.priority = if *batch { Priority::Batch } else { Priority::Interactive };
+            one.patience = (*patience > 100).then_some(*patience);
+        }
+        let terms = Terms { wait, batch_wait: 2 * wait, ..terms(room, queue) };
+        let replayed = replay(&trace, &terms);
+        prop_assert_eq!(replayed.fates.len(), trace.len());
+        prop_assert!(replayed.most_at_once <= room);
+        for (one, fate) in trace.iter().zip(&replayed.fates) {
+            let longest = if one.priority == Priority::Batch { 2 * wait } else { wait };
+            match fate {
+                Fate::Served { waited } => prop_assert!(*waited <= longest),
+                Fate::Left { waited } => prop_assert_eq!(Some(*waited), one.patience),
+                Fate::Refused => {}
+            }
+        }
+    }
 }

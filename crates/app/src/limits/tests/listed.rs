@@ -149,3 +149,19 @@ fn sliders_hold_every_value_that_is_said_of_them_and_charts_name_metrics_that_ar
     let chart = available.chart.as_ref().unwrap();
     assert!(chart.floor && chart.scale == Some((64_u64 << 30) as f64 / 100.0));
 }
+
+#[test]
+fn routes_and_clients_have_limits_by_their_ids_and_what_is_not_there_has_none() {
+    let text = "[gateway.routes.fast]\nmodels = [\"gpt-4o-mini\"]\n\
+                [gateway.clients.nightly]\nprogram = \"python3\"\n";
+    let view = listed(&read(text), None);
+    assert_eq!(limit(&view, "gateway.routes.fast.max_in_flight").of.as_deref(), Some("fast"));
+    let nightly = limit(&view, "gateway.clients.nightly.requests_per_min");
+    assert_eq!(nightly.title, "Requests of it a minute, nightly");
+    let chart = nightly.chart.as_ref().unwrap();
+    assert_eq!(chart.series[0].to_string(), "gateway.client.requests[nightly]");
+    assert_eq!(chart.scale, Some(1.0 / 60.0));
+    let none = listed(&read(""), None);
+    assert!(none.limits.iter().all(|limit| !limit.key.starts_with("gateway.routes.")));
+    assert!(none.limits.iter().all(|limit| !limit.key.contains('*')));
+}
