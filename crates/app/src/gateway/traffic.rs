@@ -9,7 +9,7 @@ use plimsoll_core::{
 use plimsoll_gateway::{
     Listening,
     admission::{self, Desk, GateKind, GateView, Snapshot},
-    record::{self, Records, Under},
+    record::{self, ActiveRequest, Records},
     route::Table,
 };
 use plimsoll_services::service::Service;
@@ -65,7 +65,7 @@ impl Traffic {
     fn backends(
         &self,
         snapshot: &Snapshot,
-        live: &[Under],
+        live: &[ActiveRequest],
         services: &[Service],
         at: impl Fn(admission::Ms) -> i64,
     ) -> Vec<TrafficBackend> {
@@ -118,7 +118,7 @@ impl Traffic {
             .collect()
     }
 
-    fn clients(&self, snapshot: &Snapshot, live: &[Under]) -> Vec<TrafficClient> {
+    fn clients(&self, snapshot: &Snapshot, live: &[ActiveRequest]) -> Vec<TrafficClient> {
         let now: BTreeMap<&str, _> =
             snapshot.clients.iter().map(|client| (&*client.name, client)).collect();
         let mut clients: Vec<TrafficClient> = self
@@ -173,7 +173,7 @@ impl Traffic {
         clients
     }
 
-    fn live(&self, under: Under) -> LiveRequest {
+    fn live(&self, under: ActiveRequest) -> LiveRequest {
         let place = match under.phase {
             record::Phase::Queued => {
                 u64::try_from(under.id).ok().and_then(|id| self.desk.position(id))
@@ -235,7 +235,7 @@ pub(super) async fn tell(
 
 /// How long those wait that could go to a backend, the longest. Those that are listed are the
 /// oldest, and so the ones that wait longest.
-fn longest_waits(under: &[Under], table: &Table) -> BTreeMap<Arc<str>, u64> {
+fn longest_waits(under: &[ActiveRequest], table: &Table) -> BTreeMap<Arc<str>, u64> {
     let mut waits = BTreeMap::new();
     for under in under.iter().filter(|under| under.phase == record::Phase::Queued) {
         let Ok(way) = table.way(under.endpoint, &under.model) else { continue };

@@ -48,7 +48,7 @@ pub enum Phase {
 
 /// A request that is under way, as it was at a moment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Under {
+pub struct ActiveRequest {
     pub id: i64,
     pub at_ms: i64,
     pub client: Arc<str>,
@@ -190,7 +190,7 @@ impl LiveList {
     }
 
     /// The oldest first, at most `most`, and how many there are.
-    pub(super) fn oldest(&self, most: usize) -> Vec<Under> {
+    pub(super) fn oldest(&self, most: usize) -> Vec<ActiveRequest> {
         let mut all = Vec::with_capacity(self.listed.load(Relaxed).min(MAX_LIVE));
         for shard in &self.shards {
             all.extend(lock(shard).values().cloned());
@@ -256,14 +256,14 @@ impl Entry {
         if self.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn seen(&self) -> Under {
+    fn seen(&self) -> ActiveRequest {
         let total_us = micros(self.begun.elapsed());
         let phase = self.phase();
         let here_us = total_us.saturating_sub(self.since_us.load(Relaxed));
         let within = |at: Phase| if phase == at { here_us } else { 0 };
         let count = |cell: &AtomicU32| Some(cell.load(Relaxed)).filter(|&n| n != NONE_TOKENS);
         let words = self.words();
-        Under {
+        ActiveRequest {
             id: self.id,
             at_ms: self.at_ms,
             client: words.client.clone(),

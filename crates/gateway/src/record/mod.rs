@@ -46,7 +46,7 @@ pub use self::{
     bodies::{MAX_BODIES, MAX_TEXT, Passed},
     ended::MAX_ENDED,
     figures::{ClientHour, MAX_BACKENDS, MAX_CLIENT_SERIES, MAX_CLIENTS, OTHER, Totals},
-    live::{Counted, MAX_LIVE, Phase, Under},
+    live::{ActiveRequest, Counted, MAX_LIVE, Phase},
     pump::Pump,
     recent::{MAX_RECENT, RECENT_FOR},
     source::RecordsSource,
@@ -117,7 +117,7 @@ impl Records {
     }
 
     /// The oldest first, at most `most`.
-    pub fn live(&self, most: usize) -> Vec<Under> {
+    pub fn live(&self, most: usize) -> Vec<ActiveRequest> {
         self.inner.live.oldest(most)
     }
 

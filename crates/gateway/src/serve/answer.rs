@@ -12,13 +12,13 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::{consult::Together, heard::Heard, passing::Passing, patient::Stage};
+use super::{consult::Together, heard::Heard, passing::Passing, progress::Progress};
 
 /// The body of an answer.
 pub struct Answer {
     what: What,
     /// Told when the client's turn comes again.
-    stage: Option<Arc<Stage>>,
+    progress: Option<Arc<Progress>>,
     /// It is whole as it stands: see [`Answer::is_sound`].
     sound: bool,
 }
@@ -36,19 +36,23 @@ enum What {
 
 impl Answer {
     pub fn whole(bytes: Bytes) -> Self {
-        Self { what: What::Whole((!bytes.is_empty()).then_some(bytes)), stage: None, sound: false }
+        Self {
+            what: What::Whole((!bytes.is_empty()).then_some(bytes)),
+            progress: None,
+            sound: false,
+        }
     }
 
     pub fn passing(passing: Passing) -> Self {
-        Self { what: What::Passing(Box::new(passing)), stage: None, sound: false }
+        Self { what: What::Passing(Box::new(passing)), progress: None, sound: false }
     }
 
     pub fn together(together: Together) -> Self {
-        Self { what: What::Together(Box::new(together)), stage: None, sound: false }
+        Self { what: What::Together(Box::new(together)), progress: None, sound: false }
     }
 
     pub fn heard(heard: Heard) -> Self {
-        Self { what: What::Heard(Box::new(heard)), stage: None, sound: false }
+        Self { what: What::Heard(Box::new(heard)), progress: None, sound: false }
     }
 
     #[must_use]
@@ -74,15 +78,15 @@ impl Answer {
     }
 
     /// Tells the connection when this answer has been given.
-    pub fn on(&mut self, stage: Arc<Stage>) {
-        self.stage = Some(stage);
+    pub fn on(&mut self, progress: Arc<Progress>) {
+        self.progress = Some(progress);
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some(stage) = &self.stage {
-            stage.rests();
+        if let Some(progress) = &self.progress {
+            progress.rests();
         }
     }
 }

@@ -55,7 +55,7 @@ pub async fn serve(
     request: Request<Incoming>,
 ) -> Response<Answer> {
     // The head is here: from now on the connection is given a body's time.
-    link.stage.reads_body(request.body().is_end_stream());
+    link.progress.reads_body(request.body().is_end_stream());
     // One reading of the options for all of its way: no change falls in the midst of it.
     let options = state.options();
     // A refusal is worded as the client's own library expects it.
@@ -68,7 +68,7 @@ pub async fn serve(
     // The page that was let in may read what came of it, a refusal too.
     page.allow(answer.headers_mut());
     // The connection rests, and may be closed, only when the answer has been given.
-    answer.body_mut().on(link.stage.clone());
+    answer.body_mut().on(link.progress.clone());
     answer
 }
 
@@ -106,22 +106,22 @@ async fn go(
     // All of the body, within its bounds: nothing is decided on a half.
     trace.uploads();
     let mut share = state.bodies.share();
-    let body = match read::whole(body, &options.bounds, &mut share, &link.stage).await {
+    let body = match read::whole(body, &options.bounds, &mut share, &link.progress).await {
         Ok(body) => body,
         Err(unread) => return Err(refuse(trace, unread.into())),
     };
-    link.stage.works();
+    link.progress.works();
     trace.read();
 
     // What Plimsoll alone was told goes no further.
     let wishes = Wishes::of(&head.headers);
     upstream::cross_to_backend(&mut head.headers);
     let (head, client) = (&head, &*client);
-    ask(state, options, Asked { head, endpoint, client, wishes, body, share, trace }).await
+    ask(state, options, Received { head, endpoint, client, wishes, body, share, trace }).await
 }
 
-/// A question that was read.
-pub struct Asked<'a> {
+/// A question that came whole.
+pub struct Received<'a> {
     /// Without what Plimsoll alone was told.
     pub head: &'a request::Parts,
     pub endpoint: Endpoint,
@@ -137,30 +137,30 @@ pub struct Asked<'a> {
 pub async fn ask(
     state: &Arc<State>,
     options: &Options,
-    mut asked: Asked<'_>,
+    mut received: Received<'_>,
 ) -> Result<Response<Answer>, Refused> {
     // Kept before anything can refuse it, where questions are kept.
-    asked.trace.question(&asked.body);
+    received.trace.question(&received.body);
 
     // Which model, and what is known of the question.
-    let content_type = asked.head.headers.get(header::CONTENT_TYPE);
+    let content_type = received.head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|kind| kind.to_str().ok());
-    let understood = match understand(asked.endpoint, &asked.body, content_type).await {
+    let understood = match understand(received.endpoint, &received.body, content_type).await {
         Ok(understood) => understood,
-        Err(misread) => return Err(refuse(asked.trace, misread)),
+        Err(misread) => return Err(refuse(received.trace, misread)),
     };
     let model = understood.model.as_deref().unwrap_or_default();
     // Also what is refused is told with its model; how urgent it is, is known later.
-    asked.trace.asked(model, understood.stream, Priority::default());
+    received.trace.asked(model, understood.stream, Priority::default());
 
     // Several models at once: each of them comes this way by itself.
-    if let Some(names) = consult::models(asked.endpoint, model) {
+    if let Some(names) = consult::models(received.endpoint, model) {
         return match consult::judge(&names, options) {
-            Ok(()) => consult::consult(state, options, asked, &understood, names).await,
-            Err(refused) => Err(refuse(asked.trace, refused)),
+            Ok(()) => consult::consult(state, options, received, &understood, names).await,
+            Err(refused) => Err(refuse(received.trace, refused)),
         };
     }
-    let Asked { head, endpoint, client, wishes, body, share, mut trace } = asked;
+    let Received { head, endpoint, client, wishes, body, share, mut trace } = received;
 
     // Which backends could answer.
     let table = state.table();
@@ -192,7 +192,7 @@ pub async fn ask(
 
     // What was answered before, or is being answered, is not asked again where that is allowed.
     match shared::of(options, &known, wishes.wait) {
-        Some(asked) => shared::ask(state, options, &table, asked, known, trace, share).await,
+        Some(reuse) => shared::ask(state, options, &table, reuse, known, trace, share).await,
         None => run(state, options, &table, known, trace, share).await,
     }
 }

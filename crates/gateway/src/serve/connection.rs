@@ -23,7 +23,8 @@ use tokio_util::sync::WaitForCancellationFuture;
 use super::{
     column,
     options::Patience,
-    patient::{Patient, Slow, Stage, Watch},
+    patient::{Patient, Watch},
+    progress::{Progress, Slow},
     refuse::Refused,
     state::State,
     world::Sought,
@@ -33,7 +34,7 @@ use crate::clients::{Client, Peer};
 /// One client's connection.
 pub struct Link {
     pub peer: Peer,
-    pub stage: Arc<Stage>,
+    pub progress: Arc<Progress>,
 }
 
 /// Counts a connection among those that are there, or those that rest, while it is one.
@@ -88,8 +89,8 @@ pub async fn serve(
     patience: Patience,
 ) {
     let state = &counted.state;
-    let (mut stream, stage, mut watch) = Patient::new(stream, patience);
-    let link = Link { peer: Peer::new(peer, local), stage };
+    let (mut stream, progress, mut watch) = Patient::new(stream, patience);
+    let link = Link { peer: Peer::new(peer, local), progress };
     let mut ends = Ends { stop: pin!(state.stop.cancelled()), cut: pin!(state.cut.cancelled()) };
     while let Some(rests) = talk(state, &link, &protocol, stream, &mut watch, &mut ends).await {
         stream = rests;

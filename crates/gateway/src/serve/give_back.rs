@@ -17,7 +17,7 @@ use super::{
     pace::Pace,
     passing::{Passing, is_sound, outcome_of},
     refuse::{Dialect, Refused},
-    send::Whence,
+    send::AnsweredBy,
 };
 use crate::{
     admission::Outcome,
@@ -40,7 +40,7 @@ pub async fn give_back(
     mut course: Course,
     endpoint: Endpoint,
     begun: Begun,
-    from: Whence,
+    from: AnsweredBy,
 ) -> Response<Answer> {
     let Begun { head: mut parts, mut flow, again: _ } = begun;
     upstream::cross_to_client(&mut parts.headers);
@@ -93,7 +93,7 @@ pub async fn give_back(
 }
 
 /// What a client may know of how its answer came to be.
-fn mark(parts: &mut response::Parts, course: &Course, from: &Whence) {
+fn mark(parts: &mut response::Parts, course: &Course, from: &AnsweredBy) {
     let headers = &mut parts.headers;
     headers.insert(X_REQUEST, course.trace.id().into());
     headers.insert(X_WAIT, (course.trace.wait_us() / 1000).into());

@@ -18,6 +18,7 @@ mod own;
 mod pace;
 mod passing;
 mod patient;
+mod progress;
 mod read;
 mod refuse;
 mod retry;

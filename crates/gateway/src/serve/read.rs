@@ -13,7 +13,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Incoming};
 
-use super::{options::Bounds, patient::Stage};
+use super::{options::Bounds, progress::Progress};
 
 /// Why a body was not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,7 +84,7 @@ pub async fn whole(
     mut body: Incoming,
     bounds: &Bounds,
     share: &mut Share,
-    stage: &Stage,
+    progress: &Progress,
 ) -> Result<Bytes, Unread> {
     let size = body.size_hint();
     if size.lower() > bounds.body_bytes as u64 {
@@ -101,7 +101,7 @@ pub async fn whole(
         if !share.grow(piece.len(), bounds.bodies_bytes) {
             return Err(Unread::Full);
         }
-        stage.took(piece.len());
+        progress.took(piece.len());
         if first.is_empty() && all.is_empty() {
             first = piece;
             continue;

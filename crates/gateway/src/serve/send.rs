@@ -38,7 +38,7 @@ pub struct Question<'a> {
 }
 
 /// Where an answer came from.
-pub struct Whence {
+pub struct AnsweredBy {
     pub upstream: Arc<Upstream>,
     pub backend: Arc<str>,
     /// The model that answers in place of the one that was asked for.
@@ -58,7 +58,7 @@ pub async fn send(
     table: &Table,
     course: &mut Course,
     question: Question<'_>,
-) -> Result<(Begun, Whence), Refused> {
+) -> Result<(Begun, AnsweredBy), Refused> {
     let end = Instant::now() + options.budgets.total;
     let mut budget = Budget::new(state, &options.retry, question.body.len());
     // Who failed it so far, each as often as it did.
@@ -144,7 +144,7 @@ fn aim(
     question: &Question<'_>,
     failed: &[BackendId],
     end: Instant,
-) -> Result<(Whence, Bytes), Refused> {
+) -> Result<(AnsweredBy, Bytes), Refused> {
     let Some(permit) = course.permit() else { return Err(Refused::gone()) };
     let (id, place) = (permit.grant.backend.clone(), permit.place.map(|place| place.position));
     // A request holds the table that it began with, so the backend is in it.
@@ -159,7 +159,13 @@ fn aim(
     let answers = send_as.unwrap_or(&course.model);
     course.trace.granted(&id, answers);
     let fallback = question.way.is_fallback(&id, failed).then(|| answers.clone());
-    let whence =
-        Whence { upstream, backend: id, fallback, usage_added: outgoing.usage_added, place, end };
+    let whence = AnsweredBy {
+        upstream,
+        backend: id,
+        fallback,
+        usage_added: outgoing.usage_added,
+        place,
+        end,
+    };
     Ok((whence, outgoing.body))
 }

@@ -55,7 +55,7 @@ const ALL: usize = 128 << 20;
 
 /// How a question may be answered together with others.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
+pub struct Reuse {
     /// Equal for questions that are answered alike.
     key: u128,
     /// The same, and equally urgent.
@@ -88,7 +88,7 @@ static OF_THE_ASKER: [HeaderName; 15] = [
 const BEGIN: [&str; 5] = ["x-stainless-", "x-forwarded-", "x-real-ip", "sec-", "x-plimsoll-"];
 
 /// Whether it may be answered together with others; `None`: it goes its way alone.
-pub fn of(options: &Options, known: &Known<'_>, wait: Option<Duration>) -> Option<Asked> {
+pub fn of(options: &Options, known: &Known<'_>, wait: Option<Duration>) -> Option<Reuse> {
     let sharing = &options.sharing;
     let joins = sharing.joins(known.way, known.understood);
     let keeps = sharing.keeps(known.way, known.understood);
@@ -108,7 +108,7 @@ pub fn of(options: &Options, known: &Known<'_>, wait: Option<Duration>) -> Optio
         (key, known.priority, wait).hash(&mut hasher);
         hasher.finish128().as_u128()
     });
-    Some(Asked { key, joins, looks: keeps && !fresh, keeps })
+    Some(Reuse { key, joins, looks: keeps && !fresh, keeps })
 }
 
 fn key(known: &Known<'_>, across_clients: bool) -> u128 {
@@ -150,21 +150,21 @@ pub async fn ask(
     state: &Arc<State>,
     options: &Options,
     table: &Arc<Table>,
-    asked: Asked,
+    reuse: Reuse,
     known: Known<'_>,
     mut trace: Trace,
     share: Share,
 ) -> Result<Response<Answer>, Refused> {
     let cache = options.sharing.cache();
-    if asked.looks
-        && let Some(kept) = state.cache.get(asked.key, cache.ttl)
+    if reuse.looks
+        && let Some(kept) = state.cache.get(reuse.key, cache.ttl)
     {
         return Ok(hit(kept, trace));
     }
-    let held = if asked.keeps { ANSWER.max(cache.entry_bytes) } else { ANSWER };
+    let held = if reuse.keeps { ANSWER.max(cache.entry_bytes) } else { ANSWER };
     let bounds = coalesce::Bounds { answer: held, all: ALL };
     let ticket = loop {
-        let Some(key) = asked.joins else { break state.flights.alone(bounds) };
+        let Some(key) = reuse.joins else { break state.flights.alone(bounds) };
         let mut listener = match state.flights.enter(key, bounds) {
             Entry::Leads(ticket) => break ticket,
             Entry::Joined(listener) => listener,
@@ -176,7 +176,7 @@ pub async fn ask(
             Err(refused) => return Err(column::refuse(trace, refused)),
         }
     };
-    lead(state, table, asked, ticket, known, trace, share).await
+    lead(state, table, reuse, ticket, known, trace, share).await
 }
 
 /// Waits for the head of an answer that another one leads.
@@ -216,7 +216,7 @@ fn is_the_leaders(refused: &Refused) -> bool {
 async fn lead(
     state: &Arc<State>,
     table: &Arc<Table>,
-    asked: Asked,
+    reuse: Reuse,
     ticket: Ticket<Head, Refused>,
     known: Known<'_>,
     trace: Trace,
@@ -242,8 +242,8 @@ async fn lead(
             let answer = column::run(&state, &options, &table, known, trace, share).await?;
             let (head, answer) = answer.into_parts();
             let head = Arc::new(head);
-            let keeps = asked.keeps && is_to_be_kept(&head);
-            let keep = keeps.then(|| (state.clone(), asked.key));
+            let keeps = reuse.keeps && is_to_be_kept(&head);
+            let keep = keeps.then(|| (state.clone(), reuse.key));
             Ok((head.clone(), Leading { answer, head, keep }))
         }
     };

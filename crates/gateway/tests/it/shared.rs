@@ -12,7 +12,7 @@ use plimsoll_core::{
 };
 use plimsoll_gateway::{
     admission::{Ask, Candidate, Limits, Permit},
-    record::{Phase, Under},
+    record::{ActiveRequest, Phase},
     route::Table,
     serve::Options,
     settings::Sharing,
@@ -77,7 +77,7 @@ fn one_at_a_time() -> Limits {
 }
 
 /// It stands in line, or waits for the answer of one that does.
-fn waits(one: &Under) -> bool {
+fn waits(one: &ActiveRequest) -> bool {
     matches!(one.phase, Phase::Queued | Phase::Joined)
 }
 

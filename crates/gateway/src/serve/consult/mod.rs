@@ -26,7 +26,7 @@ use self::expert::Expert;
 pub use self::together::Together;
 use super::{
     answer::Answer,
-    column::{self, Asked},
+    column::{self, Received},
     give_back::X_REQUEST,
     options::Options,
     read::Unread,
@@ -68,16 +68,16 @@ pub fn judge(names: &[Arc<str>], options: &Options) -> Result<(), Refused> {
 pub fn consult(
     state: &Arc<State>,
     options: &Options,
-    asked: Asked<'_>,
+    received: Received<'_>,
     understood: &Understood,
     names: Vec<Arc<str>>,
 ) -> BoxFuture<'static, Result<Response<Answer>, Refused>> {
     let (stream, usage) = (understood.stream, understood.usage_wanted);
     let model = understood.model.clone().unwrap_or_default();
-    let request = asked.trace.id();
+    let request = received.trace.id();
     let held = options.consult.held_bytes;
     let consults = state.consults.clone();
-    let experts = questions(state, options, asked, understood, names)
+    let experts = questions(state, options, received, understood, names)
         .into_iter()
         .map(|(name, asking)| Expert::new(name, asking, consults.share(), held))
         .collect();
@@ -103,11 +103,11 @@ pub fn consult(
 fn questions(
     state: &Arc<State>,
     options: &Options,
-    asked: Asked<'_>,
+    received: Received<'_>,
     understood: &Understood,
     names: Vec<Arc<str>>,
 ) -> Vec<(Arc<str>, expert::Asking)> {
-    let Asked { head, endpoint, client, wishes, body: whole, share, trace } = asked;
+    let Received { head, endpoint, client, wishes, body: whole, share, trace } = received;
     let (options, client) = (Arc::new(options.clone()), Arc::new(client.clone()));
     // The first takes what was begun for all; the others get their own.
     let mut first = Some((trace, share));
@@ -126,9 +126,9 @@ fn questions(
             if !fits {
                 return Err(column::refuse(trace, Unread::Full.into()));
             }
-            let asked =
-                Asked { head: &head, endpoint, client: &client, wishes, body, share, trace };
-            column::ask(&state, &options, asked).await
+            let received =
+                Received { head: &head, endpoint, client: &client, wishes, body, share, trace };
+            column::ask(&state, &options, received).await
         };
         (name, Box::pin(asking) as expert::Asking)
     };
