@@ -108,6 +108,7 @@ export const KEY_LIST: [keys: string, meaning: string][] = [
   ['←  →', 'Crosshair by one pixel, with Shift by ten'],
   ['/', 'Find in the page'],
   ['↑  ↓', 'Rows; Enter opens one'],
+  ['PgUp PgDn', 'On a slider: the next preset; Home and End its ends, Del back to today'],
   ['E', 'Export what is shown'],
   ['A', 'Add a service'],
   ['C', 'Connect a program'],

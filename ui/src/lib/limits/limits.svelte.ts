@@ -10,6 +10,7 @@ import type {
   LimitPreset,
   LimitsDraft,
   LimitsView,
+  MetricSpec,
   Revision,
   SettingValue,
 } from '../bindings';
@@ -39,6 +40,9 @@ class Limits {
   effectFault = $state.raw<Fault | null>(null);
   /** What was kept could not be: it stands here all the same. */
   keepFault = $state.raw<Fault | null>(null);
+
+  /** What is measured, also where nothing of it is recorded yet. */
+  metrics = $state.raw<ReadonlyMap<string, MetricSpec>>(new Map());
 
   byKey = $derived(new Map((this.view?.limits ?? []).map((limit) => [limit.key, limit])));
   staged = $derived((this.view?.limits ?? []).filter((limit) => draft.staged.has(limit.key)));
@@ -107,6 +111,7 @@ class Limits {
   /** While the page is open: what is in force is looked at, and what a change does is asked for. */
   use(): () => void {
     if (this.fault || this.view === null) void this.load();
+    if (this.metrics.size === 0) void this.#measured();
     const timer = setInterval(() => live.visible && void this.load(), LOOK_EVERY_MS);
     const stop = $effect.root(() => {
       $effect(() => this.#effect());
@@ -124,6 +129,14 @@ class Limits {
     this.fault = null;
     this.#restored = false;
     this.#keptAs = null;
+  }
+
+  async #measured(): Promise<void> {
+    try {
+      this.metrics = new Map((await call('metrics', {})).map((metric) => [metric.name, metric]));
+    } catch {
+      // Names and units come with the series as well.
+    }
   }
 
   async load(): Promise<void> {

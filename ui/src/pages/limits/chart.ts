@@ -1,6 +1,6 @@
 // What a limit's chart shows: which series, to which end, and where the lines stand. Pure.
 
-import type { LimitInfo, SeriesInfo, SeriesKey, SettingValue, Unit } from '../../lib/bindings';
+import type { LimitInfo, MetricSpec, SeriesInfo, SeriesKey, SettingValue, Unit } from '../../lib/bindings';
 import type { Load } from '../../lib/chart/load';
 import { axisUnit, loadState, niceEnd } from '../../lib/chart/scale';
 import { numberOf } from '../../lib/limits/scale';
@@ -12,6 +12,8 @@ import { endOf, unitOf } from '../explore/lanes';
 export interface Drawn {
   key: SeriesKey;
   info: SeriesInfo | null;
+  /** Of the metric, where nothing of it is recorded yet. */
+  unit: Unit;
   name: string;
   color: string;
 }
@@ -23,29 +25,39 @@ const WAITS = /queued|waiting/;
  * The series of a chart as the history has them: what is said without a subject is of the only one
  * there is, or of the first of several cards.
  */
-export function drawnOf(limit: LimitInfo, series: readonly SeriesInfo[]): Drawn[] {
+export function drawnOf(
+  limit: LimitInfo,
+  series: readonly SeriesInfo[],
+  metrics: ReadonlyMap<string, MetricSpec> = new Map(),
+): Drawn[] {
   let used = 0;
   return (limit.chart?.series ?? []).map((wanted) => {
     const of = series.filter((s) => s.key.metric === wanted.metric);
     const info =
       of.find((s) => s.key.subject === wanted.subject) ?? (wanted.subject === '' ? (of[0] ?? null) : null);
-    // On this page it is clear whose they are.
-    const title = !info
-      ? wanted.metric
-      : info.key.metric.startsWith('gateway.')
-        ? rateOf(info)
-        : titleOf(info);
-    const subject = info ? subjectOf(info) : '';
+    const spec = metrics.get(wanted.metric);
+    const subject = info ? subjectOf(info) : wanted.subject;
+    const title = info ? nameOf(info) : (spec?.label ?? wanted.metric);
     const color = WAITS.test(wanted.metric) ? '--s-mute' : `--s${++used}`;
-    return { key: info?.key ?? wanted, info, name: subject ? `${title}, ${subject}` : title, color };
+    return {
+      key: info?.key ?? wanted,
+      info,
+      unit: info ? unitOf(info) : (spec?.unit ?? 'count'),
+      name: subject ? `${title}, ${subject}` : title,
+      color,
+    };
   });
 }
 
-const rateOf = ({ label, kind }: SeriesInfo) => (kind === 'counter' ? `${label} per second` : label);
+/** On this page it is clear that the gateway counts. */
+function nameOf(info: SeriesInfo): string {
+  if (!info.key.metric.startsWith('gateway.')) return titleOf(info);
+  const label = info.label.replace(/^Gateway (.)/, (_, first: string) => first.toUpperCase());
+  return info.kind === 'counter' ? `${label} per second` : label;
+}
 
 export function unitOfChart(drawn: readonly Drawn[]): Unit {
-  const info = drawn[0]?.info;
-  return info ? unitOf(info) : 'count';
+  return drawn[0]?.unit ?? 'count';
 }
 
 /** Where the axis ends physically; `null` where nothing bounds it. */
