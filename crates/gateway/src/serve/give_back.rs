@@ -40,16 +40,16 @@ pub async fn give_back(
     mut course: Course,
     endpoint: Endpoint,
     begun: Begun,
-    from: AnsweredBy,
+    by: AnsweredBy,
 ) -> Response<Answer> {
     let Begun { head: mut parts, mut flow, again: _ } = begun;
     upstream::cross_to_client(&mut parts.headers);
-    mark(&mut parts, &course, &from);
+    mark(&mut parts, &course, &by);
     course.trace.status(parts.status.as_u16());
     let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let form = Form::of(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING));
-    let mut watch = Watch::new(endpoint, form, from.usage_added);
-    let cuts = from.usage_added && form == Form::Events;
+    let mut watch = Watch::new(endpoint, form, by.usage_added);
+    let cuts = by.usage_added && form == Form::Events;
     if cuts {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
@@ -61,7 +61,7 @@ pub async fn give_back(
             Poll::Ready(Some(Ok(piece))) => first = Some(piece),
             Poll::Ready(None) => first = Some(Bytes::new()),
             Poll::Ready(Some(Err(_))) => {
-                let why = Refused::broken_off(&from.upstream.place());
+                let why = Refused::broken_off(&by.upstream.place());
                 let why = course.refuse(why, Outcome::Failed);
                 return why.into_response(Dialect::at(endpoint));
             }
@@ -77,15 +77,15 @@ pub async fn give_back(
             course.saw(watch.seen());
             course.trace.answer(&whole);
             course.end(Finish::Answered, String::new(), outcome_of(parts.status));
-            from.upstream.rest_of(flow).await;
+            by.upstream.rest_of(flow).await;
             let answer = Answer::whole(whole).sound(is_sound(form, watch.seen()));
             return Response::from_parts(parts, answer);
         }
     }
-    let pace = Pace::new(options.budgets.between, from.end);
+    let pace = Pace::new(options.budgets.between, by.end);
     let dialect = Dialect::at(endpoint);
     let seen = (watch, form, cuts);
-    let mut passing = Passing::new(course, flow, from.upstream, seen, dialect, pace, parts.status);
+    let mut passing = Passing::new(course, flow, by.upstream, seen, dialect, pace, parts.status);
     if let Some(piece) = first {
         passing.begin_with(piece);
     }
@@ -93,17 +93,17 @@ pub async fn give_back(
 }
 
 /// What a client may know of how its answer came to be.
-fn mark(parts: &mut response::Parts, course: &Course, from: &AnsweredBy) {
+fn mark(parts: &mut response::Parts, course: &Course, by: &AnsweredBy) {
     let headers = &mut parts.headers;
     headers.insert(X_REQUEST, course.trace.id().into());
     headers.insert(X_WAIT, (course.trace.wait_us() / 1000).into());
-    if let Some(place) = from.place {
+    if let Some(place) = by.place {
         headers.insert(X_QUEUE, place.into());
     }
-    if let Ok(backend) = HeaderValue::from_str(&from.backend) {
+    if let Ok(backend) = HeaderValue::from_str(&by.backend) {
         headers.insert(X_BACKEND, backend);
     }
-    if let Some(model) = &from.fallback
+    if let Some(model) = &by.fallback
         && let Ok(model) = HeaderValue::from_str(model)
     {
         headers.insert(X_FALLBACK, model);

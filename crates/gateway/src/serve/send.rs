@@ -159,7 +159,7 @@ fn aim(
     let answers = send_as.unwrap_or(&course.model);
     course.trace.granted(&id, answers);
     let fallback = question.way.is_fallback(&id, failed).then(|| answers.clone());
-    let whence = AnsweredBy {
+    let by = AnsweredBy {
         upstream,
         backend: id,
         fallback,
@@ -167,5 +167,5 @@ fn aim(
         place,
         end,
     };
-    Ok((whence, outgoing.body))
+    Ok((by, outgoing.body))
 }
