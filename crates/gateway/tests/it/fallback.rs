@@ -40,7 +40,7 @@ fn table(text: &str, doubles: &[(&str, &Handle, &[&str])]) -> Table {
     let (mut watched, mut services) = (Vec::new(), Vec::new());
     for (id, double, models) in doubles {
         let (kind, url) = (Some(ServiceKind::Ollama), double.url());
-        let mut service = Service::new(*id, *id, kind, &url, Origin::Configured);
+        let mut service = Service::new(id, id, kind, &url, Origin::Configured);
         service.state = ServiceState::Healthy;
         service.checked_ms = Some(1);
         service.models = models.iter().map(|name| Model::named(*name, Loaded::Unknown)).collect();
