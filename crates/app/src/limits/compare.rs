@@ -9,10 +9,9 @@ use plimsoll_core::{
 use plimsoll_gateway::route::Table;
 
 use super::{
-    list::id_in,
     log::Source,
     stats::{Figure, Sides, mean, p95, sides},
-    table::PLACES,
+    table::is_limit,
     trace::{Ways, asked_for_room},
     words::duration,
 };
@@ -124,10 +123,6 @@ fn services_of(changed: &[Changed]) -> Vec<String> {
         }
     }
     services
-}
-
-fn is_limit(key: &str) -> bool {
-    PLACES.iter().any(|place| place.key == key || id_in(place.key, key).is_some())
 }
 
 /// From the change of a limit before it to the one after it, or as far as there is anything.

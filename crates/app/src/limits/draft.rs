@@ -8,6 +8,7 @@ use plimsoll_core::config::{
 use plimsoll_history::State;
 use serde::{Deserialize, Serialize};
 
+use super::table::is_limit;
 use crate::api::{DraftChange, Fault, FaultCode, LimitsDraft, LimitsStage};
 
 /// Where it is kept.
@@ -52,7 +53,7 @@ fn parsed(kept: Option<String>) -> Kept {
 /// Takes the place of what was staged before.
 ///
 /// # Errors
-/// `Invalid` for a key that is no setting, or too many; else when it cannot be kept.
+/// `NotFound` for a key that is no limit, `Invalid` for too many; else when it cannot be kept.
 pub async fn stage(
     state: &State,
     view: &ConfigView,
@@ -66,8 +67,8 @@ pub async fn stage(
     let before = parsed(state.kept(KEPT_AS).await?);
     let mut kept = Kept { base: view.digest.clone(), at_ms: now_ms, changes: Vec::new() };
     for Change { key, value: to } in changes {
-        let Some(now) = in_force(view, &key) else {
-            return Err(Fault::new(FaultCode::NotFound, format!("There is no setting {key}.")));
+        let Some(now) = in_force(view, &key).filter(|_| is_limit(&key)) else {
+            return Err(Fault::new(FaultCode::NotFound, format!("There is no limit {key}.")));
         };
         // What was staged already began from where it began then, and so did its draft; what
         // was applied meanwhile begins anew.

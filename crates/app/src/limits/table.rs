@@ -1,7 +1,7 @@
 //! Which settings are limits, what each limits, and which chart it moves. All else that is
 //! said of them stands in the table of settings.
 
-use plimsoll_core::metric::Metric;
+use plimsoll_core::{config::table::setting_of, metric::Metric};
 
 use crate::api::LimitGroup;
 
@@ -169,6 +169,11 @@ pub(super) const PLACES: &[Place] = &[
     place(G::Measuring, "services.timeout_ms").moves(&[M::SelfLag]),
     place(G::Measuring, "services.max_body_kib").moves(&[M::SelfRss]),
 ];
+
+/// Whether that concrete key is one of a limit.
+pub(super) fn is_limit(key: &str) -> bool {
+    setting_of(key).is_some_and(|setting| PLACES.iter().any(|place| place.key == setting.key))
+}
 
 #[cfg(test)]
 mod tests {

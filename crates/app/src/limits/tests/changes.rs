@@ -62,10 +62,12 @@ async fn what_is_in_force_is_staged_no_more_and_begins_anew_afterwards() {
 }
 
 #[tokio::test]
-async fn what_is_no_setting_is_not_staged() {
+async fn what_is_no_limit_is_not_staged() {
     let folder = tempfile::tempdir().unwrap();
     let state = State::open(folder.path()).await.unwrap();
-    let stage = LimitsStage { changes: vec![change("gateway.queue.most", 1)], rebase: false };
-    let fault = draft::stage(&state, &view_of(&read("")), stage, 1).await.unwrap_err();
-    assert_eq!(fault.code, FaultCode::NotFound);
+    for key in ["gateway.queue.most", "log.level", "services.chat.command", "services.x"] {
+        let stage = LimitsStage { changes: vec![change(key, 1)], rebase: false };
+        let fault = draft::stage(&state, &view_of(&read("")), stage, 1).await.unwrap_err();
+        assert_eq!(fault.code, FaultCode::NotFound, "{key}");
+    }
 }
