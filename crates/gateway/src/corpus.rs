@@ -1,4 +1,4 @@
-//! Bodies and answers as clients and servers write them, and what chance makes of them.
+//! Requests, bodies and answers as clients and servers write them, and what chance makes of them.
 //!
 //! `corpus/` holds them by kind; those that begin with `llama-cpp` are recorded from a real
 //! server. The tests of the readers change them at random: 5,000 bodies and forms and 1,000
@@ -16,7 +16,7 @@ use std::{
 const MOST: usize = 256 << 10;
 
 /// What readers stumble over.
-const PIECES: [&[u8]; 28] = [
+const PIECES: [&[u8]; 35] = [
     b"\n",
     b"\r",
     b"\r\n\r\n",
@@ -44,6 +44,13 @@ const PIECES: [&[u8]; 28] = [
     b"\xe2\x80",
     b"--plimsoll-corpus",
     b"--plimsoll-corpus--",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Content-Length: 5\r\n",
+    b"Host: evil.example\r\n",
+    b"Connection: close, x\r\n",
+    b"GET http://h/ HTTP/1.1\r\n",
+    b"0\r\n\r\n",
+    b"%00",
     b"Content-Disposition: form-data; name=\"model\"\r\n\r\n",
 ];
 
