@@ -325,10 +325,8 @@ impl Facts<'_> {
                 (percent, true)
             }
         };
-        // What waits in all stands on one backend's requests only where there is no other.
-        let backends = self.rooms.len();
-        let stacked = drawn.metrics.len() > 1
-            && (drawn.metrics[0] != Metric::GatewayServiceInFlight || backends == 1);
+        // What waits stands on what runs: together they are the demand.
+        let stacked = drawn.metrics.len() > 1;
         LimitChart { series, stacked, scale, floor, filled: drawn.filled }
     }
 

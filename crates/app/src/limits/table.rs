@@ -95,7 +95,7 @@ pub(super) const PLACES: &[Place] = &[
     place(G::Vram, "gateway.gates.temperature.mode").moves(&[M::GpuTemperature]),
     place(G::Vram, "gateway.gates.temperature.margin_c").moves(&[M::GpuTemperature]),
     place(G::Concurrency, "services.*.max_in_flight")
-        .fills(&[M::GatewayServiceInFlight, M::GatewayQueued]),
+        .fills(&[M::GatewayServiceInFlight, M::GatewayServiceQueued]),
     place(G::Concurrency, "services.*.parallel").fills(&[M::SlotsBusy, M::RequestsWaiting]),
     place(G::Concurrency, "services.*.max_tokens").moves(&[M::KvUsed]),
     place(G::Concurrency, "gateway.max_in_flight").fills(&[M::GatewayInFlight, M::GatewayQueued]),

@@ -57,7 +57,10 @@ fn a_service_that_was_found_has_a_limit_with_the_number_that_auto_stands_for() {
     assert_eq!((&chat.lock, &chat.takes_hold), (&None, &LimitTakesHold::Live));
     let chart = chat.chart.as_ref().unwrap();
     assert_eq!(chart.series[0].to_string(), "gateway.service.in_flight[chat]");
-    assert_eq!((chart.series[1].to_string(), chart.stacked), ("gateway.queued".into(), true));
+    assert_eq!(
+        (chart.series[1].to_string(), chart.stacked),
+        ("gateway.service.queued[chat]".into(), true)
+    );
     assert_eq!((chart.scale, chart.filled), (Some(1.0), true));
     let slider = chat.slider.unwrap();
     assert!(slider.min == 1.0 && slider.max == 16.0 && !slider.log, "{slider:?}");
