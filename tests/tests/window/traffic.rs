@@ -1,18 +1,29 @@
 //! Traffic: what passes the gateway is seen while it passes, ended from the list, and a program
 //! is connected with what stands on the screen.
 
-use std::net::SocketAddr;
-
-use anyhow::{Context as _, Result};
-use plimsoll_sim::server::{Double, Handle, Spec};
-use plimsoll_tests::{desk::Desk, page::Page, program::Home, wait};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+use std::{
+    io::ErrorKind,
+    net::{Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
-use crate::steps;
+use anyhow::{Context as _, Result};
+use plimsoll_sim::server::{Double, Fault, Handle, Planned, Spec};
+use plimsoll_tests::{
+    desk::{Desk, shots},
+    page::{Page, test_id},
+    program::Home,
+    wait,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 
+use crate::{pictures, steps};
+
+const ROWS_ALL: &str = "[role=grid][aria-label^='Requests']";
 const ROWS: &str = "[role=grid][aria-label^='Requests'] [role=row]";
 
 /// A window whose gateway leads to a double, and where it listens.
@@ -41,7 +52,13 @@ async fn opened(home: &Home, desk: &mut Desk) -> Result<(Page, Handle, SocketAdd
 
 /// Asks for a long answer as some program does, and reads until the connection ends.
 async fn asks(address: SocketAddr) -> Result<String> {
-    let body = r#"{"model":"chat","stream":true,"max_tokens":4000,"messages":[{"role":"user","content":"Write on."}]}"#;
+    asks_of(address, "chat").await
+}
+
+async fn asks_of(address: SocketAddr, model: &str) -> Result<String> {
+    let body = format!(
+        r#"{{"model":"{model}","stream":true,"max_tokens":4000,"messages":[{{"role":"user","content":"Write on."}}]}}"#
+    );
     let mut stream = TcpStream::connect(address).await?;
     let head = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nUser-Agent: notebook/1.0\r\n\
@@ -120,5 +137,137 @@ async fn a_program_is_connected_with_a_key_that_is_shown_once_and_tried_out() ->
     page.press("Revoke it").await?;
     page.says("No key was made yet").await?;
     llama.stop().await;
+    page.close().await
+}
+
+/// Traffic of a window that is set up with this text, once it is shown.
+async fn shown(home: &Home, desk: &mut Desk, toml: &str) -> Result<Page> {
+    std::fs::write(home.config_file(), toml)?;
+    let page = desk.window(home, &[]).await?;
+    steps::settled(&page).await?;
+    steps::go(&page, "Traffic").await?;
+    Ok(page)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demos_traffic_is_busy_and_says_that_it_is_simulated() -> Result<()> {
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let page = desk.window(&home, &["--demo"]).await?;
+    steps::settled(&page).await?;
+    page.keys("5").await?;
+    page.find("main[aria-label=Traffic]").await?;
+    for client in ["open-webui", "research-agent", "rag-indexer"] {
+        page.text_when("section[aria-label='Clients']", |text| text.contains(client)).await?;
+    }
+    page.find(&format!("{ROWS}[id]")).await?;
+    page.says("simulated").await?;
+    if shots().is_some() {
+        let mut rounds = 0;
+        while page.is_there(&test_id("work")).await? && rounds < 120 {
+            page.live_for(Duration::from_secs(1)).await;
+            rounds += 1;
+        }
+        // A queue and a refusal are among what comes in a minute.
+        page.live_for(Duration::from_secs(60)).await;
+    }
+    pictures::both(&home, &page, "busy", &["Traffic"]).await?;
+    page.close().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_without_requests_and_one_without_servers_say_what_to_do() -> Result<()> {
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let (page, llama, _) = opened(&home, &mut desk).await?;
+    page.says("Nothing passed yet").await?;
+    page.text_when("section[aria-label='Clients']", |text| text.contains("Connect")).await?;
+    pictures::both(&home, &page, "idle", &["Traffic"]).await?;
+    llama.stop().await;
+    page.close().await?;
+
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let toml = "[gateway]\naddress = \"127.0.0.1:0\"\n[services]\ndiscover = false\n";
+    let page = shown(&home, &mut desk, toml).await?;
+    page.says("No model server is known").await?;
+    pictures::both(&home, &page, "empty", &["Traffic"]).await?;
+    page.close().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_is_told_where_it_fails() -> Result<()> {
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let named = |name| Spec::named(name).map_err(|error| anyhow::anyhow!("{error}"));
+    let mut spec = named("llama-cpp")?;
+    spec.models[0].answer_tokens = 4000;
+    spec.models[0].slots = 2;
+    let chat = Double::start(spec).await?;
+    let sandbox = Double::start(named("vllm")?).await?;
+    sandbox.set_fault(Planned::new(Fault::Answers { status: 500, retry_after_s: None }));
+    // Somebody else has this port.
+    let taken = TcpListener::bind("127.0.0.1:0").await?;
+    let toml = format!(
+        "[gateway]\naddress = \"127.0.0.1:0\"\nalso = [\"{}\"]\nqueue.max = 3\n\
+         [services]\ndiscover = false\n\
+         [services.chat]\nurl = \"{}\"\nkind = \"llama-cpp\"\n\
+         [services.sandbox]\nurl = \"{}\"\nkind = \"vllm\"\n\
+         [services.laptop]\nurl = \"http://127.0.0.1:9\"\nkind = \"llama-cpp\"\n",
+        taken.local_addr()?,
+        chat.url(),
+        sandbox.url()
+    );
+    let page = shown(&home, &mut desk, &toml).await?;
+    let address: SocketAddr = wait::until("the gateway to listen", || async {
+        let status = home.plimsoll(&["status"])?;
+        Ok(status["gateway"].as_str().map(str::to_owned))
+    })
+    .await?
+    .parse()?;
+    page.says("One address is not served").await?;
+    // Its server is known to be there before anybody asks.
+    page.text_when("section[aria-label='In flight and queued now']", |text| {
+        text.contains("0 of 2 slots") || text.contains("chat")
+    })
+    .await?;
+    for _ in 0..6 {
+        asks_of(address, "sandbox").await?;
+    }
+    let backends = "section[aria-label='Backends']";
+    page.text_when(backends, |text| text.contains("Rejecting") && text.contains("Down")).await?;
+    page.text_when(backends, |text| text.contains("requests in a row failed")).await?;
+    let mut asking = JoinSet::new();
+    for _ in 0..7 {
+        asking.spawn(async move { asks(address).await });
+    }
+    page.text_when("section[aria-label='In flight and queued now']", |text| {
+        text.contains("2 of 2 slots") && text.contains("3 of 3 queued")
+    })
+    .await?;
+    page.text_when(ROWS_ALL, |text| text.contains("429") || text.contains("503")).await?;
+    pictures::both(&home, &page, "failing", &["Traffic"]).await?;
+    asking.shutdown().await;
+    page.close().await?;
+
+    // On both sides of this machine, where it has both; Plimsoll had the other one until now.
+    let there = (Ipv6Addr::LOCALHOST, taken.local_addr()?.port());
+    let _also = wait::until("the other side of the port", || async {
+        match TcpListener::bind(there).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+            bound => Ok(Some(bound.ok())),
+        }
+    })
+    .await?;
+    let home = Home::new()?;
+    let mut desk = Desk::new(&home)?;
+    let toml =
+        format!("[gateway]\naddress = \"{}\"\n[services]\ndiscover = false\n", taken.local_addr()?);
+    let page = shown(&home, &mut desk, &toml).await?;
+    page.says("The gateway cannot listen").await?;
+    page.says("Change the address").await?;
+    pictures::both(&home, &page, "taken", &["Traffic"]).await?;
+    chat.stop().await;
+    sandbox.stop().await;
     page.close().await
 }
