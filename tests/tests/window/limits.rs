@@ -165,9 +165,11 @@ async fn a_limit_is_dragged_on_its_chart_obeyed_by_the_next_request_and_undone()
     let mark = format!("{panel} .glyphs button[aria-label^='change']");
     page.find(&mark).await?;
     if shots().is_some() {
-        page.live_for(Duration::from_secs(40)).await;
+        page.keys("[[").await?;
+        page.live_for(Duration::from_secs(60)).await;
     }
     pictures::both(&home, &page, "applied", &["Limits"]).await?;
+    page.resize(1440, 900).await?;
     // Long after the news of it is gone, the revision says what it did, and takes it back.
     page.click("nav[aria-label='Groups of limits'] a[href^='#/limits/r-']").await?;
     let revision = "section[aria-label^='What revision']";

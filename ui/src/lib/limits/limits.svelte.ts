@@ -5,6 +5,7 @@
 import type {
   Change,
   Fault,
+  JobProgress,
   LimitEffect,
   LimitInfo,
   LimitPreset,
@@ -50,6 +51,8 @@ class Limits {
   /** What is staged of the limits, and what somebody else changed of it since. */
   kept = $state.raw<LimitsDraft | null>(null);
 
+  /** Services that are being started again, by their jobs. */
+  #starting = new Map<number, string>();
   #asked = 0;
   #keptAs: string | null = null;
   #restored = false;
@@ -99,6 +102,7 @@ class Limits {
     const stops = [
       live.on((event) => {
         if (event.event === 'config' || event.event === 'missed') void this.load();
+        else if (event.event === 'job') this.#heard(event.job);
       }),
       draft.onMade((made) => void this.#restart(made)),
       $effect.root(() => {
@@ -222,12 +226,25 @@ class Limits {
     }
   }
 
+  /** A service that was started again serves, or does not. */
+  #heard({ job, state, message }: JobProgress) {
+    const name = this.#starting.get(job);
+    if (name === undefined || state === 'running') return;
+    this.#starting.delete(job);
+    toasts.show(
+      message.replace(/\.$/, '') ||
+        (state === 'done' ? `${name} serves again` : `${name} was not started again`),
+    );
+    void this.load();
+  }
+
   /** Launch settings take hold with a start of their service: the button said so before. */
   async #restart({ changed }: Revision) {
     const limits = changed.flatMap(({ key }) => this.byKey.get(key) ?? []);
     for (const { service, name } of restartsOf(limits)) {
       try {
-        await call('services.restart', { id: service });
+        const { job } = await call('services.restart', { id: service });
+        this.#starting.set(job, name);
         toasts.show(`${name} is being started again`);
       } catch (thrown) {
         toasts.show(`${name} goes on as it is: ${toFault(thrown).message}`);
