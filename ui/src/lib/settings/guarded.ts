@@ -1,5 +1,5 @@
 // What may not be changed from a browser, so that its controls say so before anybody presses them.
-// Plimsoll refuses it in any case; one of its tests compares this list with its own.
+// Plimsoll refuses it in any case; a test compares this list with its own.
 
 import { host } from '../host';
 
