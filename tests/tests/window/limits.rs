@@ -228,6 +228,41 @@ async fn what_is_staged_stands_there_after_a_restart_until_it_is_dropped() -> Re
     page.close().await
 }
 
+/// With changes staged, in both themes and two sizes, where pictures were asked for.
+async fn staged_pictures(home: &Home, page: &Page) -> Result<()> {
+    let Some(folder) = shots() else { return Ok(()) };
+    for theme in ["light", "dark"] {
+        // Before anything is staged: a file that changes under it is a conflict.
+        let toml = std::fs::read_to_string(home.config_file()).unwrap_or_default();
+        let others = toml.lines().filter(|line| !line.starts_with("window.theme"));
+        let others = others.collect::<Vec<_>>().join("\n");
+        std::fs::write(home.config_file(), format!("window.theme = \"{theme}\"\n{others}\n"))?;
+        page.find(&format!("html[data-theme={theme}]")).await?;
+        page.resize(1440, 900).await?;
+        for (group, key, keys) in [
+            ("concurrency", KEY, "\u{e014}\u{e014}"),
+            ("queue", "gateway.queue.max", "\u{e00f}"),
+            ("memory", "gateway.gates.cpu.busy_percent", "\u{e00f}"),
+        ] {
+            page.click(&format!("nav[aria-label='Groups of limits'] a[href='#/limits/{group}']"))
+                .await?;
+            page.type_at(&format!("[data-key='{key}'] [role=slider][tabindex='0']"), keys).await?;
+        }
+        page.click("nav[aria-label='Groups of limits'] a[href='#/limits/staged']").await?;
+        page.live_for(Duration::from_secs(4)).await;
+        for (width, height) in [(1440, 900), (1024, 700)] {
+            page.resize(width, height).await?;
+            page.live_for(Duration::from_secs(2)).await;
+            let file = format!("limits-staged-{theme}-{width}x{height}.png");
+            page.picture(&folder.join(file)).await?;
+        }
+        page.press("Discard").await?;
+        page.says_not("changes staged").await?;
+        page.live_for(Duration::from_secs(1)).await;
+    }
+    page.resize(1440, 900).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_are_shown_of_the_demo_and_of_a_machine_on_which_nothing_runs() -> Result<()> {
     let home = Home::new()?;
@@ -246,6 +281,7 @@ async fn limits_are_shown_of_the_demo_and_of_a_machine_on_which_nothing_runs() -
         page.live_for(Duration::from_secs(40)).await;
     }
     pictures::both(&home, &page, "demo", &["Limits"]).await?;
+    staged_pictures(&home, &page).await?;
     page.close().await?;
 
     let home = Home::new()?;

@@ -66,7 +66,7 @@ export function wholeOf(
   read: (metric: string, subject: string) => number | null,
 ): number | null {
   const info = drawn[0]?.info;
-  if (!info) return null;
+  if (!info) return drawn[0]?.unit === 'percent' ? 100 : null;
   return endOf({ id: '', title: '', unit: unitOf(info), items: [{ info, name: '', color: '' }] }, read);
 }
 

@@ -42,6 +42,7 @@ export function pairOf({ before, after, unit }: Compared): Pair {
     at: x(of.value),
     color,
   });
-  const drawn = before && after ? [bar(before, 5, 'var(--text-3)'), bar(after, 13, 'var(--text-1)')] : null;
+  const drawn =
+    before && after && high > low ? [bar(before, 5, 'var(--text-3)'), bar(after, 13, 'var(--text-1)')] : null;
   return { before: say(before), after: say(after), spans, drawn };
 }

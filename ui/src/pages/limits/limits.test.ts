@@ -174,7 +174,7 @@ it('a revision is compared over equal spans, and undone with one click', async (
   const compared = await panel('What revision 9 did');
   await waitFor(() => expect(compared.textContent).toContain('TTFT p95'));
   expect(compared.textContent).toContain('clearly worse');
-  expect(compared.textContent).toContain('Equal spans of 16 min');
+  expect(compared.textContent).toContain('16 min on each side');
 });
 
 it('what cannot be read is said, with the way to try again', async () => {

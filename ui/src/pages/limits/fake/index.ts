@@ -262,7 +262,7 @@ function compared(
     services: ['chat'],
     before: { from_ms: at - 16 * MINUTE, to_ms: at },
     after: { from_ms: at, to_ms: at + 16 * MINUTE },
-    window_why: 'As long as there is something on both sides.',
+    window_why: '16 min on each side, up to the next change.',
     figures: [
       figure('ttft_p95', 'TTFT p95', 'ms', [612, 38], [740, 52], 'clearly_worse', 'clearly worse'),
       figure('wait_p95', 'Wait p95', 'ms', [2140, 420], [310, 90], 'clearly_better', 'clearly better'),
