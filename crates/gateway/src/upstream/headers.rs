@@ -38,11 +38,8 @@ const OWN: &str = "x-plimsoll-";
 
 /// Takes out of a request's headers what does not go on to a backend.
 pub fn cross_to_backend(headers: &mut HeaderMap) {
-    of_one_connection(headers);
-    for name in clients::bearers().iter().chain(&FOR_PLIMSOLL) {
-        headers.remove(name);
-    }
-    of_plimsoll(headers);
+    let ends = |name: &HeaderName| FOR_PLIMSOLL.contains(name) || clients::bearers().contains(name);
+    take_out(headers, ends);
 }
 
 /// Which pages may ask is Plimsoll's own word: llama.cpp, for one, lets every page.
@@ -56,46 +53,41 @@ const FOR_PAGES: [HeaderName; 7] = [
     HeaderName::from_static("access-control-allow-private-network"),
 ];
 
+/// In an answer: a cookie would be kept for Plimsoll's address, and sent to all that listens
+/// there.
+const FOR_NOBODY: [HeaderName; 2] = [header::TRAILER, header::SET_COOKIE];
+
 /// Takes out of an answer's headers what does not go on to the client. Its length stays
 /// unless the body is changed on the way.
 pub fn cross_to_client(headers: &mut HeaderMap) {
-    of_one_connection(headers);
-    headers.remove(header::TRAILER);
-    // A cookie would be kept for Plimsoll's address, and sent to all that listens there.
-    headers.remove(header::SET_COOKIE);
-    for name in &FOR_PAGES {
-        headers.remove(name);
-    }
-    of_plimsoll(headers);
+    let ends = |name: &HeaderName| FOR_NOBODY.contains(name) || FOR_PAGES.contains(name);
+    take_out(headers, ends);
 }
 
-/// What Plimsoll and its clients tell each other: no backend hears it, and none says it in
-/// Plimsoll's name.
-fn of_plimsoll(headers: &mut HeaderMap) {
-    let own = headers.keys().filter(|name| name.as_str().starts_with(OWN));
-    let own: Vec<HeaderName> = own.cloned().collect();
-    for name in own {
-        headers.remove(name);
-    }
-}
-
-fn of_one_connection(headers: &mut HeaderMap) {
-    if let Some(named) = headers.get(header::CONNECTION)
-        && !is_plain(named)
-    {
-        // `Connection` names further ones that end here.
-        let named: Vec<HeaderName> = headers
+/// What ends here, what speaks of one connection, and what Plimsoll and its clients tell each
+/// other: no backend hears that, and none says it in Plimsoll's name.
+fn take_out(headers: &mut HeaderMap, ends: impl Fn(&HeaderName) -> bool) {
+    // `Connection` names further ones that end here.
+    let named: Vec<HeaderName> = match headers.get(header::CONNECTION) {
+        Some(value) if !is_plain(value) => headers
             .get_all(header::CONNECTION)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
-    for name in &OF_ONE_CONNECTION {
+            .collect(),
+        _ => Vec::new(),
+    };
+    // A request has a handful of headers, and to look at each is cheaper than to look for all
+    // that could be among them.
+    let goes = |name: &&HeaderName| {
+        ends(name)
+            || OF_ONE_CONNECTION.contains(name)
+            || name.as_str().starts_with(OWN)
+            || named.contains(name)
+    };
+    let going: Vec<HeaderName> = headers.keys().filter(goes).cloned().collect();
+    for name in going {
         headers.remove(name);
     }
 }
