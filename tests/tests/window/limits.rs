@@ -121,7 +121,6 @@ async fn most_of_the_next(llama: &Handle, requests: u64) -> usize {
     llama.until(|stats| stats.requests >= requests).await.most_in_flight
 }
 
-// AR3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_is_dragged_on_its_chart_obeyed_by_the_next_request_and_undone() -> Result<()> {
     let home = Home::new()?;
