@@ -50,6 +50,7 @@ async fn traffic(session: &Session) -> Traffic {
 }
 
 // DE3
+// AA6: the live figures by client, model and backend that capacity is told from
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_goes_through_the_gateway_and_is_shown_counted_and_kept() {
     let dir = tempfile::tempdir().unwrap();

@@ -261,6 +261,7 @@ async fn nothing_is_smuggled_behind_a_request() {
     }
 }
 
+// AR1: what runs for clients is tracked, bounded and drained (the engine bounds its own jobs)
 #[tokio::test]
 async fn connections_have_a_bound_and_idle_ones_cost_nobody_else() {
     let double = double(1, 2, 0.0).await;
