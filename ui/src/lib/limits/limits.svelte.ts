@@ -13,15 +13,17 @@ import type {
   LimitsView,
   MetricSpec,
   Revision,
+  Service,
   SettingValue,
 } from '../bindings';
 import { call, toFault } from '../host';
 import { draft } from '../settings/draft.svelte';
 import { same, stage, type Item, type Staged } from '../settings/values';
 import { live } from '../state/live.svelte';
+import { services } from '../state/services.svelte';
 import { session } from '../state/session.svelte';
 import { toasts } from '../state/toasts.svelte';
-import { restartsOf } from './words';
+import { restartsOf, restartWords, type Restart } from './words';
 
 /** After the last change, before it is kept, and before its effect is asked for. */
 const KEEP_AFTER_MS = 100;
@@ -36,6 +38,8 @@ class Limits {
   /** The limit that is being moved, before it is let go. */
   held = $state.raw<{ key: string; value: SettingValue } | null>(null);
   effects = $state.raw<ReadonlyMap<string, LimitEffect>>(new Map());
+  /** The values that these effects are of. */
+  asked = $state.raw<ReadonlyMap<string, SettingValue>>(new Map());
   /** Of all that admission keeps, where that is more than one. */
   together = $state.raw<LimitEffect | null>(null);
   effectFault = $state.raw<Fault | null>(null);
@@ -47,13 +51,26 @@ class Limits {
 
   byKey = $derived(new Map((this.view?.limits ?? []).map((limit) => [limit.key, limit])));
   staged = $derived((this.view?.limits ?? []).filter((limit) => draft.staged.has(limit.key)));
-  restarts = $derived(restartsOf(this.staged));
+  restarts = $derived(this.#restarted(this.staged));
+  /** What is proposed is another than what the effects were asked for. */
+  pending = $derived(
+    (this.view?.limits ?? []).some((limit) => this.isMoved(limit) && !this.isAsked(limit)) ||
+      [...this.asked.keys()].some((key) => {
+        const limit = this.byKey.get(key);
+        return limit !== undefined && !this.isMoved(limit);
+      }),
+  );
   /** What is staged of the limits, and what somebody else changed of it since. */
   kept = $state.raw<LimitsDraft | null>(null);
 
   /** Services that are being started again, by their jobs. */
   #starting = new Map<number, string>();
-  #asked = 0;
+  #run = 0;
+  /** Readings of the view: the newest that was asked for, and the newest that stands here. */
+  #loads = 0;
+  #taken = 0;
+  /** All that was ever a limit here: a service that is not found now takes nothing of its draft away. */
+  #known = new Set<string>();
   #keptAs: string | null = null;
   #restored = false;
 
@@ -67,6 +84,23 @@ class Limits {
   /** Is about to become another. */
   isMoved(limit: LimitInfo): boolean {
     return !same(this.proposed(limit), limit.value);
+  }
+
+  /** The effect that stands here is of the value that is proposed. */
+  isAsked(limit: LimitInfo): boolean {
+    const asked = this.asked.get(limit.key);
+    return asked !== undefined && same(asked, this.proposed(limit));
+  }
+
+  /** For a button: which services are started anew when these settings change. */
+  restartsBy(changed: readonly { key: string }[]): string {
+    return restartWords(this.#restarted(changed.flatMap(({ key }) => this.byKey.get(key) ?? [])));
+  }
+
+  /** One that a person stopped stays so. */
+  #restarted(of: readonly LimitInfo[]): Restart[] {
+    const stopped = stoppedOf(services.view?.services ?? []);
+    return restartsOf(of).filter(({ service }) => !stopped.has(service));
   }
 
   /** Stages a value; that of today takes the stage away. */
@@ -99,6 +133,7 @@ class Limits {
   /** Loads them, brings back what was staged, and keeps it from then on; answers how to stop. */
   start(): () => void {
     void this.load();
+    draft.besides = (changed) => this.restartsBy(changed);
     const stops = [
       live.on((event) => {
         if (event.event === 'config' || event.event === 'missed') void this.load();
@@ -133,6 +168,9 @@ class Limits {
     this.fault = null;
     this.#restored = false;
     this.#keptAs = null;
+    this.#known = new Set();
+    // An answer that is on its way is of what was forgotten.
+    this.#taken = ++this.#loads;
   }
 
   async #measured(): Promise<void> {
@@ -144,15 +182,20 @@ class Limits {
   }
 
   async load(): Promise<void> {
+    const run = ++this.#loads;
     try {
       const view = await call('limits', {});
+      // A newer one overtook it.
+      if (run < this.#taken) return;
+      this.#taken = run;
+      for (const { key } of [...view.limits, ...view.draft.changes]) this.#known.add(key);
       this.view = view;
       this.kept = view.draft;
       this.fault = null;
       this.#restore(view);
       this.#drop(view);
     } catch (thrown) {
-      this.fault = toFault(thrown);
+      if (run >= this.#taken) this.fault = toFault(thrown);
     }
   }
 
@@ -160,7 +203,10 @@ class Limits {
   #drop(view: LimitsView) {
     const done = view.limits.filter((limit) => {
       const to = draft.staged.get(limit.key);
-      return to !== undefined && to !== null && same(to, limit.value);
+      if (to === undefined) return false;
+      // A line that says the default may be meant to go: only where there is none it is done.
+      if (to === null) return same(limit.value, limit.default) && limit.origin.from !== 'file';
+      return same(to, limit.value);
     });
     if (done.length > 0) draft.unsetAll(done.map((limit) => limit.key));
   }
@@ -178,7 +224,7 @@ class Limits {
     const view = this.view;
     if (!this.#restored || view === null) return;
     const changes: Change[] = [...draft.staged]
-      .filter(([key]) => this.byKey.has(key))
+      .filter(([key]) => this.#known.has(key))
       .map(([key, value]) => ({ key, value }));
     const kept = JSON.stringify(changes);
     // A person has looked at the file as it is now, and keeps what was staged.
@@ -203,9 +249,10 @@ class Limits {
     const changes: Change[] = (this.view?.limits ?? [])
       .filter((limit) => this.isMoved(limit))
       .map((limit) => ({ key: limit.key, value: this.proposed(limit) }));
-    const run = ++this.#asked;
+    const run = ++this.#run;
     if (changes.length === 0) {
       this.effects = new Map();
+      this.asked = new Map();
       this.together = null;
       this.effectFault = null;
       return;
@@ -217,12 +264,13 @@ class Limits {
   async #ask(changes: Change[], run: number) {
     try {
       const { effects, together } = await call('limits.effect', { changes });
-      if (run !== this.#asked) return;
+      if (run !== this.#run) return;
       this.effects = new Map(effects.flatMap((e, i) => (changes[i] ? [[changes[i].key, e]] : [])));
+      this.asked = new Map(changes.map(({ key, value }) => [key, value ?? '']));
       this.together = together;
       this.effectFault = null;
     } catch (thrown) {
-      if (run === this.#asked) this.effectFault = toFault(thrown);
+      if (run === this.#run) this.effectFault = toFault(thrown);
     }
   }
 
@@ -238,10 +286,24 @@ class Limits {
     void this.load();
   }
 
+  async #stopped(): Promise<ReadonlySet<string>> {
+    try {
+      return stoppedOf(await call('services', {}));
+    } catch {
+      return stoppedOf(services.view?.services ?? []);
+    }
+  }
+
   /** Launch settings take hold with a start of their service: the button said so before. */
   async #restart({ changed }: Revision) {
-    const limits = changed.flatMap(({ key }) => this.byKey.get(key) ?? []);
-    for (const { service, name } of restartsOf(limits)) {
+    const list = restartsOf(changed.flatMap(({ key }) => this.byKey.get(key) ?? []));
+    if (list.length === 0) return;
+    const stopped = await this.#stopped();
+    for (const { service, name } of list) {
+      if (stopped.has(service)) {
+        toasts.show(`${name} stays stopped; it takes hold when ${name} is started`);
+        continue;
+      }
       try {
         const { job } = await call('services.restart', { id: service });
         this.#starting.set(job, name);
@@ -251,6 +313,11 @@ class Limits {
       }
     }
   }
+}
+
+function stoppedOf(list: readonly Service[]): ReadonlySet<string> {
+  const stopped = list.filter(({ run }) => run?.state === 'stopped' || run?.state === 'stopping');
+  return new Set(stopped.map(({ id }) => id));
 }
 
 /** As the draft knows settings; a service that was found has none of its own in the file yet. */

@@ -58,11 +58,11 @@ beforeEach(async () => {
       view = { ...view, revision: view.revision + 1, digest: 'two' };
       return { number: view.revision, at_ms: 1, by: edit.by, rolled_back_to: null, changed: [], diff: [] };
     },
-    'config.rollback': ({ revision, by }) => ({
+    'config.undo': ({ by }) => ({
       number: 99,
       at_ms: 1,
       by,
-      rolled_back_to: revision,
+      rolled_back_to: null,
       changed: [],
       diff: [],
     }),
@@ -105,12 +105,53 @@ describe('a draft', () => {
     expect(draft.clean).toBe(true);
     expect(toasts.list[0]?.text).toBe('Applied as revision 8');
     await draft.undo();
-    expect(fake.calls.findLast((c) => c.command === 'config.rollback')?.args).toEqual({
-      revision: 7,
+    // Its own change only: what a terminal changed since stays.
+    expect(fake.calls.findLast((c) => c.command === 'config.undo')?.args).toEqual({
+      revision: 8,
       by: 'window',
     });
+    expect(fake.calls.some((c) => c.command === 'config.rollback')).toBe(false);
     await vi.advanceTimersByTimeAsync(11_000);
-    expect(draft.undoTo).toBeNull();
+    expect(draft.undoOf).toBeNull();
+  });
+
+  it('says why it cannot be undone alone, and changes nothing else', async () => {
+    fake.handlers['config.undo'] = () => {
+      throw new CallError({
+        code: 'conflict',
+        message: 'Revision 8 cannot be taken back alone: a.x is 40 by now, no longer 30.',
+        hint: null,
+      });
+    };
+    draft.set(item(), 30);
+    await settle();
+    await draft.apply();
+    await draft.undo();
+    expect(toasts.list.at(-1)?.text).toBe(
+      'Not undone: Revision 8 cannot be taken back alone: a.x is 40 by now, no longer 30.',
+    );
+  });
+
+  it('that changes nothing makes nothing known and offers no undo of what another made', async () => {
+    const heard: number[] = [];
+    const stop = draft.onMade((made) => heard.push(made.number));
+    fake.handlers['config.apply'] = (edit) => ({
+      number: 7,
+      at_ms: 1,
+      by: edit.by,
+      rolled_back_to: null,
+      changed: [{ key: 'a.x', old: 10, new: 20 }],
+      diff: [],
+    });
+    draft.set(item(), 30);
+    await settle();
+    expect(await draft.apply()).toBe(true);
+    stop();
+    expect(heard).toEqual([]);
+    expect(draft.undoOf).toBeNull();
+    expect(toasts.list.map((t) => [t.text, t.action])).toEqual([
+      ['Nothing to change: it is so already', undefined],
+    ]);
   });
 
   it('never writes over a file that changed, and keeps what was staged', async () => {
