@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use super::{
-    Admission, Ask, Grant, Id, Limit, Limits, Move, Ms, Offered, Outcome, Place, Pressure, Refusal,
-    Snapshot,
+    Admission, Ask, BackendId, Grant, Id, Limit, Limits, Move, Ms, Offered, Outcome, Place,
+    Pressure, Refusal, Snapshot,
 };
 
 type Decision = Result<Grant, Refusal>;
@@ -167,6 +167,11 @@ impl Desk {
 
     pub fn in_flight(&self) -> u32 {
         self.0.lock().machine.in_flight()
+    }
+
+    /// Of these, what one backend has; 0 where it is not known.
+    pub fn in_flight_at(&self, backend: &BackendId) -> u32 {
+        self.0.lock().machine.in_flight_at(backend)
     }
 
     /// Admits nobody any more and refuses those who wait; tells how many are in flight.

@@ -124,6 +124,11 @@ impl Admission {
         }
     }
 
+    pub fn in_flight_at(&self, backend: &str) -> u32 {
+        let at = self.backend_of.get(backend);
+        at.map_or(0, |at| self.backends[*at as usize].in_flight)
+    }
+
     /// Where a request stands now, counted one by one.
     pub fn position(&self, id: Id) -> Option<Place> {
         let key = *self.ids.get(&id)?;

@@ -18,7 +18,6 @@ use plimsoll_core::{
     request::{Endpoint, Priority},
     traffic::Scope,
 };
-use tokio::task::spawn_blocking;
 
 use super::{
     answer::Answer,
@@ -27,6 +26,7 @@ use super::{
     course::Course,
     door::{self, Page},
     give_back::give_back,
+    large,
     options::Options,
     own,
     read::{self, Share},
@@ -44,9 +44,6 @@ use crate::{
     route::{Table, Way},
     upstream,
 };
-
-/// From this size on a body is looked through elsewhere.
-const LARGE: usize = 128 << 10;
 
 /// Answers one request, in any case.
 pub async fn serve(
@@ -145,7 +142,8 @@ pub async fn ask(
     // Which model, and what is known of the question.
     let content_type = received.head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|kind| kind.to_str().ok());
-    let understood = match understand(received.endpoint, &received.body, content_type).await {
+    let understood = match large::understand(received.endpoint, &received.body, content_type).await
+    {
         Ok(understood) => understood,
         Err(misread) => return Err(refuse(received.trace, misread)),
     };
@@ -191,7 +189,7 @@ pub async fn ask(
         Known { head, client, body, understood: &understood, way: &way, priority, deadline };
 
     // What was answered before, or is being answered, is not asked again where that is allowed.
-    match shared::of(options, &known, wishes.wait) {
+    match shared::of(options, &known, wishes.wait).await {
         Some(reuse) => shared::ask(state, options, &table, reuse, known, trace, share).await,
         None => run(state, options, &table, known, trace, share).await,
     }
@@ -277,23 +275,6 @@ pub fn refuse(mut trace: Trace, refused: Refused) -> Refused {
     trace.status(refused.status.as_u16());
     trace.finish(refused.finish, refused.message.clone());
     refused
-}
-
-/// A large body takes milliseconds to look through: not on the threads that pass tokens.
-async fn understand(
-    endpoint: Endpoint,
-    bytes: &Bytes,
-    content_type: Option<&str>,
-) -> Result<Understood, Refused> {
-    if bytes.len() <= LARGE {
-        return Ok(body::understand(endpoint, bytes, content_type)?);
-    }
-    let (bytes, kind) = (bytes.clone(), content_type.map(str::to_owned));
-    let read = spawn_blocking(move || body::understand(endpoint, &bytes, kind.as_deref())).await;
-    match read {
-        Ok(understood) => Ok(understood?),
-        Err(_) => Err(Refused::gone()),
-    }
 }
 
 /// An unknown path and a closed one are told apart, since only one of them has a way out.

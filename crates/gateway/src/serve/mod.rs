@@ -12,6 +12,7 @@ mod door;
 mod ending;
 mod give_back;
 mod heard;
+mod large;
 mod listen;
 mod options;
 mod own;

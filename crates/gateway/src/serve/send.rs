@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{
     column::room,
     course::Course,
+    large,
     options::Options,
     passing::outcome_of,
     refuse::Refused,
@@ -64,7 +65,7 @@ pub async fn send(
     // Who failed it so far, each as often as it did.
     let mut failed: Vec<BackendId> = Vec::new();
     loop {
-        let (from, body) = match aim(state, options, table, course, &question, &failed, end) {
+        let (from, body) = match aim(state, options, table, course, &question, &failed, end).await {
             Ok(aim) => aim,
             Err(refused) => return Err(course.refuse(refused, Outcome::Unknown)),
         };
@@ -136,7 +137,7 @@ fn times(failed: &[BackendId], backend: &str) -> usize {
 }
 
 /// The address and the body for the backend that was granted.
-fn aim(
+async fn aim(
     state: &State,
     options: &Options,
     table: &Table,
@@ -154,8 +155,11 @@ fn aim(
     let upstream = state.upstreams.of(backend, options.idle)?;
     // llama.cpp counts its tokens in every last chunk without being asked.
     let asks = options.ask_usage && backend.kind != Some(ServiceKind::LlamaCpp);
-    let body = question.body.clone();
-    let outgoing = body::outgoing(question.understood, body, send_as.map(|name| &**name), asks);
+    let write = {
+        let send_as = send_as.cloned();
+        move |read: &Understood, bytes| body::outgoing(read, bytes, send_as.as_deref(), asks)
+    };
+    let outgoing = large::with_body(question.understood, &question.body, write).await?;
     let answers = send_as.unwrap_or(&course.model);
     course.trace.granted(&id, answers);
     let fallback = question.way.is_fallback(&id, failed).then(|| answers.clone());

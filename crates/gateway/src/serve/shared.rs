@@ -29,6 +29,7 @@ use super::{
     column::{self, Known},
     give_back::{X_BACKEND, X_FALLBACK, X_QUEUE, X_REQUEST, X_WAIT},
     heard::{Head, Heard, Leading},
+    large,
     options::Options,
     read::Share,
     refuse::Refused,
@@ -88,7 +89,7 @@ static OF_THE_ASKER: [HeaderName; 15] = [
 const BEGIN: [&str; 5] = ["x-stainless-", "x-forwarded-", "x-real-ip", "sec-", "x-plimsoll-"];
 
 /// Whether it may be answered together with others; `None`: it goes its way alone.
-pub fn of(options: &Options, known: &Known<'_>, wait: Option<Duration>) -> Option<Reuse> {
+pub async fn of(options: &Options, known: &Known<'_>, wait: Option<Duration>) -> Option<Reuse> {
     let sharing = &options.sharing;
     let joins = sharing.joins(known.way, known.understood);
     let keeps = sharing.keeps(known.way, known.understood);
@@ -102,7 +103,11 @@ pub fn of(options: &Options, known: &Known<'_>, wait: Option<Duration>) -> Optio
     if !joins && !keeps {
         return None;
     }
-    let key = key(known, sharing.across_clients);
+    // One that cannot be told from others goes its way alone.
+    let question = large::with_body(known.understood, &known.body, |understood, body| {
+        request::question(understood, &body)
+    });
+    let key = key(known, question.await.ok()?, sharing.across_clients);
     let joins = joins.then(|| {
         let mut hasher = request::hasher();
         (key, known.priority, wait).hash(&mut hasher);
@@ -111,9 +116,9 @@ pub fn of(options: &Options, known: &Known<'_>, wait: Option<Duration>) -> Optio
     Some(Reuse { key, joins, looks: keeps && !fresh, keeps })
 }
 
-fn key(known: &Known<'_>, across_clients: bool) -> u128 {
+fn key(known: &Known<'_>, question: u128, across_clients: bool) -> u128 {
     let mut hasher = request::hasher();
-    request::question(known.understood, &known.body).hash(&mut hasher);
+    question.hash(&mut hasher);
     known.head.uri.path_and_query().map(PathAndQuery::as_str).hash(&mut hasher);
     // In whatever order they came.
     let headers = known.head.headers.iter().filter(|(name, _)| !is_of_the_asker(name));

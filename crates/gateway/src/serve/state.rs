@@ -151,7 +151,8 @@ impl State {
             match look.ok().flatten() {
                 // Those that left hold permits, too, and should run no more.
                 Some(running) => {
-                    let ours = self.in_flight(backend).saturating_sub(self.leavers(backend));
+                    let ours = self.desk.in_flight_at(backend);
+                    let ours = ours.saturating_sub(self.leavers(backend));
                     if running <= ours {
                         return;
                     }
@@ -174,11 +175,6 @@ impl State {
             let (backend, model) = (backend.clone(), model.to_string());
             self.world.orphaned(Orphan { backend, model, request, after_ms });
         }
-    }
-
-    fn in_flight(&self, backend: &BackendId) -> u32 {
-        let views = self.desk.snapshot().backends;
-        views.iter().find(|view| view.id == *backend).map_or(0, |view| view.in_flight)
     }
 
     fn leavers(&self, backend: &BackendId) -> u32 {

@@ -22,6 +22,7 @@ use hyper::{
     client::conn::http1::{Builder, Connection, SendRequest},
 };
 use hyper_util::rt::TokioIo;
+use tokio::task::unconstrained;
 
 use super::wire::Wire;
 
@@ -70,7 +71,8 @@ impl Line {
         let inner = &mut *self.0;
         inner.heard.store(false, Ordering::Relaxed);
         let answer = {
-            let mut answer = pin!(inner.sender.send_request(request));
+            // Nor may it be told to come again later: that would wake nobody.
+            let mut answer = pin!(unconstrained(inner.sender.send_request(request)));
             poll_fn(|cx| {
                 inner.connection_works(cx);
                 // The connection was driven by this very call, so nobody needs to be woken.

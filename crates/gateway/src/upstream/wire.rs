@@ -12,9 +12,11 @@ use std::{
 
 use plimsoll_services::client::Trust;
 use rustls::{ClientConfig, crypto::ring, pki_types::ServerName};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    task::spawn_blocking,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -42,26 +44,34 @@ pub async fn connect(origin: &Origin, trust: Option<&Trust>) -> io::Result<Wire>
     }
     let config = match trust {
         Some(trust) => trust.tls(),
-        None => system_trust()?,
+        None => system_trust().await?,
     };
     let name = ServerName::try_from(origin.host.clone()).map_err(io::Error::other)?;
     let stream = TlsConnector::from(config).connect(name, stream).await?;
     Ok(Wire::new(Stream::Tls(Box::new(stream))))
 }
 
-/// The system's trust, read once: it is some hundred certificates.
-fn system_trust() -> io::Result<Arc<ClientConfig>> {
-    static TRUST: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
-    let made = TRUST.get_or_init(|| {
-        use rustls_platform_verifier::BuilderVerifierExt;
-        let provider = Arc::new(ring::default_provider());
-        ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(BuilderVerifierExt::with_platform_verifier)
-            .map(|builder| Arc::new(builder.with_no_client_auth()))
-            .map_err(|error| error.to_string())
+/// The system's trust. It is read once, if that went well: some hundred certificates, which
+/// take their time and are not read on the thread that passes tokens.
+async fn system_trust() -> io::Result<Arc<ClientConfig>> {
+    static TRUST: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    if let Some(trust) = TRUST.get() {
+        return Ok(trust.clone());
+    }
+    // What was read is kept also where nobody waits for it any more.
+    let read = spawn_blocking(|| {
+        let read = read_trust()?;
+        Ok::<_, rustls::Error>(TRUST.get_or_init(|| read).clone())
     });
-    made.clone().map_err(io::Error::other)
+    read.await?.map_err(io::Error::other)
+}
+
+fn read_trust() -> Result<Arc<ClientConfig>, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_platform_verifier()?;
+    Ok(Arc::new(builder.with_no_client_auth()))
 }
 
 // === impl Wire ===

@@ -28,6 +28,7 @@ use super::{
     answer::Answer,
     column::{self, Received},
     give_back::X_REQUEST,
+    large,
     options::Options,
     read::Unread,
     refuse::Refused,
@@ -109,6 +110,7 @@ fn questions(
 ) -> Vec<(Arc<str>, expert::Asking)> {
     let Received { head, endpoint, client, wishes, body: whole, share, trace } = received;
     let (options, client) = (Arc::new(options.clone()), Arc::new(client.clone()));
+    let understood = Arc::new(understood.clone());
     // The first takes what was begun for all; the others get their own.
     let mut first = Some((trace, share));
     let question = |name: Arc<str>| {
@@ -117,13 +119,20 @@ fn questions(
             trace.client(&client.name, client.basis);
             (trace, state.bodies.share())
         });
-        let body = body::outgoing(understood, whole.clone(), Some(&*name), false).body;
-        // Each has a body of its own now.
-        let fits = share.grow(body.len(), options.bounds.bodies_bytes);
+        let (understood, whole, asked) = (understood.clone(), whole.clone(), name.clone());
         let (state, options, client, head) =
             (state.clone(), options.clone(), client.clone(), head.clone());
         let asking = async move {
-            if !fits {
+            let write = move |read: &Understood, bytes| {
+                body::outgoing(read, bytes, Some(&*asked), false).body
+            };
+            let body = match large::with_body(&understood, &whole, write).await {
+                Ok(body) => body,
+                Err(refused) => return Err(column::refuse(trace, refused)),
+            };
+            drop(whole);
+            // Each has a body of its own now.
+            if !share.grow(body.len(), options.bounds.bodies_bytes) {
                 return Err(column::refuse(trace, Unread::Full.into()));
             }
             let received =
