@@ -51,8 +51,8 @@ const LOOK: Duration = Duration::from_secs(60);
 /// A client that is refused while it writes is listened to for so many bytes.
 const LINGER_MOST: usize = 4 << 20;
 /// So much is read ahead of a client that sends on while its request is under way, to see it
-/// leave.
-const AHEAD_MOST: usize = 64 << 10;
+/// leave. No other bound counts these bytes, so for all connections together it has to be little.
+const AHEAD_MOST: usize = 8 << 10;
 
 // === impl Watch ===
 
@@ -109,6 +109,9 @@ impl Patient {
     /// next request.
     pub fn lay_down(mut self, read: &[u8]) -> Self {
         self.ahead.splice(..0, read.iter().copied());
+        // An empty line before a request says nothing: one after a body is no next request.
+        let blank = self.ahead.iter().take_while(|byte| is_blank(**byte)).count();
+        self.ahead.drain(..blank);
         self.found = false;
         self.progress.set(At::Laid);
         self
@@ -169,16 +172,22 @@ impl Patient {
     }
 }
 
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
 impl Read for Patient {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        let mut blank = false;
         let polled = if self.ahead.is_empty() {
             Pin::new(&mut self.stream).poll_read(cx, buf)
         } else {
             let fits = self.ahead.len().min(buf.remaining());
+            blank = self.ahead[..fits].iter().all(|byte| is_blank(*byte));
             buf.put_slice(&self.ahead[..fits]);
             if fits == self.ahead.len() {
                 self.ahead = Vec::new();
@@ -188,7 +197,7 @@ impl Read for Patient {
             Poll::Ready(Ok(()))
         };
         self.found = polled.is_ready();
-        if self.found {
+        if self.found && !blank {
             self.progress.heard();
         }
         polled

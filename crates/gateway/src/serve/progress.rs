@@ -128,9 +128,10 @@ impl Progress {
 
     pub(super) fn heard(&self) {
         match self.at() {
-            At::Idle | At::Laid | At::Unread => self.enter(At::Head),
+            At::Idle | At::Laid => self.enter(At::Head),
             At::Body => self.enter(At::Body),
-            At::Head | At::Work | At::Linger => {}
+            // What comes after an unread body may be more of it.
+            At::Head | At::Work | At::Unread | At::Linger => {}
         }
     }
 
@@ -213,6 +214,10 @@ mod tests {
         assert_eq!(progress.due(&patience()), due(Slow::Idle, 434 + 120));
         progress.reads_body(false);
         progress.rests();
+        // The rest of a body that nobody wanted is no head, and gives no more time either.
+        tokio::time::advance(Duration::from_secs(5)).await;
+        progress.heard();
         assert_eq!(progress.at(), At::Unread);
+        assert_eq!(progress.due(&patience()), due(Slow::Idle, 434 + 120));
     }
 }

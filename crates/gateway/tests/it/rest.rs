@@ -62,3 +62,25 @@ async fn one_that_rests_for_too_long_is_closed() {
     until(|| house.gateway.connections() == 0).await;
     assert_eq!(house.gateway.figures().resting, 0);
 }
+
+#[tokio::test]
+async fn an_empty_line_after_a_body_begins_no_request() {
+    let double = double(1, 3, 0.0).await;
+    let head = Duration::from_millis(300);
+    let options = Options { patience: Patience { head, ..options().patience }, ..options() };
+    let house = House::open(vec![backend("one", &double.url())], room(1), options).await;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let body = chat(false, 3);
+    let post = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}\r\n",
+        body.len()
+    );
+    for _ in 0..2 {
+        stream.write_all(post.as_bytes()).await.unwrap();
+        assert!(answer(&mut stream).await.contains(" 200 "));
+        until(|| house.gateway.figures().resting == 1).await;
+        // Longer than a head may take.
+        sleep(head * 3).await;
+        assert_eq!(house.gateway.figures().resting, 1, "it is cut off, or awake");
+    }
+}
