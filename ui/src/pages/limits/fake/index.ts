@@ -352,12 +352,6 @@ export function furnishLimits(fake: FakeHost, search = location.search): FakeHos
       const at = found?.at_ms ?? Date.now();
       return compared(revision, at, found?.changed ?? [], Date.now() - at < 2 * MINUTE);
     },
-    'config.undo': async ({ revision, by }) => {
-      const found = (await handlers['config.revisions']!({})).find((r) => r.number === revision);
-      const changes = (found?.changed ?? []).map(({ key, old }) => ({ key, value: old }));
-      const { digest } = await handlers.config!({});
-      return handlers['config.apply']!({ base: digest, changes, text: null, by });
-    },
     'services.restart': () => ({ job: 77 }),
   };
   Object.assign(handlers, answers);

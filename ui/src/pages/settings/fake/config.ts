@@ -164,5 +164,23 @@ export function configAnswers(now: number, search: string): Handlers {
         });
       return accept(then, by, n);
     },
+    'config.undo': ({ revision: n, by }) => {
+      const before = texts.get(n - 1);
+      if (n === number && before !== undefined) return accept(before, by, n - 1);
+      const taken = revisions.find((revision) => revision.number === n)?.changed ?? [];
+      const now = new Map(statesOf(good).map((s) => [s.key, s.value]));
+      const other = taken.find((c) => JSON.stringify(now.get(c.key)) !== JSON.stringify(c.new));
+      if (taken.length === 0 || other)
+        throw new CallError({
+          code: 'conflict',
+          message: `Revision ${n} cannot be taken back alone: ${other ? `${other.key} was changed again` : 'it changed no setting'}.`,
+          hint: 'Nothing was changed.',
+        });
+      const next = write(
+        text,
+        taken.map(({ key, old }) => ({ key, value: old })),
+      );
+      return accept(next, by);
+    },
   };
 }

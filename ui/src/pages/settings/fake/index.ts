@@ -45,6 +45,7 @@ export function furnish(fake: FakeHost, search = location.search): FakeHost {
   const {
     'config.apply': apply,
     'config.rollback': rollback,
+    'config.undo': undo,
     ...others
   } = settingsAnswers(Date.now(), search);
   Object.assign(fake.handlers, others);
@@ -54,6 +55,7 @@ export function furnish(fake: FakeHost, search = location.search): FakeHost {
   };
   fake.handlers['config.apply'] = async (edit) => told(await apply!(edit));
   fake.handlers['config.rollback'] = async (ask) => told(await rollback!(ask));
+  fake.handlers['config.undo'] = async (ask) => told(await undo!(ask));
   if (variant === 'conflict') changeUnderDraft(fake, apply!);
   furnishJobs(fake, search);
   return fake;
