@@ -83,6 +83,7 @@ pub async fn effects_alone(options: &Options, changes: &[Change]) -> Result<Limi
         vram_total: None,
         memory_bytes: None,
         now_ms: SystemClock.now().wall_ms,
+        launch_changed: BTreeMap::new(),
     };
     effects(&ground, changes).await
 }

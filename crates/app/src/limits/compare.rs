@@ -12,7 +12,7 @@ use super::{
     log::Source,
     stats::{Figure, Sides, mean, p95, sides},
     table::is_limit,
-    trace::{Ways, asked_for_room},
+    trace::{Ways, asked_for_room, ran},
     words::duration,
 };
 use crate::{
@@ -29,6 +29,8 @@ const SHORTEST_MS: i64 = 1000;
 /// Fewer give no 95th percentile: the maximum is no bound for it there.
 const P95_NEEDS: usize = 59;
 const SHARE_NEEDS: usize = 20;
+/// On one side at least; the other may have none.
+const RATE_NEEDS: usize = 20;
 /// The window is cut into so many pieces for the requests of a minute.
 const PIECES: usize = 60;
 /// From this factor on, more or fewer requests may be the reason of all else.
@@ -45,11 +47,23 @@ struct Windows {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Why {
     InForceSince,
+    UnderWay,
     NextChange,
     ChangeBefore,
     FirstRequest,
     Week,
     Many,
+}
+
+/// What is known beside the log.
+pub struct Known<'a> {
+    pub table: Option<&'a Table>,
+    pub all: &'a [Revision],
+    /// Requests that have not ended, and stand in no log: when they came, and who works on them.
+    pub under_way: &'a [(i64, Option<&'a str>)],
+    /// The first recorded request.
+    pub oldest_ms: Option<i64>,
+    pub now_ms: i64,
 }
 
 /// What lies before and after a revision.
@@ -58,25 +72,27 @@ enum Why {
 /// When the log cannot be read.
 pub async fn compare(
     source: Source<'_>,
-    table: Option<&Table>,
+    known: &Known<'_>,
     revision: Revision,
-    all: &[Revision],
-    oldest_ms: Option<i64>,
-    now_ms: i64,
 ) -> Result<LimitsCompared, Fault> {
     let services = services_of(&revision.changed);
-    let mut windows = windows(&revision, all, oldest_ms, now_ms);
-    let ways = Ways::new(table);
+    let mut windows = windows(&revision, known, &services);
+    let mut ways = Ways::new(known.table);
+    let Some((before, after)) = read(source, &mut windows).await? else {
+        let why = match windows.why {
+            Why::UnderWay => {
+                "What came just after it is still under way, and is in no record before its end."
+            }
+            _ => "There is no time on both sides of it yet.",
+        };
+        return Ok(LimitsCompared { window_why: why.into(), ..nothing(revision, services) });
+    };
+    ways.learn(before.iter().chain(&after));
     let wanted = |row: &RequestRow| {
         asked_for_room(row)
             && (services.is_empty() || services.iter().any(|id| ways.leads_to(row, id)))
     };
-    let Some((before, after)) = read(source, &mut windows).await? else {
-        return Ok(LimitsCompared {
-            window_why: "There is no time on both sides of it yet.".into(),
-            ..nothing(revision, services)
-        });
-    };
+    let lost = before.iter().chain(&after).filter(|row| ways.is_lost(row)).count();
     let of = |rows: Vec<RequestRow>| -> Vec<RequestRow> {
         // They come the newest first.
         rows.into_iter().rev().filter(|row| wanted(row)).collect()
@@ -85,7 +101,13 @@ pub async fn compare(
     let Windows { at_ms, length_ms, why } = windows;
     let seed = revision.number.unsigned_abs();
     let figures = blocking(move || figures(&before, &after, at_ms, length_ms, seed)).await?;
-    let caution = caution(&figures);
+    let mut caution = caution(&figures);
+    if lost > 0 && !services.is_empty() {
+        let space = if caution.is_empty() { "" } else { " " };
+        caution.push_str(&format!(
+            "{space}Refused and not counted, as nothing says where they were to go: {lost}."
+        ));
+    }
     Ok(LimitsCompared {
         before: Some(Range { from_ms: at_ms - length_ms, to_ms: at_ms }),
         after: Some(Range { from_ms: at_ms, to_ms: at_ms + length_ms }),
@@ -126,14 +148,22 @@ fn services_of(changed: &[Changed]) -> Vec<String> {
 }
 
 /// From the change of a limit before it to the one after it, or as far as there is anything.
-fn windows(revision: &Revision, all: &[Revision], oldest_ms: Option<i64>, now_ms: i64) -> Windows {
+fn windows(revision: &Revision, known: &Known<'_>, services: &[String]) -> Windows {
+    let Known { all, oldest_ms, now_ms, .. } = *known;
     let at_ms = revision.at_ms;
+    // What still runs is the slowest of its time: without it all others look better.
+    let concerns = |backend: Option<&str>| {
+        backend.is_none_or(|id| services.is_empty() || services.iter().any(|one| one == id))
+    };
+    let after_it = known.under_way.iter().filter(|(at, on)| *at >= at_ms && concerns(*on));
+    let under_way = after_it.map(|(at, _)| *at).min();
     let of_limits =
         || all.iter().filter(|other| other.changed.iter().any(|change| is_limit(&change.key)));
     let before = of_limits().filter(|other| other.number < revision.number).map(|r| r.at_ms).max();
     let after = of_limits().filter(|other| other.number > revision.number).map(|r| r.at_ms).min();
     let bounds = [
         Some((now_ms - at_ms, Why::InForceSince)),
+        under_way.map(|oldest| (oldest - at_ms, Why::UnderWay)),
         after.map(|after| (after - at_ms, Why::NextChange)),
         before.map(|before| (at_ms - before, Why::ChangeBefore)),
         Some((oldest_ms.map_or(0, |oldest| at_ms - oldest), Why::FirstRequest)),
@@ -181,28 +211,37 @@ fn figures(
         rows.iter().filter_map(|row| row.ttft_us).map(ms).collect()
     };
     let wait = |rows: &[RequestRow]| -> Vec<f64> {
-        rows.iter().filter(|row| row.backend.is_some()).map(|row| ms(row.wait_us)).collect()
+        rows.iter().filter(|row| ran(row)).map(|row| ms(row.wait_us)).collect()
     };
     let refused = |rows: &[RequestRow]| -> Vec<f64> {
         let percent = |row: &RequestRow| if row.finish == Finish::Refused { 100.0 } else { 0.0 };
         rows.iter().map(percent).collect()
     };
     let rate = |rows: &[RequestRow], from_ms: i64| per_minute(rows, from_ms, length_ms);
+    let mut per_min =
+        compared(F::RequestsPerMin, &rate(before, at_ms - length_ms), &rate(after, at_ms), seed);
+    // Counted by requests, not by pieces of the window.
+    (per_min.before_count, per_min.after_count) = (count(before.len()), count(after.len()));
+    if before.len().max(after.len()) < RATE_NEEDS {
+        per_min = Compared {
+            before: None,
+            after: None,
+            difference: None,
+            verdict: V::CannotTell,
+            text: "Requests, cannot tell".into(),
+            why: format!(
+                "needs {RATE_NEEDS} requests on one side, {} before and {} after",
+                before.len(),
+                after.len()
+            ),
+            ..per_min
+        };
+    }
     vec![
         compared(F::TtftP95, &ttft(before), &ttft(after), seed),
         compared(F::WaitP95, &wait(before), &wait(after), seed),
         compared(F::RefusedShare, &refused(before), &refused(after), seed),
-        Compared {
-            // Counted by requests, not by pieces of the window.
-            before_count: count(before.len()),
-            after_count: count(after.len()),
-            ..compared(
-                F::RequestsPerMin,
-                &rate(before, at_ms - length_ms),
-                &rate(after, at_ms),
-                seed,
-            )
-        },
+        per_min,
     ]
 }
 
@@ -327,6 +366,7 @@ impl Why {
     fn words(self) -> &'static str {
         match self {
             Self::InForceSince => ", as long as it is in force",
+            Self::UnderWay => ", up to the oldest request that is still under way",
             Self::NextChange => ", until the next change of a limit",
             Self::ChangeBefore => ", since the change of a limit before it",
             Self::FirstRequest => ", since the first recorded request",

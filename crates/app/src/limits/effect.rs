@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use plimsoll_core::{
     config::{
         Config, Environment, Loaded,
+        gateway::{Balance, RoutePolicy},
         wire::{Change, SettingState, SettingValue},
     },
     request::RequestRow,
@@ -25,7 +26,7 @@ use super::{
     list::{id_in, number},
     log::{Log, Source},
     other,
-    trace::Ways,
+    trace::{Told, Ways, asked_for_room},
     words::{figures_of, said, unknown},
 };
 use crate::{
@@ -54,7 +55,8 @@ const REPLAYED: [(&str, bool); 14] = [
     ("gateway.clients.*.requests_per_min", true),
     ("gateway.clients.*.tokens_per_min", true),
 ];
-/// Counts in tokens, which the record may not have.
+/// Counts the tokens that are asked for: those of the prompt as they are estimated, and the
+/// most that may be answered. The record has those that were used.
 const IN_TOKENS: [&str; 3] =
     ["services.*.max_tokens", "gateway.clients.tokens_per_min", "gateway.clients.*.tokens_per_min"];
 
@@ -73,6 +75,8 @@ pub struct Ground<'a> {
     pub vram_total: Option<u64>,
     pub memory_bytes: Option<u64>,
     pub now_ms: i64,
+    /// When what each service is launched with was changed last, by its id.
+    pub launch_changed: BTreeMap<String, i64>,
 }
 
 /// One of [`REPLAYED`].
@@ -129,7 +133,8 @@ impl Ground<'_> {
     pub(super) fn as_number(&self, key: &str, value: Option<&SettingValue>) -> Option<f64> {
         number(value?).or_else(|| {
             let id = id_in("services.*.max_in_flight", key)?;
-            Some(f64::from(self.rooms.get(id)?.requests))
+            let room = self.rooms.get(id).map(|room| room.requests);
+            Some(f64::from(room.or_else(|| self.slots(id))?))
         })
     }
 
@@ -169,18 +174,37 @@ impl Ground<'_> {
                 return Ok(unknown(keys, &format!("as it stands it may not be set. {why}")));
             }
         };
+        if kept.iter().any(|kept| IN_TOKENS.contains(&kept.pattern)) {
+            let why = "this counts the tokens that are asked for (the prompt's, and the most that \
+                       may be answered), and the record has only those that were used.";
+            return Ok(unknown(keys, why));
+        }
         let (today, proposed) = match (self.terms(&self.loaded.config), self.terms(&config)) {
             (Ok(today), Ok(proposed)) => (today, proposed),
             (Err(why), _) | (_, Err(why)) => return Ok(unknown(keys, &why)),
         };
         let mut ways = Ways::new(self.table);
+        ways.learn(log.newest(COUNTED + BEFORE, asked_for_room).await?);
         let about =
             |ways: &Ways<'_>, row: &RequestRow| kept.iter().any(|kept| kept.is_about(ways, row));
         let rows = log.newest(COUNTED + BEFORE, |row| about(&ways, row)).await?;
         let mut trace = Vec::with_capacity(rows.len());
+        let mut lost = 0_usize;
         for row in &rows {
             let counted = about(&ways, row);
-            trace.extend(ways.recorded(row, counted));
+            match ways.recorded(row, counted) {
+                Told::Replayed(one) => trace.push(one),
+                Told::NoAsk => {}
+                Told::Nowhere => {
+                    lost += usize::from(kept.iter().any(|kept| kept.may_be_about(row)));
+                }
+            }
+        }
+        if lost > 0 {
+            let (they, were) = if lost == 1 { ("one", "it was") } else { ("some", "they were") };
+            let why = format!("where {were} to go is not known of {they} that found no room.");
+            let why_not = format!("{lost} of the requests looked at; with them it may be another.");
+            return Ok(LimitEffect { why: why_not, ..unknown(keys, &why) });
         }
         // Those that come first find room that others had: they are not counted.
         let mut over = trace.iter().filter(|one| one.counted).count().saturating_sub(COUNTED);
@@ -195,11 +219,6 @@ impl Ground<'_> {
             let of = kept.iter().find_map(|kept| kept.of);
             let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
             return Ok(unknown(keys, &format!("no request{of} was recorded.")));
-        }
-        if kept.iter().any(|kept| IN_TOKENS.contains(&kept.pattern))
-            && trace.iter().all(|one| one.tokens == 0)
-        {
-            return Ok(unknown(keys, "no server told how many tokens its requests had."));
         }
         let unplaced = |terms: &Terms| {
             let known = |id: &BackendId| terms.limits.backends.contains_key(id);
@@ -218,19 +237,54 @@ impl Ground<'_> {
         let recorded: u64 = counted().map(|one| one.waited).sum();
         let figures = blocking(move || {
             let (today, proposed) = (replay(&trace, &today), replay(&trace, &proposed));
-            compare(&trace, &today, &proposed)
+            Some(compare(&trace, &today?, &proposed?))
         })
         .await?;
+        let Some(figures) = figures else {
+            return Ok(unknown(keys, "what was recorded could not be replayed to its end."));
+        };
         let tighter = kept.iter().any(|kept| kept.tighter);
         let ms = |at: Option<u64>| at.and_then(|at| i64::try_from(at).ok()).unwrap_or(0);
-        Ok(figures_of(keys, &figures, (ms(from), ms(to)), recorded, supposed, tighter))
+        let mut effect =
+            figures_of(keys, &figures, (ms(from), ms(to)), recorded, supposed, tighter);
+        if effect.known {
+            effect.why.push_str(&self.not_in_it(&config));
+        }
+        Ok(effect)
+    }
+
+    /// What the replay does not go by, where it plays a part.
+    fn not_in_it(&self, config: &Config) -> String {
+        let mut not = String::from(
+            " Breakers, gates and limits that move by themselves hold nobody back in it.",
+        );
+        let tokens = |config: &Config| {
+            let of_any = &config.gateway.clients;
+            of_any.tokens_per_min > 0
+                || of_any.entries.values().any(|one| one.tokens_per_min > 0)
+                || config.services.entries.keys().chain(config.services.found.keys()).any(|id| {
+                    config.services.limits(id).is_some_and(|limits| limits.max_tokens > 0)
+                })
+        };
+        if tokens(&self.loaded.config) || tokens(config) {
+            not.push_str(" Limits in tokens are kept to with those that were used.");
+        }
+        let hashed = |config: &Config| {
+            let mut routes = config.gateway.routes.values();
+            config.gateway.policy == Balance::ConsistentHash
+                || routes.any(|route| route.policy == RoutePolicy::Of(Balance::ConsistentHash))
+        };
+        if hashed(&self.loaded.config) {
+            not.push_str(" What goes by its prompt's hash stays where it was answered.");
+        }
+        not
     }
 
     /// What admission keeps under a configuration; why that is not known.
     fn terms(&self, config: &Config) -> Result<Terms, String> {
         let mut rooms: BTreeMap<BackendId, Room> = BTreeMap::new();
         let named = config.services.entries.keys().chain(config.services.found.keys());
-        let known = self.rooms.keys();
+        let known = self.rooms.keys().chain(self.services.iter().map(|service| &service.id));
         for id in named.chain(known) {
             let limits = config.services.limits(id);
             let today = self.rooms.get(id);
@@ -270,6 +324,17 @@ impl Ground<'_> {
 // === impl Kept ===
 
 impl Kept<'_> {
+    /// Of a row that says not where it was to go.
+    fn may_be_about(&self, row: &RequestRow) -> bool {
+        match self.of {
+            Some(of) if self.pattern.starts_with("gateway.clients.") => row.client == of,
+            Some(of) if self.pattern.starts_with("gateway.routes.") => {
+                row.route.as_deref() == Some(of)
+            }
+            _ => true,
+        }
+    }
+
     fn is_about(&self, ways: &Ways<'_>, row: &RequestRow) -> bool {
         let Some(of) = self.of else { return true };
         if self.pattern.starts_with("services.") {

@@ -153,8 +153,11 @@ impl Facts<'_> {
                 && service.origin != Origin::Proposed
                 && service.kind.is_none_or(ServiceKind::is_engine)
         });
-        let written =
-            |id: &str| self.view.settings.iter().any(|s| id_in(&s.spec, &s.key) == Some(id));
+        // A client or a route may have the name of a service.
+        let written = |id: &str| {
+            let of = |s: &SettingState| s.spec == place.key && id_in(&s.spec, &s.key) == Some(id);
+            self.view.settings.iter().any(of)
+        };
         found.map(|service| service.id.as_str()).filter(move |id| !written(id))
     }
 

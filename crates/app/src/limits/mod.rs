@@ -68,6 +68,7 @@ impl App {
         let (loaded, environment) = self.config.in_force().await;
         let gpu = self.gpu.borrow().clone();
         let services = self.services.list();
+        let launch_changed = starts::launch_changed(&self.config.revisions().await?);
         let ground = Ground {
             source: Source::Running(&self.traffic, &self.reader),
             reader: &self.reader,
@@ -81,6 +82,7 @@ impl App {
             vram_total: gpu.and_then(|gpu| gpu.vram_total_bytes),
             memory_bytes: self.machine.memory_bytes,
             now_ms: self.now_ms(),
+            launch_changed,
         };
         effects(&ground, &ask.changes).await
     }
@@ -88,12 +90,23 @@ impl App {
     pub(crate) async fn limits_compare(&self, revision: i64) -> Result<LimitsCompared, Fault> {
         let revision = self.config.revision(revision).await?;
         let all = self.config.revisions().await?;
+        // What is under way is read before the log: what ends meanwhile is in both.
+        let under_way = self.traffic.records.live(usize::MAX);
+        let under_way: Vec<_> =
+            under_way.iter().map(|one| (one.at_ms, one.backend.as_deref())).collect();
         let source = Source::Running(&self.traffic, &self.reader);
         let stored = self.reader.storage().await?;
         let log = stored.iter().find(|stored| stored.kind == StoredKind::Requests);
         let oldest_ms = log.and_then(|stored| stored.oldest_ms);
         let table = self.traffic.table();
-        compare::compare(source, Some(&table), revision, &all, oldest_ms, self.now_ms()).await
+        let known = compare::Known {
+            table: Some(&table),
+            all: &all,
+            under_way: &under_way,
+            oldest_ms,
+            now_ms: self.now_ms(),
+        };
+        compare::compare(source, &known, revision).await
     }
 
     /// What is not known where the history cannot be read is how long: no more than that.

@@ -14,6 +14,7 @@ use super::{
     effect::Ground,
     list::number,
     log::Log,
+    trace::ran,
     vram,
     words::{duration, lasts, said, unknown, within},
 };
@@ -63,13 +64,14 @@ pub(super) async fn effect(
         _ => None,
     };
     if let Some((old, new)) = from_log {
-        let ran = |row: &RequestRow| row.backend.is_some() && row.shared.is_none();
         let rows = log.newest(LOOKED, ran).await?;
         let rows: Vec<&RequestRow> = rows.into_iter().filter(|row| ran(row)).collect();
         return Ok(if rows.is_empty() {
             unknown(vec![key.into()], "no request was recorded.")
         } else if key == "gateway.retry.tries" {
             tries(key, &rows, old, new)
+        } else if key == "gateway.timeout.first_byte_s" {
+            first_byte(key, &rows, old, new)
         } else {
             cut_off(key, &rows, old, new)
         });
@@ -106,41 +108,84 @@ fn many(rows: &[&RequestRow]) -> u32 {
     u32::try_from(rows.len()).unwrap_or(u32::MAX)
 }
 
-/// A time that an answer may take, from when it was sent; 0: any.
+/// 0: any time.
+fn limit(s: f64) -> f64 {
+    if s > 0.0 { s * 1000.0 } else { f64::INFINITY }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a time in ms")]
+fn is_over(took: u64, s: f64) -> bool {
+    took as f64 > limit(s)
+}
+
+/// How long they would have gone on is not known.
+fn ran_out(key: &str, of: &str, timed_out: usize, why: String) -> LimitEffect {
+    let end = format!(
+        "{timed_out} of {of} ran out of time; whether they would have ended in the new one is not \
+         known."
+    );
+    LimitEffect { why, ..unknown(vec![key.into()], &end) }
+}
+
+/// A time that an answer may take, from when it was sent.
 fn cut_off(key: &str, rows: &[&RequestRow], old: f64, new: f64) -> LimitEffect {
-    let whole = key.ends_with("total_s");
-    let took = |row: &RequestRow| {
-        let all = if whole { Some(row.total_us) } else { row.ttft_us };
-        all.map(|us| ms(us.saturating_sub(row.wait_us)))
-    };
-    let times: Vec<u64> = rows.iter().filter_map(|row| took(row)).collect();
-    let limit = |s: f64| if s > 0.0 { s * 1000.0 } else { f64::INFINITY };
-    #[expect(clippy::cast_precision_loss, reason = "a time in ms")]
-    let over = times.iter().filter(|took| **took as f64 > limit(new)).count();
+    let times: Vec<u64> =
+        rows.iter().map(|row| ms(row.total_us.saturating_sub(row.wait_us))).collect();
     let Some(longest) = times.iter().max() else {
         return unknown(vec![key.into()], "no request was answered in this time.");
     };
     let lasts = lasts(many(rows));
-    let what = if whole { "took" } else { "waited for its first byte for" };
     let why = format!("Counted over those {}.", period(rows));
     let timed_out = rows.iter().filter(|row| row.finish == Finish::TimedOut).count();
-    let text = if over > 0 {
-        format!(
-            "{over} of {lasts} would have been cut off; the longest {what} {}.",
-            duration(*longest)
-        )
-    } else if limit(new) > limit(old) && timed_out > 0 {
-        // How long they would have gone on is not known.
-        let text = format!(
-            "{timed_out} of {lasts} ran out of time; whether they would have ended in the new one \
-             is not known."
+    if limit(new) > limit(old) && timed_out > 0 {
+        return ran_out(key, &lasts, timed_out, why);
+    }
+    let longest = duration(*longest);
+    let text = match times.iter().filter(|took| is_over(**took, new)).count() {
+        0 => format!("None of {lasts} would have been cut off: the longest took {longest}."),
+        over => format!("{over} of {lasts} would have been cut off; the longest took {longest}."),
+    };
+    said(key, text, why)
+}
+
+/// A time that the first byte may take. What streams has the time of its first token on
+/// record, and its first byte came no later: below the limit it is known, above it is not.
+fn first_byte(key: &str, rows: &[&RequestRow], old: f64, new: f64) -> LimitEffect {
+    let waited = |row: &RequestRow, us: u64| ms(us.saturating_sub(row.wait_us));
+    let told: Vec<(u64, bool)> =
+        rows.iter().filter_map(|row| Some((waited(row, row.ttft_us?), row.stream))).collect();
+    let without = |row: &&&RequestRow| row.ttft_us.is_none() && row.finish == Finish::TimedOut;
+    let timed_out = rows.iter().filter(without).count();
+    let of = told.len() + timed_out;
+    if of == 0 {
+        return unknown(vec![key.into()], "of no request is known when its first byte came.");
+    }
+    let of = format!("the {of} requests of which it is known");
+    let why = format!(
+        "Counted {}; of what streams the time of its first token, which is no earlier than its \
+         first byte.",
+        period(rows)
+    );
+    if limit(new) > limit(old) && timed_out > 0 {
+        return ran_out(key, &of, timed_out, why);
+    }
+    let late = |stream: bool| {
+        told.iter().filter(|(took, streams)| *streams == stream && is_over(*took, new)).count()
+    };
+    let (maybe, over) = (late(true), late(false) + timed_out);
+    if maybe > 0 {
+        let end = format!(
+            "the first token of {maybe} of {of} came later than that; when their first byte came \
+             is not recorded."
         );
-        return LimitEffect { known: false, ..said(key, text, why) };
-    } else {
-        format!(
-            "None of {lasts} would have been cut off: the longest {what} {}.",
-            duration(*longest)
-        )
+        return LimitEffect { why, ..unknown(vec![key.into()], &end) };
+    }
+    let longest = told.iter().map(|(took, _)| *took).max();
+    let longest = longest.map(|longest| format!("the longest waited {}", duration(longest)));
+    let longest = longest.unwrap_or_else(|| "none of them had one".into());
+    let text = match over {
+        0 => format!("None of {of} would have been cut off: {longest}."),
+        over => format!("{over} of {of} would have been cut off; {longest}."),
     };
     said(key, text, why)
 }
@@ -161,11 +206,11 @@ fn tries(key: &str, rows: &[&RequestRow], old: f64, new: f64) -> LimitEffect {
     match rows.iter().filter(all_used).count() {
         0 => said(key, format!("None of {lasts} failed after all its tries."), why),
         n => {
-            let text = format!(
+            let end = format!(
                 "{n} of {lasts} failed after all their tries; whether one more would have helped \
                  is not known."
             );
-            LimitEffect { known: false, ..said(key, text, why) }
+            LimitEffect { why, ..unknown(vec![key.into()], &end) }
         }
     }
 }
@@ -262,15 +307,24 @@ async fn closing(ground: &Ground<'_>, key: &str, new: f64) -> Result<LimitEffect
     }
     let reached = if below { extreme < new } else { extreme > new };
     let connections = key == "gateway.max_connections";
+    // A gate that only watches says when it would have held, and holds nobody.
+    let mode = key.rsplit_once('.').and_then(|(gate, _)| ground.value(&format!("{gate}.mode")));
+    let enforces = connections || mode == Some(SettingValue::Text("enforce".into()));
     let value = if connections { shown(extreme) } else { percent(extreme) };
     let side = if below { "least" } else { "most" };
-    let did = match (connections, reached) {
-        (true, true) => "some would have been turned away",
-        (true, false) => "none would have been turned away",
-        (false, true) => "it would have closed",
-        (false, false) => "it would not have closed",
+    let did = match (connections, enforces, reached) {
+        (true, _, true) => "some would have been turned away",
+        (true, _, false) => "none would have been turned away",
+        (false, true, true) => "it would have closed",
+        (false, true, false) => "it would not have closed",
+        (false, false, true) => "it would have said so, and held nobody back",
+        (false, false, false) => "it would have said nothing, and holds nobody back",
     };
     let text = format!("{}: the {side} was {value} in the last 24 h.", capital(did));
-    let why = if connections { "Counted with all that Plimsoll has open." } else { "" };
+    let why = match (connections, enforces) {
+        (true, _) => "Counted with all that Plimsoll has open.",
+        (false, true) => "",
+        (false, false) => "This gate only observes.",
+    };
     Ok(said(key, text, why))
 }

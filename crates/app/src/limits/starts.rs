@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_core::mark::{Mark, MarkKind};
+use plimsoll_core::{
+    config::{launch::FIELDS, wire::Revision},
+    mark::{Mark, MarkKind},
+};
 
 /// Starts that count, the latest ones.
 const LATEST: usize = 5;
@@ -36,12 +39,32 @@ pub(super) fn starts(marks: &[Mark]) -> BTreeMap<String, i64> {
         .collect()
 }
 
+/// When what each service is launched with was changed last, by its id.
+pub(super) fn launch_changed(revisions: &[Revision]) -> BTreeMap<String, i64> {
+    let mut changed = BTreeMap::new();
+    for revision in revisions {
+        for change in &revision.changed {
+            let Some((id, field)) =
+                change.key.strip_prefix("services.").and_then(|key| key.split_once('.'))
+            else {
+                continue;
+            };
+            if field == "command" || FIELDS.contains(&field) {
+                let at = changed.entry(id.to_owned()).or_insert(revision.at_ms);
+                *at = (*at).max(revision.at_ms);
+            }
+        }
+    }
+    changed
+}
+
 fn serves(title: &str) -> bool {
     title.ends_with(" is healthy") || title.contains(" is up again after ")
 }
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_core::config::wire::{Changed, SettingValue};
     use plimsoll_services::{
         service::ServiceState,
         state::{Change, words_of},
@@ -70,6 +93,26 @@ mod tests {
         marks.push(mark(409_500, &healthy(ServiceState::Down)));
         assert_eq!(starts(&marks), BTreeMap::from([("chat".to_owned(), 9500)]));
         assert_eq!(starts(&[]), BTreeMap::new());
+    }
+
+    #[test]
+    fn the_latest_change_of_what_a_service_is_launched_with_counts_and_no_other() {
+        let value = SettingValue::Integer;
+        let revision = |number, at_ms, key: &str| Revision {
+            number,
+            at_ms,
+            by: "window".into(),
+            rolled_back_to: None,
+            changed: vec![Changed { key: key.into(), old: value(1), new: value(2) }],
+            diff: Vec::new(),
+        };
+        let revisions = [
+            revision(4, 400, "services.chat.max_in_flight"),
+            revision(3, 300, "services.chat.parallel"),
+            revision(2, 200, "services.chat.command"),
+            revision(1, 100, "gateway.queue.max"),
+        ];
+        assert_eq!(launch_changed(&revisions), BTreeMap::from([("chat".to_owned(), 300)]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use plimsoll_services::service::{Basis, Service, VramSplit};
 
 use super::{
     effect::Ground,
-    list::id_in,
+    list::{id_in, number},
     words::{said, unknown},
 };
 use crate::{
@@ -32,6 +32,19 @@ fn bits(kv_type: &str) -> Option<f64> {
     })
 }
 
+// === impl Ground ===
+
+impl Ground<'_> {
+    /// Whether what a service was started with is not what is set now: what it holds tells
+    /// nothing of the setting then.
+    fn is_of_another_launch(&self, id: &str) -> bool {
+        let Some(changed) = self.launch_changed.get(id) else { return false };
+        let service = self.services.iter().find(|service| service.id == id);
+        let started = service.and_then(|s| s.holder.as_ref()).map(|holder| holder.started_ms);
+        started.is_none_or(|started| started < *changed)
+    }
+}
+
 /// `None` for a setting that is none of the card's.
 pub(super) fn effect(
     ground: &Ground<'_>,
@@ -48,7 +61,7 @@ pub(super) fn effect(
     } else if let Some(id) = of("gpu_memory_utilization") {
         return Some(share_of_card(ground, key, id, new?));
     } else if let Some(id) = of("parallel") {
-        return Some(parallel(ground, key, id));
+        return Some(parallel(ground, key, id, (number(&old), new.and_then(number))));
     } else {
         return of("gpu_layers").map(|_| not_known(key, "how large each layer is"));
     };
@@ -56,6 +69,11 @@ pub(super) fn effect(
     let Some(share) = share else {
         return Some(not_known(key, "what the server takes by itself"));
     };
+    if ground.is_of_another_launch(id) {
+        let what = format!("what {id} holds on the card with what is set now");
+        let why = format!("{id} runs since before its settings were changed last.");
+        return Some(LimitEffect { why, ..not_known(key, &what) });
+    }
     let Some((split, kv)) = service.and_then(|s| s.vram).and_then(|v| Some((v, v.kv_bytes?)))
     else {
         return Some(not_known(key, &format!("how large the KV cache of {id} is")));
@@ -152,13 +170,28 @@ fn share_of_card(ground: &Ground<'_>, key: &str, id: &str, new: &SettingValue) -
     of_card(ground, key, before, after, "The server takes that share at its start.".into())
 }
 
-fn parallel(ground: &Ground<'_>, key: &str, id: &str) -> LimitEffect {
+fn parallel(
+    ground: &Ground<'_>,
+    key: &str,
+    id: &str,
+    (old, new): (Option<f64>, Option<f64>),
+) -> LimitEffect {
     let service = ground.services.iter().find(|service| service.id == id);
     use plimsoll_services::kind::ServiceKind as K;
     match service.and_then(|service| service.kind) {
         Some(K::LlamaCpp) => {
             let text = "VRAM stays as it is: the context is divided among the requests.";
-            said(key, text, "Each has that much less of it.")
+            // 0 leaves it to the server.
+            let numbers = old.filter(|n| *n > 0.0).zip(new.filter(|n| *n > 0.0));
+            said(
+                key,
+                text,
+                match numbers {
+                    Some((old, new)) if new > old => "Each has less of it.",
+                    Some(_) => "Each has more of it.",
+                    None => "",
+                },
+            )
         }
         Some(K::Vllm | K::SgLang) => {
             said(key, "VRAM stays as it is: the server took its share at its start.", "")

@@ -10,8 +10,9 @@ use plimsoll_app::{
 use plimsoll_core::config::{
     environment::plain,
     table::setting_of,
-    wire::{Change, Origin, SettingType},
+    wire::{Change, Origin, Revision, SettingType},
 };
+use serde::Serialize;
 
 use super::config;
 use crate::{
@@ -24,13 +25,39 @@ pub async fn run(global: &Global, args: Limits) -> Outcome {
     match args.action {
         None => list(global, None).await,
         Some(LimitAction::List { word }) => list(global, word.as_deref()).await,
-        Some(LimitAction::Set { name, value }) => set(global, &name, Some(&value)).await,
+        Some(LimitAction::Set { name, value }) => {
+            nothing_is_no_value(&name, &value)?;
+            set(global, &name, Some(&value)).await
+        }
         Some(LimitAction::Reset { name }) => set(global, &name, None).await,
         Some(LimitAction::Preset { preset, dry_run }) => {
             self::preset(global, preset, dry_run).await
         }
-        Some(LimitAction::Effect { name, value }) => effect(global, &name, &value).await,
+        Some(LimitAction::Effect { name, value }) => {
+            nothing_is_no_value(&name, &value)?;
+            effect(global, &name, &value).await
+        }
     }
+}
+
+/// An empty word would be the default: a variable of a script that holds nothing is to set
+/// nothing.
+fn nothing_is_no_value(name: &str, value: &str) -> Result<(), Failure> {
+    if value.trim().is_empty() {
+        return Err(Failure::Usage(format!(
+            "{name} wants a value. Back to its default: plimsoll limits reset {name}."
+        )));
+    }
+    Ok(())
+}
+
+/// What `limits preset --json` prints, whatever came of it.
+#[derive(Serialize)]
+struct Chosen<'a> {
+    #[serde(flatten)]
+    preset: &'a LimitPreset,
+    /// `null` where nothing was written.
+    revision: Option<&'a Revision>,
 }
 
 async fn view(global: &Global) -> Result<LimitsView, Failure> {
@@ -147,16 +174,18 @@ async fn preset(global: &Global, name: PresetName, dry_run: bool) -> Outcome {
     if !preset.locked.is_empty() && !global.json {
         out::aside(format!("Locked, and left as they are: {}.", preset.locked.join(", ")));
     }
-    if dry_run {
-        return if global.json { out::json(preset) } else { tell(preset) };
-    }
-    if preset.changes.is_empty() {
-        return if global.json { out::json(preset) } else { out::line("It is in force already.") };
+    if dry_run || preset.changes.is_empty() {
+        let chosen = Chosen { preset, revision: None };
+        return if global.json { out::json(&chosen) } else { tell(preset) };
     }
     let changes = preset.changes.iter();
     let changes =
         changes.map(|c| Change { key: c.key.clone(), value: Some(c.new.clone()) }).collect();
-    config::tell(global, &config::apply(global, changes).await?)
+    let revision = config::apply(global, changes).await?;
+    if global.json {
+        return out::json(&Chosen { preset, revision: Some(&revision) });
+    }
+    config::tell(global, &revision)
 }
 
 fn tell(preset: &LimitPreset) -> Outcome {

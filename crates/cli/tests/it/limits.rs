@@ -44,9 +44,14 @@ fn a_preset_says_what_it_changes_before_and_does_that_and_no_more() {
     assert!(!place.data().join("plimsoll.toml").exists(), "nothing was written");
     let planned = place.json(&["limits", "preset", "conservative", "--dry-run", "--json"]);
     let done = place.json(&["limits", "preset", "conservative", "--json"]);
-    let (planned, done) = (&planned["changes"], &done["changed"]);
-    let count = planned.as_array().unwrap().len();
+    let keys = |told: &Value| told.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&planned), keys(&done), "one shape, whatever came of it");
+    assert!(planned["revision"].is_null() && planned["changes"] == done["changes"]);
+    let done = &done["revision"]["changed"];
+    let count = planned["changes"].as_array().unwrap().len();
     assert!(count > 40 && done.as_array().unwrap().len() == count, "{count}");
+    let again = place.json(&["limits", "preset", "conservative", "--json"]);
+    assert!(keys(&again) == keys(&planned) && again["revision"].is_null());
     assert!(place.out(&["limits", "preset", "conservative"]).contains("in force already"));
     place.out(&["limits", "preset", "balanced"]);
     assert_eq!(limit(&place, "gateway.queue.max")["value"], 1000);
@@ -83,6 +88,10 @@ fn wrong_names_and_values_are_told_and_change_nothing() {
     }
     let (code, _) = place.fails(&["limits", "set", "gateway.queue.max"]);
     assert_eq!(code, 2);
+    for action in ["set", "effect"] {
+        let (code, err) = place.fails(&["limits", action, "gateway.queue.max", ""]);
+        assert!(code == 2 && err.contains("limits reset gateway.queue.max"), "{code} {err}");
+    }
     let help = place.out(&["limits", "--help"]);
     assert!(help.contains("Examples:") && help.contains("preset conservative"), "{help}");
     assert!(!place.data().join("plimsoll.toml").exists(), "nothing was written");

@@ -5,7 +5,8 @@
 //! times in place of a clock. What is replayed is who comes, when, and how long each holds
 //! its room: that time is taken as it was recorded, whatever else runs beside it. Breakers,
 //! gates and limits that move by themselves hold nobody here: what they did stands in the
-//! record already, or follows from times that are not known.
+//! record already, or follows from times that are not known. Nor is the hash of a prompt
+//! known: whoever goes by it is to have the backend that answered as its only candidate.
 //!
 //! Pure and deterministic: the same trace under the same terms gives the same fates.
 
@@ -114,18 +115,25 @@ pub fn suppose(trace: &mut [Recorded]) -> Option<u32> {
     Some(supposed)
 }
 
-/// Sends the newest [`MOST`] of a trace through admission under those terms.
-pub fn replay(trace: &[Recorded], terms: &Terms) -> Replayed {
+/// Sends the newest [`MOST`] of a trace through admission under those terms. `None` where it
+/// does not come to its end: what is not replayed was not refused.
+pub fn replay(trace: &[Recorded], terms: &Terms) -> Option<Replayed> {
+    steps(trace, terms, STEPS_EACH)
+}
+
+fn steps(trace: &[Recorded], terms: &Terms, each: usize) -> Option<Replayed> {
     let trace = &trace[trace.len().saturating_sub(MOST)..];
     let mut run = Run::new(trace, terms);
     let mut next = 0;
-    for _ in 0..trace.len().saturating_mul(STEPS_EACH) {
+    let mut ended = trace.is_empty();
+    for _ in 0..trace.len().saturating_mul(each) {
         // Whoever goes makes room for whoever comes at the same moment.
         let ends = run.ends.peek().map(|Reverse((at, _))| (*at, Step::End));
         let leaves = run.leaves.peek().map(|Reverse((at, _))| (*at, Step::Leave));
         let due = run.machine.next_due().map(|at| (at.max(run.now + 1), Step::Tick));
         let comes = trace.get(next).map(|one| (one.at.max(run.now), Step::Come));
         let Some((at, step)) = [ends, leaves, due, comes].into_iter().flatten().min() else {
+            ended = true;
             break;
         };
         run.now = at;
@@ -140,7 +148,8 @@ pub fn replay(trace: &[Recorded], terms: &Terms) -> Replayed {
         }
         run.hear();
     }
-    Replayed { fates: run.fates, most_at_once: run.most_at_once }
+    let decided = ended && !run.waits.contains(&true);
+    decided.then_some(Replayed { fates: run.fates, most_at_once: run.most_at_once })
 }
 
 /// In the order in which they are done at one moment.
@@ -206,6 +215,7 @@ impl<'a> Run<'a> {
             deadline: self.now.saturating_add(wait),
             candidates: one.candidates.clone(),
             policy: one.policy,
+            // In no record.
             hash: 0,
         };
         match self.machine.offer(ask, self.now) {

@@ -124,8 +124,8 @@ fn a_stored_trace_gives_the_figures_that_are_worked_out_by_hand() {
         ((1, 2), (2, 20)),
         ((3, 0), (1, 5)),
     ] {
-        let today = replay(&trace, &terms(room, queue));
-        let proposed = replay(&trace, &terms(more, longer));
+        let today = replay(&trace, &terms(room, queue)).unwrap();
+        let proposed = replay(&trace, &terms(more, longer)).unwrap();
         let hand = |room: u32, queue: u32| by_hand(&rows, room as usize, queue as usize);
         let mut by_hand = figures_by_hand(&hand(room, queue), &hand(more, longer));
         by_hand.today.most_at_once = today.most_at_once;
@@ -145,8 +145,8 @@ fn the_same_trace_under_the_same_terms_is_the_same_again() {
 
 #[test]
 fn nothing_and_a_single_request_are_replayed_too() {
-    assert_eq!(replay(&[], &terms(1, 1)), Replayed { fates: vec![], most_at_once: 0 });
-    let one = replay(&trace(&[(5, 10)]), &terms(1, 1));
+    assert_eq!(replay(&[], &terms(1, 1)), Some(Replayed { fates: vec![], most_at_once: 0 }));
+    let one = replay(&trace(&[(5, 10)]), &terms(1, 1)).unwrap();
     assert_eq!((one.fates, one.most_at_once), (vec![Fate::Served { waited: 0 }], 1));
 }
 
@@ -156,7 +156,7 @@ fn who_has_no_patience_leaves_and_who_is_out_of_time_is_refused() {
     trace[1].patience = Some(100);
     trace[3].priority = Priority::Batch;
     let terms = Terms { wait: 2000, batch_wait: 50, ..terms(1, 10) };
-    let fates = replay(&trace, &terms).fates;
+    let fates = replay(&trace, &terms).unwrap().fates;
     assert_eq!(
         fates,
         [
@@ -172,7 +172,8 @@ fn who_has_no_patience_leaves_and_who_is_out_of_time_is_refused() {
 fn what_only_takes_room_is_counted_nowhere() {
     let mut trace = trace(&[(0, 100), (1, 100), (2, 100)]);
     trace[0].counted = false;
-    let (today, proposed) = (replay(&trace, &terms(1, 9)), replay(&trace, &terms(2, 9)));
+    let with = |room| replay(&trace, &terms(room, 9)).unwrap();
+    let (today, proposed) = (with(1), with(2));
     let figures = compare(&trace, &today, &proposed);
     assert_eq!((figures.requests, figures.today.waited, figures.proposed.waited), (2, 2, 1));
     assert_eq!((figures.less, figures.less_sum), (2, 99 + 100));
@@ -193,10 +194,19 @@ fn a_time_that_is_not_known_is_the_middle_one_of_its_model() {
 }
 
 #[test]
+fn a_replay_that_does_not_come_to_its_end_has_no_fates() {
+    let trace = trace(&stored());
+    let terms = terms(2, 1000);
+    assert_eq!(steps(&trace, &terms, 1), None);
+    assert_eq!(steps(&trace, &terms, STEPS_EACH), replay(&trace, &terms));
+    assert!(replay(&trace, &terms).is_some());
+}
+
+#[test]
 fn a_trace_is_bounded_and_its_newest_count() {
     let rows: Vec<(Ms, Ms)> = (0..MOST as Ms + 10).map(|n| (n, 1)).collect();
     let trace = trace(&rows);
-    let replayed = replay(&trace, &terms(8, 10));
+    let replayed = replay(&trace, &terms(8, 10)).unwrap();
     assert_eq!(replayed.fates.len(), MOST);
     assert_eq!(compare(&trace, &replayed, &replayed).requests as usize, MOST);
 }
@@ -222,7 +232,7 @@ proptest! {
             one.patience = (*patience > 100).then_some(*patience);
         }
         let terms = Terms { wait, batch_wait: 2 * wait, ..terms(room, queue) };
-        let replayed = replay(&trace, &terms);
+        let replayed = replay(&trace, &terms).unwrap();
         prop_assert_eq!(replayed.fates.len(), trace.len());
         prop_assert!(replayed.most_at_once <= room);
         for (one, fate) in trace.iter().zip(&replayed.fates) {

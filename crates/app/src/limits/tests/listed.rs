@@ -49,6 +49,18 @@ fn has(view: &LimitsView, key: &str) -> bool {
 }
 
 #[test]
+fn a_client_with_the_name_of_a_service_hides_none_of_its_limits() {
+    let view =
+        listed(&read("[gateway.clients.chat]\nprogram = \"ide\"\nmax_in_flight = 2\n"), None);
+    for key in ["services.chat.max_in_flight", "services.chat.max_tokens"] {
+        assert_eq!(limit(&view, key).of.as_deref(), Some("chat"));
+    }
+    assert!(has(&view, "gateway.clients.chat.max_in_flight"));
+    let keys: std::collections::BTreeSet<_> = view.limits.iter().map(|limit| &limit.key).collect();
+    assert_eq!(keys.len(), view.limits.len(), "and each once");
+}
+
+#[test]
 fn a_service_that_was_found_has_a_limit_with_the_number_that_auto_stands_for() {
     let view = listed(&read(""), None);
     let chat = limit(&view, "services.chat.max_in_flight");

@@ -1,24 +1,35 @@
 //! Sentences from what was recorded, and before and after.
 
-use std::{collections::VecDeque, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+};
 
 use plimsoll_core::{
-    clock::ManualClock,
+    clock::{Clock as _, ManualClock},
     config::{
         Environment,
         wire::{Change, Changed, Revision, SettingValue},
     },
+    metric::Metric,
+    reading::{Reading, Tick},
     record::Record as _,
     request::{Finish, RequestRow},
     traffic::RoomBasis,
 };
 use plimsoll_gateway::clients::Keys;
 use plimsoll_history::{History, Options};
-use plimsoll_services::service::{Basis, Origin, Service, VramSplit};
+use plimsoll_services::service::{Basis, Holder, Origin, Service, Slots, VramSplit};
 use tokio::sync::watch;
 
 use super::{
-    super::{Ground, Source, compare::compare, effects, words::duration},
+    super::{
+        Ground, Source,
+        compare::{Known, compare},
+        effects,
+        words::duration,
+    },
     START, change, read, rooms, row,
 };
 use crate::api::{ComparedFigure, ComparedVerdict, LimitEffect, LimitsCompared};
@@ -44,6 +55,48 @@ async fn history(folder: &Path, rows: Vec<RequestRow>) -> (History, watch::Sende
 
 /// With a room of 2 that its server told, or what `text` says.
 async fn asked(rows: Vec<RequestRow>, text: &str, changes: &[Change]) -> Vec<LimitEffect> {
+    asked_where(rows, text, changes, |_| {}).await
+}
+
+/// Where the processor was that busy for a minute.
+async fn asked_when_busy(percent: f64, text: &str, changes: &[Change]) -> Vec<LimitEffect> {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(START + 3_600_000));
+    let (_sender, options) = watch::channel(Options::default());
+    let history = History::open(folder.path(), options, clock.clone()).await.unwrap();
+    for _ in 0..60 {
+        let readings = vec![Reading::gauge(Metric::CpuBusy, &Arc::from(""), percent)];
+        history.recorder().tick(Arc::new(Tick { at: clock.now(), readings }));
+        clock.advance_ms(1000);
+    }
+    assert!(history.settle().await);
+    let reader = history.reader();
+    let ground = Ground {
+        source: Source::Alone(&reader),
+        reader: &reader,
+        loaded: read(text),
+        environment: Environment::default(),
+        keys: Arc::new(Keys::default()),
+        rooms: BTreeMap::new(),
+        services: &[],
+        table: None,
+        vram_used: None,
+        vram_total: None,
+        memory_bytes: None,
+        now_ms: START + 4_000_000,
+        launch_changed: BTreeMap::new(),
+    };
+    let answer = effects(&ground, changes).await.unwrap();
+    history.stop().await;
+    answer.effects
+}
+
+async fn asked_where(
+    rows: Vec<RequestRow>,
+    text: &str,
+    changes: &[Change],
+    where_: impl FnOnce(&mut Ground<'_>),
+) -> Vec<LimitEffect> {
     let folder = tempfile::tempdir().unwrap();
     let (history, _options) = history(folder.path(), rows).await;
     let reader = history.reader();
@@ -56,7 +109,7 @@ async fn asked(rows: Vec<RequestRow>, text: &str, changes: &[Change]) -> Vec<Lim
         other_bytes: 1 << 30,
         basis: Basis::Told,
     });
-    let ground = Ground {
+    let mut ground = Ground {
         source: Source::Alone(&reader),
         reader: &reader,
         loaded: read(text),
@@ -69,7 +122,9 @@ async fn asked(rows: Vec<RequestRow>, text: &str, changes: &[Change]) -> Vec<Lim
         vram_total: Some(24 << 30),
         memory_bytes: None,
         now_ms: START + 86_400_000,
+        launch_changed: BTreeMap::new(),
     };
+    where_(&mut ground);
     let answer = effects(&ground, changes).await.unwrap();
     let mut effects = answer.effects;
     effects.extend(answer.together);
@@ -152,16 +207,141 @@ async fn who_would_be_refused_is_counted_and_who_was_is_given_the_usual_time() {
         (refused.finish, refused.status, refused.backend) = (Finish::Refused, 429, None);
         (refused.total_us, refused.ttft_us) = (0, None);
     }
-    // Without a table nobody knows where they were to go.
+    // Without a table they were to go where others of their model went.
     let text = "gateway.queue = { max = 100, wait_s = 600 }";
-    let effects = asked(rows, text, &[change("gateway.queue.max", 5)]).await;
+    let changes = [change("gateway.queue.max", 5), change(ROOM, 4)];
+    let effects = asked(rows.clone(), text, &changes).await;
     let replay = effects[0].replay.unwrap();
-    assert_eq!((replay.requests, replay.newly_refused), (40, 33));
+    assert_eq!((replay.requests, replay.newly_refused, replay.supposed), (60, 53, 20));
     assert!(
-        effects[0].text.ends_with("; 33 refused, none at today's limit."),
+        effects[0].text.ends_with("; 53 refused, none at today's limit."),
         "{}",
         effects[0].text
     );
+    assert_eq!(effects[1].replay.unwrap().requests, 60, "also of the service");
+    // Where only one could answer its name is on record; it never ran there all the same.
+    for refused in rows.iter_mut().skip(40) {
+        refused.backend = Some("chat".into());
+    }
+    let named = asked(rows.clone(), text, &changes).await;
+    assert_eq!(named[0].replay, effects[0].replay);
+    // Nobody ever answered that model: 20 more or less of them are not kept quiet.
+    for refused in rows.iter_mut().skip(40) {
+        (refused.backend, refused.model) = (None, "gone".into());
+    }
+    for effect in asked(rows, text, &changes).await {
+        assert_eq!(
+            effect.text,
+            "Cannot tell: where they were to go is not known of some that found no room."
+        );
+        assert!(!effect.known && effect.why.starts_with("20 of "), "{}", effect.why);
+    }
+}
+
+#[tokio::test]
+async fn limits_in_tokens_cannot_be_told_from_tokens_that_were_used() {
+    let rows: Vec<RequestRow> = (0..80).map(|n| row(n, START + n * 100, 0, 1500)).collect();
+    let keys = ["services.chat.max_tokens", "gateway.clients.tokens_per_min"];
+    let text = "[services.chat]\nmax_tokens = 4096\n";
+    let changes = keys.map(|key| change(key, 100));
+    let effects = asked(rows.clone(), text, &changes).await;
+    assert_eq!(effects.len(), 3, "and together");
+    for effect in effects {
+        let told = effect.text.starts_with("Cannot tell: this counts the tokens that are asked");
+        assert!(told && !effect.known, "{}", effect.text);
+    }
+    // One in force beside what is moved is named.
+    let beside = asked(rows, text, &[change(ROOM, 1)]).await;
+    assert!(beside[0].known && beside[0].why.contains("Limits in tokens"), "{}", beside[0].why);
+    assert!(beside[0].why.contains("Breakers, gates"), "{}", beside[0].why);
+}
+
+#[tokio::test]
+async fn auto_is_as_tight_as_what_it_stands_for_also_where_nothing_runs() {
+    let rows: Vec<RequestRow> = (0..80).map(|n| row(n, START + n * 1000, 0, 1500)).collect();
+    let effects = asked_where(rows, "", &[change(ROOM, 1), change(ROOM, 8)], |ground| {
+        let mut chat = ground.services[0].clone();
+        let (total, basis) = (Some(2), Basis::Told);
+        chat.slots = Some(Slots { total, busy: None, waiting: None, basis });
+        ground.services = Box::leak(Box::new([chat]));
+        ground.rooms.clear();
+    })
+    .await;
+    assert!(effects[0].known && effects[0].text.contains(" longer; "), "{}", effects[0].text);
+    assert!(!effects[0].why.contains("That more at once"), "{}", effects[0].why);
+    assert_eq!(effects[1].text, "Cannot tell: nothing waited in this time.");
+}
+
+#[tokio::test]
+async fn a_first_byte_is_counted_over_those_that_told_theirs_and_a_stream_tells_no_more_than_that()
+{
+    let key = "gateway.timeout.first_byte_s";
+    // Their first token came after 1 s; ten never told.
+    let mut rows: Vec<RequestRow> = (0..50).map(|n| row(n, START + n * 60_000, 0, 4000)).collect();
+    for silent in rows.iter_mut().take(10) {
+        (silent.ttft_us, silent.finish) = (None, Finish::Failed);
+    }
+    let text = "gateway.timeout.first_byte_s = 20";
+    let effects = asked(rows.clone(), text, &[change(key, 10)]).await;
+    assert_eq!(
+        effects[0].text,
+        "None of the 40 requests of which it is known would have been cut off: the longest \
+         waited 1.0 s."
+    );
+    rows[20].ttft_us = Some(15_000_000);
+    let effects = asked(rows.clone(), text, &[change(key, 10)]).await;
+    assert!(!effects[0].known, "its first byte may have come before its first token");
+    assert!(effects[0].text.starts_with("Cannot tell: the first token of 1 of the 40 requests"));
+    rows[20].stream = false;
+    rows[0].finish = Finish::TimedOut;
+    let effects = asked(rows, text, &[change(key, 10), change(key, 40)]).await;
+    assert_eq!(
+        effects[0].text,
+        "2 of the 41 requests of which it is known would have been cut off; the longest waited \
+         15 s."
+    );
+    assert!(!effects[1].known && effects[1].text.starts_with("Cannot tell: 1 of the 41"));
+}
+
+#[tokio::test]
+async fn a_gate_that_only_observes_would_have_held_nobody() {
+    let changes = [change("gateway.gates.cpu.busy_percent", 50)];
+    for (mode, said) in [
+        ("enforce", "It would have closed: the most was 80"),
+        ("observe", "It would have said so, and held nobody back: the most was 80"),
+    ] {
+        let text = format!("gateway.gates.cpu.mode = \"{mode}\"");
+        let effects = asked_when_busy(80.0, &text, &changes).await;
+        assert!(effects[0].text.starts_with(said), "{}", effects[0].text);
+    }
+}
+
+#[tokio::test]
+async fn what_runs_with_older_settings_tells_nothing_of_the_newer() {
+    let text = "[services.chat]\nurl = \"http://127.0.0.1:1\"\nkind = \"llama-cpp\"\n\
+                command = [\"x\"]\ncontext_tokens = 8192\nparallel = 4\n";
+    let changes = [
+        change("services.chat.context_tokens", 32_768),
+        change("services.chat.parallel", 2),
+        change("services.chat.parallel", 8),
+    ];
+    let changed = |at: i64| BTreeMap::from([("chat".to_owned(), at)]);
+    let effects = asked_where(Vec::new(), text, &changes, |ground| {
+        ground.launch_changed = changed(START);
+    })
+    .await;
+    assert!(!effects[0].known && effects[0].text.starts_with("Cannot tell: "));
+    assert!(effects[0].why.contains("since before its settings were changed"));
+    assert_eq!(effects[1].why, "Each has more of it.");
+    assert_eq!(effects[2].why, "Each has less of it.");
+    let effects = asked_where(Vec::new(), text, &changes[..1], |ground| {
+        let mut chat = ground.services[0].clone();
+        chat.holder = Some(Holder { started_ms: START + 1, ..Holder::default() });
+        ground.services = Box::leak(Box::new([chat]));
+        ground.launch_changed = changed(START);
+    })
+    .await;
+    assert!(effects[0].known, "it was started again since: {}", effects[0].text);
 }
 
 #[tokio::test]
@@ -194,7 +374,9 @@ async fn times_are_counted_and_what_ran_out_of_time_is_not_guessed() {
     assert!(effects[1].text.starts_with("None of the last 50 requests would have been cut off"));
     rows[7].finish = Finish::TimedOut;
     let effects = asked(rows, "gateway.timeout.total_s = 40", &[change(total, 80)]).await;
-    assert!(!effects[0].known && effects[0].text.contains("is not known"), "{}", effects[0].text);
+    let text = &effects[0].text;
+    assert!(text.starts_with("Cannot tell: 1 of the last 50") && text.contains("is not known"));
+    assert!(!effects[0].known);
 }
 
 #[tokio::test]
@@ -232,12 +414,23 @@ async fn compared(
     which: usize,
     now: i64,
 ) -> LimitsCompared {
+    compared_beside(rows, all, which, now, &[]).await
+}
+
+async fn compared_beside(
+    rows: Vec<RequestRow>,
+    all: &[Revision],
+    which: usize,
+    now: i64,
+    under_way: &[(i64, Option<&str>)],
+) -> LimitsCompared {
     let folder = tempfile::tempdir().unwrap();
     let (history, _options) = history(folder.path(), rows).await;
     let reader = history.reader();
     let source = Source::Alone(&reader);
     let one = all[which].clone();
-    let answer = compare(source, None, one, all, Some(START), now).await.unwrap();
+    let known = Known { table: None, all, under_way, oldest_ms: Some(START), now_ms: now };
+    let answer = compare(source, &known, one).await.unwrap();
     history.stop().await;
     answer
 }
@@ -293,9 +486,33 @@ async fn too_few_requests_are_not_compared_and_far_more_of_them_are_said() {
     let ttft = &early.figures[0];
     assert_eq!((ttft.verdict, ttft.before), (ComparedVerdict::CannotTell, None));
     assert_eq!(ttft.why, "needs 59 requests, 3 before and 30 after");
+    // A few of them are no demand.
+    let first = compared(rows.clone(), &all, 0, at + 10_000).await;
+    let rate = &first.figures[3];
+    assert_eq!((rate.verdict, rate.before), (ComparedVerdict::CannotTell, None));
+    assert_eq!(rate.why, "needs 20 requests on one side, 1 before and 10 after");
     let later = compared(rows.clone(), &all, 0, at + 400_000).await;
     assert_eq!(later.figures[3].verdict, ComparedVerdict::ClearlyMore);
     assert!(later.caution.contains("6 → 60 /min"), "{}", later.caution);
     let none = compared(rows, &all, 0, at).await;
     assert!(none.before.is_none() && none.figures.is_empty() && !none.window_why.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_still_under_way_ends_the_window_after_a_change() {
+    let at = START + 600_000;
+    let rows: Vec<RequestRow> = (0..1200).map(|n| row(n, START + n * 1000, 0, 500)).collect();
+    let all = [revision(2, at, ROOM)];
+    let now = at + 500_000;
+    // One came before the change, one is of another service, and one has hung since 200 s.
+    let under_way =
+        [(at - 5000, Some("chat")), (at + 100_000, Some("other")), (at + 200_000, Some("chat"))];
+    let answer = compared_beside(rows.clone(), &all, 0, now, &under_way).await;
+    let (before, after) = (answer.before.unwrap(), answer.after.unwrap());
+    assert_eq!((after.from_ms, after.to_ms), (at, at + 200_000));
+    assert_eq!((before.from_ms, before.to_ms), (at - 200_000, at));
+    assert!(answer.window_why.ends_with("up to the oldest request that is still under way."));
+    assert_eq!(answer.figures[3].verdict, ComparedVerdict::CannotTell, "as many as before");
+    let none = compared_beside(rows, &all, 0, now, &[(at + 10, None)]).await;
+    assert!(none.before.is_none() && none.window_why.contains("still under way"));
 }
