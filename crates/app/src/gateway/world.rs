@@ -1,6 +1,7 @@
 //! What the gateway asks of the program around it.
 
 use std::{
+    mem,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -38,6 +39,12 @@ pub(super) struct Around {
 #[derive(Clone, Default)]
 pub(super) struct Programs(Arc<Mutex<Lately>>);
 
+/// One looks, and gives back what it looks with however that ends.
+struct Looks {
+    peers: Peers,
+    programs: Programs,
+}
+
 #[derive(Default)]
 struct Lately {
     /// Taken while somebody looks.
@@ -64,16 +71,11 @@ impl World for Around {
         if staged || !peer.ip().is_loopback() {
             return Box::pin(ready(Sought::Nobody));
         }
-        let programs = self.peers.clone();
-        let Some(mut peers) = programs.take(Instant::now()) else {
+        let Some(mut looks) = self.peers.take(Instant::now()) else {
             return Box::pin(ready(Sought::NotYet));
         };
         // It goes on also when nobody waits any more, and the next one finds it quicker.
-        let look = tokio::task::spawn_blocking(move || {
-            let name = peers.program(peer, here);
-            programs.give(peers);
-            name
-        });
+        let look = tokio::task::spawn_blocking(move || looks.peers.program(peer, here));
         Box::pin(async move {
             match look.await {
                 Ok(Some(name)) => Sought::Found(name.into()),
@@ -118,7 +120,7 @@ impl World for Around {
 
 impl Programs {
     /// `None` while somebody looks, or where it was looked too often within this second.
-    fn take(&self, now: Instant) -> Option<Peers> {
+    fn take(&self, now: Instant) -> Option<Looks> {
         let mut lately = self.lock();
         if lately.second.is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1)) {
             (lately.second, lately.looks) = (Some(now), 0);
@@ -132,15 +134,17 @@ impl Programs {
         };
         lately.begun = true;
         lately.looks += 1;
-        Some(peers)
-    }
-
-    fn give(&self, peers: Peers) {
-        self.lock().peers = Some(peers);
+        Some(Looks { peers, programs: self.clone() })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Lately> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.programs.lock().peers = Some(mem::take(&mut self.peers));
     }
 }
 
@@ -163,12 +167,24 @@ mod tests {
         let now = Instant::now();
         let first = programs.take(now).unwrap();
         assert!(programs.take(now).is_none(), "somebody looks");
-        programs.give(first);
+        drop(first);
         for _ in 1..LOOKS_A_SECOND {
-            let peers = programs.take(now).unwrap();
-            programs.give(peers);
+            drop(programs.take(now).unwrap());
         }
         assert!(programs.take(now).is_none(), "too often");
         assert!(programs.take(now + Duration::from_secs(1)).is_some());
+    }
+
+    #[test]
+    fn a_look_that_fails_is_not_the_last() {
+        let programs = Programs::default();
+        let now = Instant::now();
+        let looks = programs.take(now).unwrap();
+        let failed = std::thread::spawn(move || {
+            let _looks = looks;
+            panic!("no such file");
+        });
+        assert!(failed.join().is_err());
+        assert!(programs.take(now).is_some());
     }
 }

@@ -145,7 +145,13 @@ it('where nothing is watched it says what was found, and what runs all the same'
 it('a search that is off is not promised', async () => {
   list = [];
   await again();
-  fake.handlers['services.found'] = () => ({ searching: false, looked_ms: null, ignored: [], docker: null, unclaimed: [] });
+  fake.handlers['services.found'] = () => ({
+    searching: false,
+    looked_ms: null,
+    ignored: [],
+    docker: null,
+    unclaimed: [],
+  });
   render(Runs, props);
   expect(await screen.findByText(/Plimsoll does not look for any/)).toBeTruthy();
 });
