@@ -12,7 +12,7 @@ use clap::Parser;
 use self::args::Cli;
 
 /// The system's own keeps what thousands of connections held once they rest again, and takes
-/// an eighth of the gateway's time.
+/// a twelfth of the gateway's time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
