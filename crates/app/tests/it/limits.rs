@@ -1,11 +1,13 @@
 //! Limits of a whole engine: moved, obeyed, marked, taken back, and staged over a restart.
 
-use std::{path::Path, time::Duration};
+use std::{fs, net::TcpListener, path::Path, time::Duration};
 
+use futures::StreamExt as _;
 use plimsoll_app::{
     api::{
-        Command, ConfigEdit, LimitsAsk, LimitsCompared, LimitsDraft, LimitsEffect, LimitsStage,
-        LimitsView, Nothing, Range, RevisionId, RollbackRequest, Traffic,
+        Command, ConfigEdit, Fault, FaultCode, JobProgress, JobStarted, JobState, LimitsAsk,
+        LimitsCompared, LimitsDraft, LimitsEffect, LimitsStage, LimitsView, Live, Nothing, Range,
+        RevisionId, RollbackRequest, ServiceId, Subscription, Traffic,
     },
     session::{Options, Session},
 };
@@ -14,6 +16,7 @@ use plimsoll_core::{
     mark::Mark,
     traffic::RoomBasis,
 };
+use plimsoll_services::service::{RunState, Service};
 use tokio::time::{sleep, timeout};
 
 const ROOM: &str = "services.chat.max_in_flight";
@@ -102,5 +105,66 @@ async fn a_limit_is_moved_obeyed_marked_and_taken_back_and_a_draft_outlives_a_re
     let undo = RollbackRequest { revision: revision.number, by: "window".into() };
     let _: Revision = session.call(Command::ConfigUndo(undo)).await.unwrap();
     room(&session, 4, RoomBasis::Told).await;
+    session.stop().await;
+}
+
+/// A server of a few lines: it answers every question with 200.
+const SERVER: &str = r#"$s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => shift,
+  Listen => 9, ReuseAddr => 1) or die "no port"; while ($c = $s->accept) { while (<$c>) {
+  last if /^\r?\n$/ } print $c "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+  close $c }"#;
+
+/// The process of the service that Plimsoll runs, once it serves.
+async fn serving(session: &Session) -> i32 {
+    let asking = async {
+        loop {
+            let services: Vec<Service> = session.call(Command::Services(Nothing {})).await.unwrap();
+            let run = services.iter().find(|service| service.id == "a").and_then(|a| a.run.clone());
+            if let Some(run) = run.filter(|run| run.state == RunState::Running)
+                && let Some(pid) = run.pid
+            {
+                return pid;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), asking).await.expect("it serves")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_launch_setting_needs_is_a_restart_that_says_how_long_it_took() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = format!(
+        "[services]\ndiscover = false\n[services.a]\nurl = \"http://127.0.0.1:{port}\"\n\
+         kind = \"http\"\nscrape_ms = 250\nstop_s = 5\n\
+         command = [\"perl\", \"-MIO::Socket::INET\", \"-e\", '''{SERVER}''', \"{port}\"]\n\
+         [services.b]\nurl = \"http://127.0.0.1:1\"\nenabled = false\n"
+    );
+    fs::write(dir.path().join("plimsoll.toml"), text).unwrap();
+    let data_dir = Some(dir.path().to_path_buf());
+    let gateway = Some("127.0.0.1:0".parse().unwrap());
+    let options = Options { data_dir, gateway, ..Options::default() };
+    let session = Session::start(options).await.unwrap();
+    let mut live = Box::pin(session.subscribe(Subscription::default()));
+    let before = serving(&session).await;
+    let restart = |id: &str| session.call(Command::ServiceRestart(ServiceId { id: id.into() }));
+    let started: JobStarted = restart("a").await.unwrap();
+    let asking = async {
+        loop {
+            if let Live::Job { job } = live.next().await.unwrap()
+                && job.job == started.job
+                && job.state != JobState::Running
+            {
+                return job;
+            }
+        }
+    };
+    let ended: JobProgress = timeout(Duration::from_secs(60), asking).await.expect("it ends");
+    assert_eq!(ended.state, JobState::Done, "{}", ended.message);
+    assert!(ended.message.starts_with("a serves again after "), "{}", ended.message);
+    assert_ne!(serving(&session).await, before, "another process");
+    let fault: Fault = restart("b").await.map(|_: JobStarted| ()).unwrap_err();
+    assert_eq!(fault.code, FaultCode::Invalid, "nobody here starts it");
     session.stop().await;
 }
