@@ -34,6 +34,10 @@ use crate::{
 const WHOLE_RANGE: f64 = 200.0;
 /// A slider with more than this between its ends goes by factors.
 const LOG_FROM: f64 = 100.0;
+/// A slider without a value to go by reaches to twice this, and in tokens to twice the second:
+/// a conversation is some thousands of them.
+const USUAL: f64 = 8.0;
+const USUAL_TOKENS: f64 = 16_384.0;
 /// What can be said of a service that was found.
 const OF_FOUND: [&str; 2] = ["services.*.max_in_flight", "services.*.max_tokens"];
 
@@ -176,7 +180,7 @@ impl Facts<'_> {
         let marks = [&conservative, &balanced, &aggressive].into_iter().flatten();
         let marks = marks.chain([&state.value, &state.default]).filter_map(number).chain(in_force);
         Some(LimitInfo {
-            slider: slider(setting.accepts, marks),
+            slider: slider(setting, marks),
             group: place.group,
             title: match of {
                 Some(id) => {
@@ -378,8 +382,8 @@ pub(super) fn number(value: &SettingValue) -> Option<f64> {
 
 /// The useful part of a range: from its beginning to twice the most that is said of it.
 #[expect(clippy::cast_precision_loss, reason = "a place on a slider")]
-fn slider(accepts: Accepts, marks: impl Iterator<Item = f64>) -> Option<LimitSlider> {
-    let (min, max, step) = match accepts {
+fn slider(setting: &Setting, marks: impl Iterator<Item = f64>) -> Option<LimitSlider> {
+    let (min, max, step) = match setting.accepts {
         Accepts::Whole { min, max } | Accepts::WholeOr { min, max, .. } => {
             (min as f64, max as f64, 1.0)
         }
@@ -389,7 +393,8 @@ fn slider(accepts: Accepts, marks: impl Iterator<Item = f64>) -> Option<LimitSli
     if max - min <= WHOLE_RANGE {
         return Some(LimitSlider { min, max, step, log: false });
     }
-    let most = marks.fold(8.0_f64, f64::max) * 2.0;
+    let usual = if setting.unit == Some("tokens") { USUAL_TOKENS } else { USUAL };
+    let most = marks.fold(usual, f64::max) * 2.0;
     let max = most.min(max).max(min + 1.0);
     let log = max - min > LOG_FROM;
     Some(LimitSlider { min: if log { min.max(1.0) } else { min }, max, step, log })

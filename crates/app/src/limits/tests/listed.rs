@@ -152,6 +152,9 @@ fn sliders_hold_every_value_that_is_said_of_them_and_charts_name_metrics_that_ar
         let Some(slider) = limit.slider else { continue };
         assert!(slider.min < slider.max && slider.step > 0.0, "{} {slider:?}", limit.key);
         assert!(!slider.log || slider.min > 0.0, "{}", limit.key);
+        if limit.unit.as_deref() == Some("tokens") {
+            assert!(slider.max >= 32_768.0, "a conversation fits: {} {slider:?}", limit.key);
+        }
         let marks = [&limit.conservative, &limit.balanced, &limit.aggressive];
         for mark in marks.into_iter().flatten().filter_map(super::super::list::number) {
             assert!(mark <= slider.max, "{} {mark}", limit.key);
