@@ -67,7 +67,7 @@ async fn run(options: Options, table: Table, room: u32) -> Result<(), Box<dyn Er
     let backend = BackendLimits { room: Some(room), ..BackendLimits::default() };
     let desk = Desk::new(Limits { backend, ..Limits::default() });
     let gateway = Gateway::start(Parts {
-            runtime: tokio::runtime::Handle::current(),
+        runtime: tokio::runtime::Handle::current(),
         options,
         table,
         desk,
