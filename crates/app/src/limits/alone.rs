@@ -49,6 +49,7 @@ pub async fn view_alone(options: &Options) -> Result<LimitsView, Fault> {
         unwritable: unwritable.as_deref(),
         memory_bytes: None,
     };
+    // A draft that cannot be read hides no limit; whoever runs Plimsoll is told of the database.
     let kept = State::peek(&places.data, draft::KEPT_AS).await.unwrap_or_default();
     Ok(LimitsView { draft: draft::of(kept, &current), ..view(&facts) })
 }

@@ -1,18 +1,23 @@
 mod changes;
+mod compared;
 mod listed;
 mod recorded;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use plimsoll_core::{
+    clock::ManualClock,
     config::{
         Environment, Loaded,
         wire::{Change, ConfigView, SettingValue},
     },
+    record::Record as _,
     request::{Endpoint, Finish, Priority, RequestRow},
     traffic::RoomBasis,
 };
 use plimsoll_gateway::route::Room;
+use plimsoll_history::{History, Options};
+use tokio::sync::watch;
 
 /// 2026-11-22T01:00:00Z
 pub const START: i64 = 1_795_309_200_000;
@@ -71,4 +76,14 @@ pub fn row(n: i64, at_ms: i64, wait_ms: u64, held_ms: u64) -> RequestRow {
         shared: None,
         joules: None,
     }
+}
+
+/// A history in which these requests are written down.
+pub async fn history(folder: &Path, rows: Vec<RequestRow>) -> (History, watch::Sender<Options>) {
+    let clock = Arc::new(ManualClock::at(START));
+    let (sender, options) = watch::channel(Options::default());
+    let history = History::open(folder, options, clock).await.unwrap();
+    history.recorder().requests(rows);
+    assert!(history.settle().await);
+    (history, sender)
 }
