@@ -131,6 +131,11 @@ async fn a_start_that_was_cut_off_before_its_number_was_noted_is_found_by_its_to
     let output = output::Output::open(dir.path().join("x.log"));
     let lost = shell("a", "exec sleep 600");
     let lost = process::Process::start("a", &lost.launch, &token, &output).unwrap();
+    // While one program becomes another, nobody can read what it was started with.
+    let name = format!("/proc/{}/comm", lost.pid);
+    while std::fs::read_to_string(&name).unwrap().trim() != "sleep" {
+        tokio::task::yield_now().await;
+    }
     write(&dir.path().join("services"), &note(&token, None));
     let bench = Bench::within(dir, vec![shell("a", "exec sleep 600")], false);
     let run = bench.until("a", |run| run.pid.is_some()).await;
