@@ -4,8 +4,15 @@
 //! The kernel's figures move while they are read, so each is read by the test before
 //! and after the source: what only grows must lie between the two, exactly; what
 //! goes up and down must lie between them within a tolerance that stands beside it.
+//! What else runs here may still allocate, free and write within one such look: a look
+//! that differs is taken again, and only what differs each time is wrong.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::Command,
+};
 
 use plimsoll_core::{
     clock::{Clock, Instant3, SystemClock},
@@ -156,7 +163,17 @@ impl Bracketed {
 #[test]
 fn the_system_agrees_with_an_independent_reading_of_proc() {
     let mut system = source(&mut sources(), "system");
-    let read = Bracketed::read(&mut system);
+    let mut looks = 4;
+    while looks > 0 && catch_unwind(AssertUnwindSafe(|| agrees(&mut system))).is_err() {
+        looks -= 1;
+    }
+    if looks == 0 {
+        agrees(&mut system);
+    }
+}
+
+fn agrees(system: &mut Box<dyn Source>) {
+    let read = Bracketed::read(system);
     cpu(&read);
     memory(&read);
     load(&read);
@@ -164,7 +181,7 @@ fn the_system_agrees_with_an_independent_reading_of_proc() {
     network(&read);
     frequency(&read);
     cgroup(&read);
-    // Nothing was read that this test has not compared.
+    // Nothing was read that has not been compared.
     let compared = ["cpu.", "memory.", "swap.", "load.", "pressure.", "disk.", "net.", "cgroup."];
     for reading in &read.readings {
         let name = reading.metric.name();
