@@ -20,6 +20,7 @@ pub(crate) type Work =
     for<'a> fn(&'a mut SqliteConnection) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 
 /// One step of a schema, numbered and never changed once it was released.
+#[derive(Clone, Copy)]
 pub(crate) struct Step {
     pub version: u32,
     pub name: &'static str,

@@ -2,9 +2,9 @@
 //!
 //! Tables are read row by row in the order of their row numbers; where a page
 //! is damaged, reading goes on behind it. Where the first page itself is lost,
-//! that of a new database takes its place in a copy: the tables of one version
-//! always stand at the same pages. What is found joins the history as earlier
-//! lanes, so that nothing newer is hidden by it.
+//! another one takes its place in a copy: the tables of one version always stand at
+//! the same pages. What is found joins the history as earlier lanes, so that nothing
+//! newer is hidden by it.
 
 mod carve;
 mod chunks;
@@ -22,7 +22,7 @@ use self::{
     source::open_damaged,
 };
 use crate::{
-    db::{self, HISTORY},
+    db::{self, HISTORY, Schema},
     error::ReadError,
     lane::Lane,
     requests,
@@ -51,8 +51,17 @@ pub struct RecoverReport {
 /// Reads the damaged database `file` and adds what can be read to the history
 /// in `folder`. Nobody else may own the folder meanwhile; `file` is not changed.
 pub async fn recover(file: &Path, folder: &Path) -> Result<RecoverReport, ReadError> {
-    let mut source = open_damaged(file, folder).await?;
-    let mut target = HISTORY.open(folder).await?;
+    recover_as(&HISTORY, file, folder).await
+}
+
+/// The same for a database of that version or an older one.
+async fn recover_as(
+    schema: &Schema,
+    file: &Path,
+    folder: &Path,
+) -> Result<RecoverReport, ReadError> {
+    let mut source = open_damaged(schema, file, folder).await?;
+    let mut target = schema.open(folder).await?;
     let outcome = Recovery::begin(&mut source.connection, &mut target).await;
     let outcome = match outcome {
         Ok(recovery) => recovery.run(file, &mut source.connection, &mut target).await,
