@@ -7,6 +7,7 @@
 
 mod browser;
 mod change;
+mod files;
 mod follow;
 mod hidden;
 mod revisions;

@@ -19,7 +19,7 @@ use crate::{
     api::{
         DoctorReport, Done, Fault, FaultCode, Hold, IgnoredService, ServiceAdd, ServiceAdded,
         ServiceModelRequest, ServiceOutput, ServiceOutputRequest, ServiceRemove, ServiceRemoved,
-        ServiceTested, Status, Written,
+        ServiceTest, ServiceTested, Status, Written,
     },
     config_handle::ConfigHandle,
     dispatch::blocking,
@@ -155,11 +155,11 @@ pub async fn services(options: &Options) -> Result<Listed, Fault> {
 }
 
 /// Tries out an address or a service that is known from here.
-pub async fn test_service(options: &Options, target: &str) -> Result<ServiceTested, Fault> {
+pub async fn test_service(options: &Options, ask: &ServiceTest) -> Result<ServiceTested, Fault> {
     let places = options.places()?;
     let loaded = configuration(&places.config).await?;
     let known = found::peek(&places.data).await;
-    services::test_alone(&loaded.config, &known, target, places.simulated).await
+    services::test_alone(&loaded.config, &known, ask, places.simulated).await
 }
 
 /// Loads or unloads a model from here, and answers what it took.

@@ -12,7 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::keys::{KeyAction, KeyPriority, KeyScope, Keys, NewKey};
 pub use self::limits::{LimitAction, Limits, PresetName};
 pub use self::requests::Requests;
-pub use self::services::{Hold, NewService, OfService, OutputOf, RunOf, ServiceAction, Services};
+pub use self::services::{
+    Hold, NewService, OfService, OutputOf, RunOf, ServiceAction, Services, TestOf,
+};
 
 const EXAMPLES: &str = "\
 Examples:

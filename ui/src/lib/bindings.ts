@@ -1339,7 +1339,7 @@ id: string | null, url: string, name: string,
 /**
  * As in the configuration; empty: found out.
  */
-kind: string, key_file: string, 
+kind: string, key_file: string, ca_file: string, 
 /**
  * Who asks: `window`, `browser` or `terminal`.
  */
@@ -1399,7 +1399,12 @@ kind: string,
 /**
  * For an address: whole path of the file that holds its key; empty: it wants none.
  */
-key_file: string, };
+key_file: string, 
+/**
+ * Whole path of the file with the certificates that it is believed by; empty: those of the
+ * service of that id, and at an address whom this machine trusts.
+ */
+ca_file: string, };
 
 export type ServiceTested = { url: string, kind: ServiceKind, version: string | null, 
 /**

@@ -26,6 +26,10 @@ pub struct ServiceTest {
     /// For an address: whole path of the file that holds its key; empty: it wants none.
     #[serde(default)]
     pub key_file: String,
+    /// Whole path of the file with the certificates that it is believed by; empty: those of the
+    /// service of that id, and at an address whom this machine trusts.
+    #[serde(default)]
+    pub ca_file: String,
 }
 
 /// Something answered. Where nothing did, or nothing that is understood, that is the fault.
@@ -85,6 +89,8 @@ pub struct ServiceAdd {
     pub kind: String,
     #[serde(default)]
     pub key_file: String,
+    #[serde(default)]
+    pub ca_file: String,
     /// Who asks: `window`, `browser` or `terminal`.
     #[serde(default)]
     pub by: String,

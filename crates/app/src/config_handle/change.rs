@@ -11,7 +11,7 @@ use plimsoll_core::config::{
 };
 
 use super::{
-    BROWSER, ConfigHandle, KeptRevision, Standing, browser, read,
+    BROWSER, ConfigHandle, KeptRevision, Standing, browser, files, read,
     words::{refused, something, who},
 };
 use crate::api::{ConfigEdit, Fault, FaultCode, RollbackRequest};
@@ -27,7 +27,12 @@ impl ConfigHandle {
         something(edit)?;
         let good = self.inner.standing.lock().await.good.clone();
         let disk = read(&self.inner.path, &self.inner.environment).await;
-        self.preview_on(good, disk, edit).await
+        let mut preview = self.preview_on(good, disk, edit).await?;
+        // A browser is told no more of a file than that it may not name one.
+        if edit.by != BROWSER {
+            preview.problems.extend(files::judge(&edit.changes).await?);
+        }
+        Ok(preview)
     }
 
     /// Writes the edit into the file and puts it in force as a new revision.
@@ -57,6 +62,12 @@ impl ConfigHandle {
         let preview = self.preview_on(good, disk, &unasked).await?;
         if !preview.problems.is_empty() {
             return Err(refused(&preview.problems));
+        }
+        if by != BROWSER {
+            let problems = files::judge(&edit.changes).await?;
+            if !problems.is_empty() {
+                return Err(refused(&problems));
+            }
         }
         self.replace(&mut standing, preview.text, by, None).await
     }

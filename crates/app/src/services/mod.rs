@@ -54,6 +54,7 @@ use crate::{
     project::project,
 };
 
+pub(crate) use self::wanted::read_trust;
 pub use self::{alone::act_alone, here::is_here, trial::test_alone, wanted::bounds};
 
 /// How often key files are read again: a key that is renewed is used from then on.

@@ -72,7 +72,7 @@ async fn a_key_that_cannot_be_read_is_a_hint_on_its_service() {
     assert_eq!((services[0].since_ms, services[0].checked_ms), (7, None));
     assert_eq!(services[0].hints[0].id, "key-file");
     assert!(services[0].hints[0].text.contains("/nowhere/key"), "{:?}", services[0].hints);
-    let fault = test_alone(&config, &Known::default(), "x", false).await.unwrap_err();
+    let fault = test_alone(&config, &Known::default(), &address("x"), false).await.unwrap_err();
     assert_eq!(fault.code, FaultCode::Invalid);
     assert!(fault.message.contains("/nowhere/key"), "{fault}");
 }
@@ -81,7 +81,8 @@ async fn a_key_that_cannot_be_read_is_a_hint_on_its_service() {
 async fn what_is_no_address_and_no_service_is_told_what_would_be() {
     let config = config("[services.llama]\nurl = \"http://127.0.0.1:1\"\n");
     let test = async |target: &str| {
-        let fault = test_alone(&config, &Known::default(), target, false).await.unwrap_err();
+        let fault =
+            test_alone(&config, &Known::default(), &address(target), false).await.unwrap_err();
         (fault.code, fault.hint.unwrap())
     };
     let like = |hint: &str| hint.to_owned();
@@ -91,7 +92,7 @@ async fn what_is_no_address_and_no_service_is_told_what_would_be() {
         (FaultCode::Invalid, like("Did you mean http://localhost:8080?"))
     );
     for bad in ["ftp://127.0.0.1", "http://", "http://me:secret@127.0.0.1:1"] {
-        let fault = test_alone(&config, &Known::default(), bad, false).await.unwrap_err();
+        let fault = test_alone(&config, &Known::default(), &address(bad), false).await.unwrap_err();
         assert_eq!(fault.code, FaultCode::Invalid, "{bad}: {fault}");
         assert!(!fault.message.contains("secret"), "{fault}");
     }
@@ -105,7 +106,7 @@ async fn a_simulated_workstation_asks_no_real_server() {
     assert_eq!(services.show("x").await.unwrap_err().code, FaultCode::NotFound);
     for fault in [
         services.test(&address("http://127.0.0.1:1")).await.unwrap_err(),
-        test_alone(&config(text), &Known::default(), "x", true).await.unwrap_err(),
+        test_alone(&config(text), &Known::default(), &address("x"), true).await.unwrap_err(),
     ] {
         assert_eq!(fault.code, FaultCode::Unavailable);
         assert!(fault.message.contains("simulated"), "{fault}");
@@ -124,6 +125,11 @@ async fn an_address_is_tried_with_the_kind_and_the_key_that_it_would_be_watched_
     assert!(kind.message.contains("\"lama\"") && kind.hint.unwrap().contains("llama-cpp"));
     let key = services.test(&with("auto", "/nowhere/key")).await.unwrap_err();
     assert!(key.message.contains("/nowhere/key"), "{key}");
+    let ask =
+        ServiceTest { ca_file: "/nowhere/house.pem".into(), ..address("https://127.0.0.1:1") };
+    let certificates = services.test(&ask).await.unwrap_err();
+    assert_eq!(certificates.code, FaultCode::Invalid);
+    assert!(certificates.message.contains("/nowhere/house.pem"), "{certificates}");
     services.stop();
 }
 

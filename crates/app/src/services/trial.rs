@@ -6,7 +6,7 @@ use plimsoll_core::{clock::SystemClock, config::Config, record::Nowhere};
 use plimsoll_services::{
     adapter::Condition,
     adapters,
-    client::Secret,
+    client::{Secret, Trust},
     discovery::{Entry, Known},
     fleet::{self, Fleet, Pace, Tested, Wanted, Watched},
     kind::ServiceKind,
@@ -24,7 +24,7 @@ use crate::{
 pub async fn test_alone(
     config: &Arc<Config>,
     known: &Known,
-    target: &str,
+    ask: &ServiceTest,
     simulated: bool,
 ) -> Result<ServiceTested, Fault> {
     if simulated {
@@ -40,8 +40,7 @@ pub async fn test_alone(
         processes: watch::channel(Arc::default()).1,
         pace: watch::channel(Pace::default()).1,
     });
-    let ask = ServiceTest { target: target.into(), ..ServiceTest::default() };
-    run(&fleet, config, known.entry(target.trim()), &ask).await
+    run(&fleet, config, known.entry(ask.target.trim()), ask).await
 }
 
 /// Asks once, as it would be asked if it were watched. `found` is the one of that id that was
@@ -64,16 +63,16 @@ async fn meant(
     ask: &ServiceTest,
 ) -> Result<Watched, Fault> {
     let target = ask.target.trim();
+    let named = ask.ca_file.trim();
     if let Some(entry) = config.services.entries.get(target) {
         let key = key_in(entry.key_file.clone()).await?;
-        let file = entry.ca_file.clone();
-        let trust = blocking(move || wanted::read_trust(&file))
-            .await?
-            .map_err(|why| Fault::new(FaultCode::Invalid, why))?;
+        // With another file than its own it is tried before that is set.
+        let trust = trust_in(if named.is_empty() { &entry.ca_file } else { named }).await?;
         return Ok(Watched { key, trust, ..wanted::watched_of(config, target, entry) });
     }
     if let Some(entry) = found {
-        return Ok(wanted::accepted_of(config, entry));
+        let trust = trust_in(named).await?;
+        return Ok(Watched { trust, ..wanted::accepted_of(config, entry) });
     }
     if target.contains("://") {
         return Ok(Watched {
@@ -84,7 +83,7 @@ async fn meant(
             origin: Origin::Configured,
             container: None,
             key: key_in(ask.key_file.trim().to_owned()).await?,
-            trust: None,
+            trust: trust_in(named).await?,
             cadence: None,
             pace: Pace::default().tick,
             bounds: wanted::bounds(config),
@@ -100,6 +99,13 @@ async fn meant(
 
 async fn key_in(file: String) -> Result<Option<Secret>, Fault> {
     blocking(move || wanted::read_key(&file))
+        .await?
+        .map_err(|why| Fault::new(FaultCode::Invalid, why))
+}
+
+async fn trust_in(file: &str) -> Result<Option<Trust>, Fault> {
+    let file = file.to_owned();
+    blocking(move || wanted::read_trust(&file))
         .await?
         .map_err(|why| Fault::new(FaultCode::Invalid, why))
 }

@@ -83,8 +83,8 @@ async fn change(handle: &ConfigHandle, changes: &[Change], by: &str) -> Result<R
         let edit = ConfigEdit {
             base: Some(handle.view().digest.clone()),
             changes: changes.to_vec(),
-            text: None,
             by: by.to_owned(),
+            ..ConfigEdit::default()
         };
         match handle.apply(&edit).await {
             Err(fault) if fault.code == FaultCode::Conflict && tries < TRIES => {}
@@ -117,12 +117,14 @@ fn not_by_environment(handle: &ConfigHandle, table: &str) -> Result<(), Fault> {
 
 /// The keys of a service. What is empty stays at its default.
 fn changes(id: &str, add: &ServiceAdd) -> Result<Vec<Change>, Fault> {
-    let key_file = add.key_file.trim();
-    if !key_file.is_empty() && !key_file.starts_with('/') {
-        return Err(Fault::new(
-            FaultCode::Invalid,
-            format!("services.{id}.key_file is a whole path, from / on. Found {key_file:?}."),
-        ));
+    let (key_file, ca_file) = (add.key_file.trim(), add.ca_file.trim());
+    for (field, file) in [("key_file", key_file), ("ca_file", ca_file)] {
+        if !file.is_empty() && !file.starts_with('/') {
+            return Err(Fault::new(
+                FaultCode::Invalid,
+                format!("services.{id}.{field} is a whole path, from / on. Found {file:?}."),
+            ));
+        }
     }
     let kind = add.kind.trim();
     let kind = if kind == "auto" { "" } else { kind };
@@ -131,6 +133,7 @@ fn changes(id: &str, add: &ServiceAdd) -> Result<Vec<Change>, Fault> {
         ("name", add.name.trim()),
         ("kind", kind),
         ("key_file", key_file),
+        ("ca_file", ca_file),
     ];
     Ok(values
         .into_iter()

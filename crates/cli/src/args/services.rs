@@ -35,10 +35,12 @@ pub enum ServiceAction {
         id: String,
     },
     /// Ask an address, or a service that is known, what it is and how; needs no running Plimsoll
-    Test {
-        #[arg(value_name = "URL|ID")]
-        target: String,
-    },
+    #[command(after_help = "\
+Examples:
+  plimsoll services test redis://127.0.0.1
+  plimsoll services test https://gpu-box:8000 --ca-file ~/house.pem
+  plimsoll services test llama --ca-file new.pem    with another file than the one that is set")]
+    Test(TestOf),
     /// Watch a service that was found
     Accept {
         #[arg(value_name = "ID")]
@@ -59,6 +61,7 @@ pub enum ServiceAction {
 Examples:
   plimsoll services add http://127.0.0.1:8080
   plimsoll services add https://gpu-box:8000 --name \"Big one\" --kind vllm --key-file ~/vllm.key
+  plimsoll services add https://gpu-box:8000 --ca-file ~/house.pem    a certificate of the house
   plimsoll services add redis://127.0.0.1 --id cache")]
     Add(NewService),
     /// Load a model, and wait until it is loaded; Ctrl-C waits no longer
@@ -95,6 +98,16 @@ Examples:
         #[arg(value_name = "ID")]
         id: String,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct TestOf {
+    /// Where it is, or the id of a service, as `services` lists it
+    #[arg(value_name = "URL|ID")]
+    pub target: String,
+    /// PEM file with the certificate of who signed the server's, or with the server's own
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -147,6 +160,9 @@ pub struct NewService {
     /// File that holds its key or password
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+    /// PEM file with the certificate of who signed the server's, or with the server's own
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The program as it is typed: the built binary, in folders of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
 
+mod certificates;
 mod config;
 mod found;
 mod history;

@@ -103,14 +103,23 @@ describe('a new one', () => {
     expect(document.activeElement).toBe(screen.getByLabelText('Address'));
     await type('Address', '11434');
     await type('Key file', '/k');
+    await type('Certificates', '/house.pem');
     await fireEvent.click(button('Test connection', panel));
     expect(asked('services.test')).toEqual([
-      { target: 'http://127.0.0.1:11434', kind: 'auto', key_file: '/k' },
+      { target: 'http://127.0.0.1:11434', kind: 'auto', key_file: '/k', ca_file: '/house.pem' },
     ]);
     expect(await within(panel).findByText(/Ollama answers at/)).toBeTruthy();
     await fireEvent.submit(panel.querySelector('form')!);
     expect(asked('services.add')).toEqual([
-      { id: null, url: 'http://127.0.0.1:11434', name: '', kind: '', key_file: '/k', by: 'window' },
+      {
+        id: null,
+        url: 'http://127.0.0.1:11434',
+        name: '',
+        kind: '',
+        key_file: '/k',
+        ca_file: '/house.pem',
+        by: 'window',
+      },
     ]);
     expect(await detail('new')).toBeTruthy();
     (await toast('revision 9')).action?.run();

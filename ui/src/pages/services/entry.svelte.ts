@@ -19,6 +19,9 @@ import {
 } from './form';
 import { Trial } from './TestLine.svelte';
 
+/** Fields by the hints that say what is wrong with them. */
+const FILES: Record<string, Field> = { 'key-file': 'key_file', 'ca-file': 'ca_file' };
+
 /** What was typed and not added: closing the form by accident loses nothing. */
 let kept: Typed = { ...BLANK };
 
@@ -36,14 +39,24 @@ export class Entry {
   /** Fields that were left, or sent: before that nobody is told what is wrong with them. */
   #seen = $state<Partial<Record<Field, boolean>>>({});
   #before: Typed;
+  /** Files of the service that cannot be used, as it stands. */
+  #unusable: Partial<Record<Field, string>>;
 
   problems = $derived(problemsOf(this.typed));
   /** What the other side refuses stands at its field, too. */
   refused = $derived(this.fault ? fieldOf(this.fault) : null);
+  /** A file that could not be used when the server was tried. */
+  untried = $derived.by(() => {
+    const field = this.trial.fault ? fieldOf(this.trial.fault) : null;
+    return field === 'key_file' || field === 'ca_file' ? field : null;
+  });
 
   constructor(service?: Service) {
     this.id = service?.id ?? null;
     this.moves = service?.origin === 'accepted';
+    this.#unusable = Object.fromEntries(
+      (service?.hints ?? []).flatMap(({ id, text }) => (FILES[id] ? [[FILES[id], text]] : [])),
+    );
     const settings = session.config?.settings ?? [];
     this.locked = service ? lockedOf(service.id, settings) : {};
     this.#before = !service
@@ -66,7 +79,11 @@ export class Entry {
 
   wrong(field: Field): string | undefined {
     const own = this.#seen[field] ? this.problems[field] : undefined;
-    return own ?? (this.refused === field ? this.fault?.message : undefined);
+    if (own !== undefined) return own;
+    if (this.refused === field) return this.fault?.message;
+    if (this.untried === field) return this.trial.fault?.message;
+    // What stands in the settings may have gone bad since.
+    return this.typed[field] === this.#before[field] ? this.#unusable[field] : undefined;
   }
 
   changed(): void {
@@ -83,13 +100,13 @@ export class Entry {
   /** The first field that is wrong, now told; `null` where none is. */
   check(): Field | null {
     this.typed.url = wholeUrl(this.typed.url);
-    this.#seen = { url: true, name: true, key_file: true, scrape_ms: true };
+    this.#seen = { url: true, name: true, key_file: true, ca_file: true, scrape_ms: true };
     return (Object.keys(this.problems)[0] as Field | undefined) ?? null;
   }
 
   test(): void {
-    const { url, kind, key_file } = this.typed;
-    void this.trial.ask({ target: url, kind, key_file: key_file.trim() });
+    const { url, kind, key_file, ca_file } = this.typed;
+    void this.trial.ask({ target: url, kind, key_file: key_file.trim(), ca_file: ca_file.trim() });
   }
 
   /** Its id once it is written; `null` where it was refused. */
@@ -110,13 +127,14 @@ export class Entry {
   }
 
   async #add(): Promise<string> {
-    const { url, name, kind, key_file } = this.typed;
+    const { url, name, kind, key_file, ca_file } = this.typed;
     const made = await call('services.add', {
       id: this.id,
       url,
       name: name.trim(),
       kind: kind === 'auto' ? '' : kind,
       key_file: key_file.trim(),
+      ca_file: ca_file.trim(),
       by: asker(),
     });
     if (this.id === null) kept = { ...BLANK };

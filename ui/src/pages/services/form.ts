@@ -8,6 +8,8 @@ export interface Typed {
   /** As in the configuration; `auto`: found out. */
   kind: string;
   key_file: string;
+  /** Certificates that its https or rediss is believed by. */
+  ca_file: string;
   /** Only of one that is in the settings already. */
   enabled: boolean;
   /** In ms, as typed; `0`: what fits its kind. */
@@ -17,7 +19,15 @@ export interface Typed {
 export type Field = keyof Typed;
 export type Problems = Partial<Record<Field, string>>;
 
-export const BLANK: Typed = { url: '', name: '', kind: 'auto', key_file: '', enabled: true, scrape_ms: '0' };
+export const BLANK: Typed = {
+  url: '',
+  name: '',
+  kind: 'auto',
+  key_file: '',
+  ca_file: '',
+  enabled: true,
+  scrape_ms: '0',
+};
 
 const SCHEME = /^(https?|rediss?):\/\//;
 
@@ -51,18 +61,23 @@ export function problemsOf(typed: Typed): Problems {
   const url = urlProblem(wholeUrl(typed.url));
   if (url) problems.url = url;
   if (typed.name.trim().length > 64) problems.name = 'It has at most 64 characters.';
-  const file = typed.key_file.trim();
-  if (file !== '' && !file.startsWith('/')) problems.key_file = 'It is a whole path: it begins with /.';
+  for (const field of ['key_file', 'ca_file'] as const) {
+    const file = typed[field].trim();
+    if (file !== '' && !file.startsWith('/')) problems[field] = 'It is a whole path: it begins with /.';
+  }
   const ms = Number(typed.scrape_ms.trim() || '0');
   if (!Number.isInteger(ms) || (ms !== 0 && (ms < 250 || ms > 600_000)))
     problems.scrape_ms = '0, or 250 to 600000.';
   return problems;
 }
 
+const FIELD = /services\.[a-z0-9-]+\.(url|name|kind|key_file|ca_file|enabled|scrape_ms)\b/;
+
 /** The field that a fault is about: the settings say their key, the others what they are. */
 export function fieldOf(fault: Fault): Field | null {
-  const key = /services\.[a-z0-9-]+\.(url|name|kind|key_file|enabled|scrape_ms)\b/.exec(fault.message)?.[1];
+  const key = FIELD.exec(fault.message)?.[1];
   if (key) return key as Field;
+  if (/\bfile of certificates\b/i.test(fault.message)) return 'ca_file';
   if (/\bkey file\b/i.test(fault.message)) return 'key_file';
   if (/\bkind\b/i.test(fault.message)) return 'kind';
   if (/\baddress\b/i.test(fault.message)) return 'url';
@@ -80,6 +95,7 @@ export function typedOf(id: string, settings: readonly SettingState[]): Typed {
     name: value('name', ''),
     kind: value('kind', 'auto'),
     key_file: value('key_file', ''),
+    ca_file: value('ca_file', ''),
     enabled: value('enabled', true),
     scrape_ms: String(value('scrape_ms', 0)),
   };
@@ -109,6 +125,7 @@ export function changesOf(id: string, before: Typed, after: Typed): Change[] {
     name: '',
     kind: 'auto',
     key_file: '',
+    ca_file: '',
     enabled: true,
     scrape_ms: 0,
   };

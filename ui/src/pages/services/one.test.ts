@@ -45,6 +45,41 @@ describe('one that is watched', () => {
     expect(screen.getByLabelText<HTMLInputElement>('Name').value).toBe('Chat');
   });
 
+  it('its certificates are seen, tried and set; a file that is none is told at their field', async () => {
+    const standing = 'Its file of certificates /old.pem cannot be used: No such file or directory.';
+    const chat = world.list.find((s) => s.id === 'chat')!;
+    chat.hints = [{ id: 'ca-file', level: 'warning', text: standing, advice: 'Nobody is believed.' }];
+    await open('chat');
+    await fireEvent.click(button('Edit'));
+    const edit = await screen.findByRole('region', { name: 'Change chat' });
+    const field = screen.getByLabelText<HTMLInputElement>('Certificates');
+    const says = () => document.getElementById(field.getAttribute('aria-describedby')!)?.textContent;
+    expect(says()).toBe(standing);
+    world.fake.handlers['services.test'] = ({ ca_file }) => {
+      const message = `Its file of certificates ${ca_file} cannot be used: it holds no certificate.`;
+      throw new CallError({ code: 'invalid', message, hint: null });
+    };
+    await fireEvent.input(field, { target: { value: '/house.pem' } });
+    expect(says()).toContain('whom this machine trusts');
+    await fireEvent.click(button('Test connection', edit));
+    await waitFor(() => expect(says()).toContain('/house.pem cannot be used: it holds no certificate'));
+    expect(field.getAttribute('aria-invalid')).toBe('true');
+    world.fake.handlers['config.apply'] = () => {
+      const message = 'services.chat.ca_file: Its file of certificates /house.pem cannot be used.';
+      throw new CallError({ code: 'invalid', message, hint: null });
+    };
+    await fireEvent.submit(edit.querySelector('form')!);
+    await waitFor(() => expect(says()).toContain('services.chat.ca_file'));
+    expect(asked('config.apply')).toEqual([
+      {
+        base: 'abc',
+        changes: [{ key: 'services.chat.ca_file', value: '/house.pem' }],
+        text: null,
+        by: 'window',
+      },
+    ]);
+  });
+
   it('that the settings do not name is neither changed nor removed', async () => {
     world.list.push(some('demo'));
     const panel = await open('demo');
@@ -200,6 +235,7 @@ describe('one that was found', () => {
         name: '',
         kind: 'speaches',
         key_file: '/k',
+        ca_file: '',
         by: 'window',
       },
     ]);

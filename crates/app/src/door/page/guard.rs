@@ -20,13 +20,16 @@ pub fn of_a_browser(mut command: Command) -> Result<Command, Fault> {
             )
             .hint("`plimsoll link` gives one, in a terminal of the person whose Plimsoll it is."));
         }
-        Command::ServiceTest(test) if !test.key_file.trim().is_empty() => {
+        Command::ServiceTest(test)
+            if !test.key_file.trim().is_empty() || !test.ca_file.trim().is_empty() =>
+        {
             return Err(Fault::new(
                 FaultCode::Denied,
-                "A browser may not name a file whose content is sent as a key.",
+                "A browser may not name a file whose content is sent as a key, or decides who is \
+                 believed.",
             )
             .hint(
-                "Try it without a key, or in Plimsoll's own window. For a service that is \
+                "Try it without such a file, or in Plimsoll's own window. For a service that is \
                  configured already: `plimsoll services test ID` in a terminal.",
             ));
         }

@@ -172,6 +172,18 @@ async fn what_cannot_be_added_says_what_could() {
             "services.x-1.key_file",
             "whole path",
         ),
+        (
+            ServiceAdd { ca_file: "house.pem".into(), ..at("https://x:1") },
+            FaultCode::Invalid,
+            "services.x-1.ca_file",
+            "whole path",
+        ),
+        (
+            ServiceAdd { ca_file: "/nowhere/house.pem".into(), ..at("https://x:1") },
+            FaultCode::Invalid,
+            "services.x-1.ca_file",
+            "No such file",
+        ),
         (with_id("My llama"), FaultCode::Invalid, "My llama", "Write my-llama."),
         (with_id("discover"), FaultCode::Invalid, "discover", ""),
         (with_id("big"), FaultCode::Conflict, "big", "another id"),

@@ -1,5 +1,7 @@
 //! Which services are watched: accepting what was found, and the configuration's own.
 
+use std::path::PathBuf;
+
 use plimsoll_app::{
     api::{Command, Done, ServiceAdd, ServiceAdded, ServiceId, ServiceRemove, ServiceRemoved},
     offline::Offline,
@@ -42,15 +44,19 @@ fn tell(global: &Global, done: &Done) -> Outcome {
     if global.json { out::json(done) } else { out::line(&done.message) }
 }
 
+/// The path from / on: whoever reads the file stands in another folder. Empty where there is none.
+pub fn whole(path: Option<PathBuf>) -> std::io::Result<String> {
+    path.map_or_else(
+        || Ok(String::new()),
+        |path| Ok(std::path::absolute(path)?.display().to_string()),
+    )
+}
+
 pub async fn add(global: &Global, service: NewService) -> Outcome {
-    let NewService { url, name, id, kind, key_file } = service;
-    let key_file = match key_file {
-        // Whoever watches it stands in another folder.
-        Some(path) => std::path::absolute(path)?.display().to_string(),
-        None => String::new(),
-    };
+    let NewService { url, name, id, kind, key_file, ca_file } = service;
+    let (key_file, ca_file) = (whole(key_file)?, whole(ca_file)?);
     let (name, kind) = (name.unwrap_or_default(), kind.unwrap_or_default());
-    let add = ServiceAdd { id, url, name, kind, key_file, by: BY.into() };
+    let add = ServiceAdd { id, url, name, kind, key_file, ca_file, by: BY.into() };
     let added: ServiceAdded = match attach(global).await? {
         Some(session) => session.call(Command::ServiceAdd(add)).await?,
         None => Offline::open(&options(global)).await?.add_service(&add).await?,

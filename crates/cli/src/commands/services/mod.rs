@@ -19,7 +19,7 @@ use plimsoll_services::service::Service;
 
 use self::words::{detail, model, row};
 use crate::{
-    args::{Global, ServiceAction, Services},
+    args::{Global, ServiceAction, Services, TestOf},
     commands::{attach, options},
     out::{self, Failure, Outcome},
 };
@@ -28,7 +28,7 @@ pub async fn run(global: &Global, args: Services) -> Outcome {
     match args.action {
         None | Some(ServiceAction::List) => list(global).await,
         Some(ServiceAction::Show { id }) => show(global, &id).await,
-        Some(ServiceAction::Test { target }) => test(global, target).await,
+        Some(ServiceAction::Test(of)) => test(global, of).await,
         Some(ServiceAction::Accept { id }) => choose::accept(global, id).await,
         Some(ServiceAction::Ignore { id }) => choose::ignore(global, id).await,
         Some(ServiceAction::Restore { id }) => choose::restore(global, id).await,
@@ -111,13 +111,11 @@ async fn shown(session: &Session, id: &str) -> Result<Service, plimsoll_app::api
     session.call(Command::ServiceShow(ServiceId { id: id.into() })).await
 }
 
-async fn test(global: &Global, target: String) -> Outcome {
+async fn test(global: &Global, TestOf { target, ca_file }: TestOf) -> Outcome {
+    let ask = ServiceTest { target, ca_file: choose::whole(ca_file)?, ..ServiceTest::default() };
     let tested: ServiceTested = match attach(global).await? {
-        Some(session) => {
-            let test = ServiceTest { target, ..ServiceTest::default() };
-            session.call(Command::ServiceTest(test)).await?
-        }
-        None => offline::test_service(&options(global), &target).await?,
+        Some(session) => session.call(Command::ServiceTest(ask)).await?,
+        None => offline::test_service(&options(global), &ask).await?,
     };
     if global.json {
         return out::json(&tested);
