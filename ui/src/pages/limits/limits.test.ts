@@ -199,3 +199,20 @@ it('a number that is not accepted is refused in words and never staged', async (
   await fireEvent.input(field, { target: { value: '12' } });
   expect(draft.staged.get(KEY)).toBe(12);
 });
+
+it('one that is asked for by its name is shown in its group, and a search gives way to it', async () => {
+  const seen: string[] = [];
+  Element.prototype.scrollIntoView = function (this: HTMLElement) {
+    seen.push(this.dataset.key ?? '');
+  };
+  await open('#/limits/all');
+  await fireEvent.input(screen.getByRole('searchbox', { name: 'Find a limit' }), {
+    target: { value: 'nothing is called that' },
+  });
+  expect(screen.queryAllByRole('slider')).toEqual([]);
+  await go(`?key=${KEY}`);
+  const found = await panel('Requests at once, chat');
+  expect(found.classList.contains('found')).toBe(true);
+  expect(seen).toEqual([KEY]);
+  expect(screen.getByRole('link', { current: 'page' }).textContent).toContain('Concurrency');
+});

@@ -3,6 +3,9 @@
 import type { LimitGroupInfo, LimitInfo, LimitsView } from '../../lib/bindings';
 import { finds } from '../../lib/limits/words';
 
+/** Revisions that are named beside the list; all of them stand in Settings. */
+export const SHOWN_REVISIONS = 4;
+
 export interface Listed {
   id: string;
   title: string;
