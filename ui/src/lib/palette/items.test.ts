@@ -1,12 +1,14 @@
 import { beforeEach, expect, it } from 'vitest';
 
-import type { ProcessTable, SeriesInfo } from '../bindings';
+import type { LimitsView, ProcessTable, SeriesInfo } from '../bindings';
 import { useHost } from '../host';
 import { fakeHost } from '../host/fake';
+import { limits } from '../limits/limits.svelte';
 import { some } from '../services/testing';
+import { draft } from '../settings/draft.svelte';
 import { holding } from '../state/hold.svelte';
 import { session } from '../state/session.svelte';
-import { actions, metrics, pages, processes, services } from './items';
+import { actions, limitEntries, metrics, pages, processes, services, settings } from './items';
 import { rank } from './match';
 
 beforeEach(() => useHost(fakeHost()));
@@ -79,6 +81,35 @@ it('a service is found by its name, its kind and its port, and opens its page', 
   for (const typed of ['chat', 'llama.cpp', '8080']) expect(rank(list, typed, 9)).toHaveLength(1);
   list[0]?.run();
   expect(location.hash).toBe('#/services/chat');
+});
+
+it('a limit opens with its chart on the page of limits, any other setting in the settings', () => {
+  const key = 'history.max_mib';
+  const spec = { key, section: 'History', label: 'Largest size', unit: 'MiB' };
+  const state = { key, spec: key, value: 4096, default: 4096, origin: { from: 'default' } };
+  const other = { ...spec, key: 'log.level', label: 'Level', unit: null };
+  draft.specs = [spec, other] as typeof draft.specs;
+  session.config = {
+    settings: [state, { ...state, key: other.key, spec: other.key, value: 'info' }],
+  } as typeof session.config;
+  expect(settings().map((e) => e.id)).toEqual([`setting:${key}`, 'setting:log.level']);
+
+  limits.view = {
+    groups: [{ id: 'disk', title: 'Disk and history' }],
+    limits: [{ key, title: 'Size of the history', group: 'disk', value: 4096, unit: 'MiB' }],
+  } as unknown as LimitsView;
+  const all = [...limitEntries(), ...settings()];
+  expect(all.map((e) => [e.id, e.aside])).toEqual([
+    [`limit:${key}`, '4096 MiB'],
+    ['setting:log.level', 'info'],
+  ]);
+  for (const typed of ['size of the history', 'max_mib', 'disk', 'setting history'])
+    expect(rank(all, typed, 1)[0]?.kind).toBe('limit');
+  all[0]?.run();
+  expect(location.hash).toBe('#/limits?key=history.max_mib');
+  all[1]?.run();
+  expect(location.hash).toBe('#/settings?key=log.level');
+  [limits.view, draft.specs, session.config] = [null, [], null];
 });
 
 it('the GPU is freed where there is one, and while it is held the hold is ended', () => {

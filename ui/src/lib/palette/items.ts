@@ -1,7 +1,8 @@
-// What the palette offers: pages, actions, metrics, settings, services, processes.
+// What the palette offers: pages, actions, metrics, limits, settings, services, processes.
 
 import type { ProcessTable, SeriesInfo, Service } from '../bindings';
 import { host } from '../host';
+import { limits } from '../limits/limits.svelte';
 import { RANGE_IDS, RANGES } from '../range';
 import { leadOf } from '../alerts/words';
 import { href, PAGES, router, TITLES } from '../router.svelte';
@@ -10,12 +11,12 @@ import { range } from '../state/range.svelte';
 import { session } from '../state/session.svelte';
 import { text } from '../format';
 import { draft } from '../settings/draft.svelte';
-import { titleOf as settingTitle } from '../settings/values';
+import { titleOf as settingTitle, write } from '../settings/values';
 import { subjectOf, titleOf as seriesTitle } from '../series';
 import { titleOf as processTitle } from '../groups';
 import { addressOf, kindOf, listed, STATE_WORDS } from '../services/words';
 
-export type Kind = 'page' | 'action' | 'metric' | 'setting' | 'service' | 'process' | 'alert';
+export type Kind = 'page' | 'action' | 'metric' | 'setting' | 'limit' | 'service' | 'process' | 'alert';
 
 export interface Entry {
   id: string;
@@ -239,15 +240,32 @@ export function metrics(series: readonly SeriesInfo[]): Entry[] {
   });
 }
 
+/** A setting that is a limit has its chart on another page. */
 export function settings(): Entry[] {
-  return draft.items.map((item): Entry => ({
-    id: `setting:${item.key}`,
-    kind: 'setting',
-    label: settingTitle(item),
-    words: `${item.key} ${item.spec.section}`,
-    aside: draft.say(item.key, item.state.value),
-    weight: item.key.startsWith('alerts.rules.') ? -3 : 0,
-    run: () => router.go('settings', `?key=${encodeURIComponent(item.key)}`),
+  return draft.items
+    .filter((item) => !limits.byKey.has(item.key))
+    .map((item): Entry => ({
+      id: `setting:${item.key}`,
+      kind: 'setting',
+      label: settingTitle(item),
+      words: `${item.key} ${item.spec.section}`,
+      aside: draft.say(item.key, item.state.value),
+      weight: item.key.startsWith('alerts.rules.') ? -3 : 0,
+      run: () => router.go('settings', `?key=${encodeURIComponent(item.key)}`),
+    }));
+}
+
+/** Limits of what was found by itself are here too: no setting names them yet. */
+export function limitEntries(): Entry[] {
+  const view = limits.view;
+  const groups = new Map(view?.groups.map(({ id, title }) => [id, title]));
+  return (view?.limits ?? []).map(({ key, title, group, value, unit }): Entry => ({
+    id: `limit:${key}`,
+    kind: 'limit',
+    label: title,
+    words: `${key} ${groups.get(group) ?? ''} setting`,
+    aside: unit && typeof value === 'number' ? `${write(value)} ${unit}` : write(value),
+    run: () => router.go('limits', `?key=${encodeURIComponent(key)}`),
   }));
 }
 
