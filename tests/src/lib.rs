@@ -5,6 +5,7 @@
 pub mod bus;
 pub mod child;
 pub mod desk;
+pub mod gateway;
 pub mod keyboard;
 pub mod page;
 pub mod program;

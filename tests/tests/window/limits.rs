@@ -7,16 +7,13 @@ use anyhow::{Context as _, Result, ensure};
 use plimsoll_sim::server::{Double, Handle, Spec};
 use plimsoll_tests::{
     desk::{Desk, shots},
+    gateway::{self, Program},
     page::{Page, test_id},
     program::Home,
     wait,
 };
 use thirtyfour::By;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 
 use crate::{pictures, steps};
 
@@ -39,43 +36,21 @@ fn config(url: &str) -> String {
     )
 }
 
-async fn gateway(home: &Home) -> Result<SocketAddr> {
-    let address = wait::until("the gateway to listen", || async {
-        let status = home.plimsoll(&["status"])?;
-        Ok(status["gateway"].as_str().map(str::to_owned))
-    })
-    .await?;
-    address.parse().context("an address")
-}
-
 /// Programs that ask again as soon as they are answered.
 fn traffic(address: SocketAddr) -> JoinSet<()> {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
+        let notebook =
+            Program { tokens: 40, ..Program::new(address, &format!("notebook-{client}/1.0")) };
         clients.spawn(async move {
             loop {
-                if ask(address, client).await.is_err() {
+                if notebook.asks().await.is_err() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         });
     }
     clients
-}
-
-async fn ask(address: SocketAddr, client: usize) -> Result<()> {
-    let body = r#"{"model":"chat","stream":true,"max_tokens":40,"messages":[{"role":"user","content":"Write on."}]}"#;
-    let mut stream = TcpStream::connect(address).await?;
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nUser-Agent: notebook-{client}/1.0\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    Ok(())
 }
 
 /// The line of a limit, taken by its mark and carried to another height of its chart.
@@ -129,7 +104,7 @@ async fn a_limit_is_dragged_on_its_chart_obeyed_by_the_next_request_and_undone()
     std::fs::write(home.config_file(), config(&llama.url()))?;
     let page = desk.window(&home, &[]).await?;
     steps::settled(&page).await?;
-    let mut clients = traffic(gateway(&home).await?);
+    let mut clients = traffic(gateway::listening(&home).await?);
     llama.until(|stats| stats.in_flight == 4).await;
     assert_eq!(most_of_the_next(&llama, 12).await, 4);
 

@@ -7,19 +7,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use plimsoll_sim::server::{Double, Fault, Handle, Planned, Spec};
 use plimsoll_tests::{
     desk::{Desk, shots},
+    gateway::{self, Program},
     page::{Page, test_id},
     program::Home,
     wait,
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{pictures, steps};
 
@@ -40,37 +37,15 @@ async fn opened(home: &Home, desk: &mut Desk) -> Result<(Page, Handle, SocketAdd
     std::fs::write(home.config_file(), toml)?;
     let page = desk.window(home, &[]).await?;
     steps::settled(&page).await?;
-    let address = wait::until("the gateway to listen", || async {
-        let status = home.plimsoll(&["status"])?;
-        Ok(status["gateway"].as_str().map(str::to_owned))
-    })
-    .await?;
+    let address = gateway::listening(home).await?;
     page.keys("5").await?;
     page.find("main[aria-label=Traffic]").await?;
-    Ok((page, llama, address.parse().context("an address")?))
+    Ok((page, llama, address))
 }
 
-/// Asks for a long answer as some program does, and reads until the connection ends.
-async fn asks(address: SocketAddr) -> Result<String> {
-    asks_of(address, "chat").await
-}
-
-async fn asks_of(address: SocketAddr, model: &str) -> Result<String> {
-    let body = format!(
-        r#"{{"model":"{model}","stream":true,"max_tokens":4000,"messages":[{{"role":"user","content":"Write on."}}]}}"#
-    );
-    let mut stream = TcpStream::connect(address).await?;
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nUser-Agent: notebook/1.0\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
-    let mut answer = Vec::new();
-    // One that is cut off may end with an error: what came until then is what is asked for.
-    let _ = stream.read_to_end(&mut answer).await;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+/// A program that asks for a long answer.
+fn notebook(gateway: SocketAddr) -> Program {
+    Program::new(gateway, "notebook/1.0")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,7 +55,7 @@ async fn a_request_is_seen_while_it_runs_and_ended_from_the_list() -> Result<()>
     let (page, llama, address) = opened(&home, &mut desk).await?;
     page.says("Nothing passed yet").await?;
 
-    let asking = tokio::spawn(asks(address));
+    let asking = tokio::spawn(async move { notebook(address).asks().await });
     page.text_when(&format!("{ROWS}[id]"), |text| text.contains("decode")).await?;
     page.text_when("section[aria-label='In flight and queued now']", |text| {
         text.contains("1 of 4 slots") && text.contains("of 4.0 k tok")
@@ -219,12 +194,7 @@ async fn what_fails_is_told_where_it_fails() -> Result<()> {
         sandbox.url()
     );
     let page = shown(&home, &mut desk, &toml).await?;
-    let address: SocketAddr = wait::until("the gateway to listen", || async {
-        let status = home.plimsoll(&["status"])?;
-        Ok(status["gateway"].as_str().map(str::to_owned))
-    })
-    .await?
-    .parse()?;
+    let address = gateway::listening(&home).await?;
     page.says("One address is not served").await?;
     // Its server is known to be there before anybody asks.
     page.text_when("section[aria-label='In flight and queued now']", |text| {
@@ -232,14 +202,14 @@ async fn what_fails_is_told_where_it_fails() -> Result<()> {
     })
     .await?;
     for _ in 0..6 {
-        asks_of(address, "sandbox").await?;
+        Program { model: "sandbox".into(), ..notebook(address) }.asks().await?;
     }
     let backends = "section[aria-label='Backends']";
     page.text_when(backends, |text| text.contains("Rejecting") && text.contains("Down")).await?;
     page.text_when(backends, |text| text.contains("requests in a row failed")).await?;
     let mut asking = JoinSet::new();
     for _ in 0..7 {
-        asking.spawn(async move { asks(address).await });
+        asking.spawn(async move { notebook(address).asks().await });
     }
     page.text_when("section[aria-label='In flight and queued now']", |text| {
         text.contains("2 of 2 slots") && text.contains("3 of 3 queued")
