@@ -44,6 +44,16 @@ describe('what was found', () => {
     expect((await screen.findByRole('alert')).textContent).toContain('100 services');
   });
 
+  it('says which settings belong to nobody, with the way to them', async () => {
+    world.known.unclaimed = ['nobody'];
+    render(Services);
+    expect((await screen.findByText('services.nobody')).parentElement?.textContent).toContain(
+      'in force nowhere',
+    );
+    const link = screen.getByRole('link', { name: 'See them' });
+    expect(link.getAttribute('href')).toBe('#/settings?find=services.nobody.');
+  });
+
   it('says why containers are not seen, and that nothing is looked for, with the way to the setting', async () => {
     world.known.docker = 'The socket of Docker may not be read.';
     render(Services);

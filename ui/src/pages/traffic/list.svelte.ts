@@ -24,8 +24,11 @@ export interface Which {
   backend: string | null;
 }
 
+export const EVERYTHING: Which = { only: 'all', client: null, backend: null };
+
 export class RequestList {
-  which = $state.raw<Which>({ only: 'all', client: null, backend: null });
+  which = $state.raw<Which>(EVERYTHING);
+  filtered = $derived(this.which.only !== 'all' || this.which.client !== null || this.which.backend !== null);
   /** What is shown, newest first. */
   items = $state.raw<Item[]>([]);
   /** So many came while it stood still. */

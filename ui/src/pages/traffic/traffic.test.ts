@@ -31,6 +31,7 @@ it('each request in flight has its slot: who, which phase, how far; the queue sa
   expect(within(now).getByRole('img', { name: '1 of 64 places of the queue are taken' })).toBeTruthy();
   expect(now.textContent).toMatch(/1\.1 s longest/);
   expect(now.textContent).toContain('3 running requests did not come through Plimsoll (embed).');
+  expect(now.textContent).toContain('They take its room, and are neither queued nor ended here.');
 });
 
 it('a percentile of too few requests is words, and what the card does not tell is no number', async () => {
