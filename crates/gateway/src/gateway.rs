@@ -10,10 +10,9 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::watch,
-    task::JoinHandle,
     time::{Instant, sleep, timeout_at},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     admission::Desk,
@@ -43,13 +42,12 @@ pub struct Listening {
     pub reasons: Vec<String>,
 }
 
-/// A gateway that runs; ended by [`Gateway::stop`].
+/// A gateway that runs; ended by [`Gateway::stop`]. Dropped, it closes its doors, and what
+/// runs may end.
 pub struct Gateway {
     state: Arc<State>,
-    tasks: TaskTracker,
     listening: watch::Receiver<Listening>,
-    keeper: JoinHandle<()>,
-    sweeper: JoinHandle<()>,
+    _closes: DropGuard,
 }
 
 /// How a stop went.
@@ -87,13 +85,13 @@ impl Gateway {
         let runtime = parts.runtime.clone();
         let _here = runtime.enter();
         let state = Arc::new(State::new(parts));
-        let tasks = TaskTracker::new();
-        let mut keeper = Keeper { state: state.clone(), tasks: tasks.clone(), held: Vec::new() };
+        let mut keeper = Keeper { state: state.clone(), held: Vec::new() };
         let (first, error) = keeper.settle();
         let (told, listening) = watch::channel(first);
-        let keeper = tokio::spawn(keeper.keep(told));
-        let sweeper = tokio::spawn(state.clone().sweep());
-        (Self { state, tasks, listening, keeper, sweeper }, error)
+        state.tasks.spawn(keeper.keep(told));
+        state.tasks.spawn(state.clone().sweep());
+        let closes = state.stop.clone().drop_guard();
+        (Self { state, listening, _closes: closes }, error)
     }
 
     /// Where it listens now.
@@ -122,23 +120,25 @@ impl Gateway {
     }
 
     /// Takes nothing new, lets what runs end for as long as `Options::drain` says, and
-    /// cuts off the rest.
+    /// cuts off the rest. When this is done no task of the gateway is left, and each request
+    /// has told its records how it ended.
     pub async fn stop(self) -> Drained {
         let began = Instant::now();
-        let Self { state, tasks, keeper, sweeper, .. } = self;
+        let state = &self.state;
+        // Who waits is refused, and nobody is admitted any more, before anything ends.
         state.desk.stop();
-        // Doors close with it, and idle connections.
+        // Doors close with it, idle connections, and whoever only looks after something.
         state.stop.cancel();
-        let _ = keeper.await;
-        tasks.close();
-        let in_time = timeout_at(began + state.options().drain, tasks.wait()).await.is_ok();
+        state.tasks.close();
+        let in_time = timeout_at(began + state.options().drain, state.tasks.wait()).await.is_ok();
         let cut_off = if in_time { 0 } else { state.connections.load(Relaxed) };
         if !in_time {
+            // What a connection's end leaves to others (an answer that nobody hears any more)
+            // is dropped in tasks that are waited for, too.
+            state.records.cuts_off();
             state.cut.cancel();
-            tasks.wait().await;
+            state.tasks.wait().await;
         }
-        sweeper.abort();
-        let _ = sweeper.await;
         Drained { cut_off, took: began.elapsed() }
     }
 }
@@ -146,7 +146,6 @@ impl Gateway {
 /// Keeps the doors as the options want them.
 struct Keeper {
     state: Arc<State>,
-    tasks: TaskTracker,
     held: Vec<Held>,
 }
 
@@ -161,13 +160,14 @@ impl Keeper {
         loop {
             let failed = !told.borrow().reasons.is_empty();
             tokio::select! {
+                biased;
+                () = self.state.stop.cancelled() => return,
                 changed = options.changed() => if changed.is_err() {
                     // Nobody changes them any more.
                     self.state.stop.cancelled().await;
                     return;
                 },
                 () = sleep(AGAIN), if failed => {}
-                () = self.state.stop.cancelled() => return,
             }
             let (now, _) = self.settle();
             told.send_if_modified(|before| {
@@ -222,7 +222,7 @@ impl Keeper {
         };
         let stop = self.state.stop.child_token();
         self.held.push(Held { asked, address: door.address, stop: stop.clone() });
-        self.tasks.spawn(door.serve(self.state.clone(), self.tasks.clone(), stop));
+        self.state.tasks.spawn(door.serve(self.state.clone(), stop));
         Ok(())
     }
 }

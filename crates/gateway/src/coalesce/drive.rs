@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio_util::task::TaskTracker;
 
 use super::{
     Source,
@@ -54,15 +55,15 @@ where
     H: Send + 'static,
     E: Send + 'static,
 {
-    /// Starts the run on the current runtime.
-    pub fn start<S, F>(self, run: F) -> Listener<H, E>
+    /// Starts the run on the current runtime, as one of these tasks.
+    pub fn start<S, F>(self, tasks: &TaskTracker, run: F) -> Listener<H, E>
     where
         S: Source,
         F: Future<Output = Result<(H, S), E>> + Send + 'static,
     {
         let Self { listener, mut unused } = self;
         if let Some(flight) = unused.0.take() {
-            tokio::spawn(Drive { flight, at: At::Asked(Box::pin(run)) });
+            tasks.spawn(Drive { flight, at: At::Asked(Box::pin(run)) });
         }
         listener
     }

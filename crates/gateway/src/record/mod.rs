@@ -19,7 +19,7 @@ mod trace;
 use std::{
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -69,6 +69,8 @@ pub(crate) struct Inner {
     recent: Mutex<Recent>,
     bodies: Bodies,
     replayed: AtomicU64,
+    /// What is under way is cut off by Plimsoll itself.
+    cut: AtomicBool,
     /// Knows who waits for which backend.
     desk: OnceLock<Desk>,
 }
@@ -95,6 +97,7 @@ impl Records {
             recent: Mutex::default(),
             bodies: Bodies::default(),
             replayed: AtomicU64::new(0),
+            cut: AtomicBool::new(false),
             desk: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
@@ -147,6 +150,11 @@ impl Records {
     /// How many were sent once more so, since the start.
     pub fn replays(&self) -> u64 {
         self.inner.replayed.load(Relaxed)
+    }
+
+    /// What ends without a word from here on did not leave: Plimsoll stops, and cuts it off.
+    pub fn cuts_off(&self) {
+        self.inner.cut.store(true, Relaxed);
     }
 
     /// Whether anything is under way.

@@ -261,6 +261,23 @@ impl Trace {
         }
     }
 
+    /// Its client has left, and it goes on for others.
+    pub fn left(&mut self) {
+        let (finish, reason) = self.unsaid();
+        self.finish(finish, reason);
+    }
+
+    /// How it ended where no word was given.
+    fn unsaid(&self) -> (Finish, &'static str) {
+        if self.entry.is_cancelled() {
+            (Finish::Cancelled, "")
+        } else if self.inner.cut.load(Relaxed) {
+            (Finish::Cancelled, "Plimsoll was stopped before this had ended.")
+        } else {
+            (Finish::Left, "")
+        }
+    }
+
     /// Whether a person ended it: what is under way is to be given up.
     pub fn is_cancelled(&self) -> bool {
         self.entry.is_cancelled()
@@ -330,9 +347,9 @@ impl Drop for Trace {
         self.inner.live.remove(entry);
         let mut ran = std::mem::take(&mut self.ran);
         self.inner.energy.end(&mut ran, self.since);
-        let (finish, reason) = self.end.take().unwrap_or(match entry.is_cancelled() {
-            true => (Finish::Cancelled, Cow::Borrowed("")),
-            false => (Finish::Left, Cow::Borrowed("")),
+        let (finish, reason) = self.end.take().unwrap_or_else(|| {
+            let (finish, reason) = self.unsaid();
+            (finish, reason.into())
         });
         let words = std::mem::take(&mut *entry.words());
         if let Some(passed) = self.passed.take() {

@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     time::sleep,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::{self, Counted},
@@ -69,7 +69,7 @@ impl Door {
     }
 
     /// Takes connections until told to stop. Those that are there go on.
-    pub async fn serve(self, state: Arc<State>, tasks: TaskTracker, stop: CancellationToken) {
+    pub async fn serve(self, state: Arc<State>, stop: CancellationToken) {
         let options = state.options();
         let protocol = protocol(&options);
         loop {
@@ -96,7 +96,7 @@ impl Door {
                 protocol.clone(),
                 options.patience,
             );
-            tasks.spawn(served);
+            state.tasks.spawn(served);
         }
     }
 }

@@ -85,7 +85,7 @@ impl Passing {
 
     /// Its client has left, and others hear it to its end.
     pub fn client_left(&mut self) {
-        self.course.trace.finish(Finish::Left, "");
+        self.course.trace.left();
     }
 
     pub fn size(&self) -> Option<u64> {

@@ -252,7 +252,7 @@ async fn lead(
             Ok((head.clone(), Leading { answer, head, keep }))
         }
     };
-    let mut listener = ticket.start(run);
+    let mut listener = ticket.start(&state.tasks, run);
     match std::future::poll_fn(|cx| listener.poll_head(cx)).await {
         Ok(head) => {
             let parts = response::Parts::clone(&head);

@@ -8,9 +8,9 @@ use std::{
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     options::Options,
@@ -46,6 +46,8 @@ pub struct State {
     pub cache: Cache,
     /// Answers that several hear.
     pub flights: shared::Flights,
+    /// Every task of the gateway: a stop waits for all of them, so that no row is lost.
+    pub tasks: TaskTracker,
     /// What runs may end, and nothing new is taken.
     pub stop: CancellationToken,
     /// What still runs is cut off.
@@ -81,6 +83,7 @@ impl State {
             consults: Arc::default(),
             cache: Cache::default(),
             flights: shared::Flights::default(),
+            tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             connections: AtomicUsize::new(0),
@@ -105,10 +108,9 @@ impl State {
         self.stop.is_cancelled()
     }
 
-    /// Looks after the connections that rest, for as long as the gateway lives.
+    /// Looks after the connections that rest, until the gateway stops.
     pub async fn sweep(self: Arc<Self>) {
-        loop {
-            sleep(Upstreams::SWEEP).await;
+        while timeout(Upstreams::SWEEP, self.stop.cancelled()).await.is_err() {
             let table = self.table();
             self.cache.sweep(&self.options().sharing.cache());
             self.upstreams.sweep(Instant::now(), |id| table.backend(id).is_some());
@@ -117,7 +119,8 @@ impl State {
 
     /// The client left while a backend was at work. Its connection is closed by now; the
     /// permit is held until the backend's own count says that the slot is free, so that
-    /// the next request does not meet a server that is still busy.
+    /// the next request does not meet a server that is still busy. Where the gateway stops
+    /// there is no next one, and nothing is watched any more.
     pub fn leave(
         self: &Arc<Self>,
         permit: Permit,
@@ -131,10 +134,15 @@ impl State {
         };
         let state = self.clone();
         let model = model.clone();
-        runtime.spawn(async move {
-            state.watch_slot(&permit.grant.backend, &model, request).await;
+        let watch = async move {
+            tokio::select! {
+                biased;
+                () = state.stop.cancelled() => {}
+                () = state.watch_slot(&permit.grant.backend, &model, request) => {}
+            }
             permit.end(end.0, end.1);
-        });
+        };
+        self.tasks.spawn_on(watch, &runtime);
     }
 
     /// Until the backend says that the slot is free, or has worked on for too long. A look

@@ -1,9 +1,6 @@
 //! Who may come in, where, and how the house is closed.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
@@ -104,40 +101,6 @@ async fn another_address_is_taken_up_while_requests_run() {
     assert_eq!(Client::to(there).await.get("/health").await.status, 200);
     assert!(tokio::net::TcpStream::connect(house.address).await.is_err());
     assert!(stream.body_mut().frame().await.unwrap().is_ok(), "what ran goes on");
-}
-
-#[tokio::test]
-async fn to_stop_lets_what_runs_end_and_refuses_what_waits() {
-    let double = double(1, 40, 5.0).await;
-    let house = House::before(&double, room(1)).await;
-    let mut client = house.client().await;
-    let idle = house.client().await;
-    let stream = client.begin(client.request(CHAT, chat(true, 40))).await.unwrap();
-    let mut late = house.client().await;
-    let asked = late.request(CHAT, chat(true, 2));
-    let late = tokio::spawn(async move { late.send(asked).await.unwrap() });
-    house.until(|flying, waiting| flying == 1 && waiting == 1).await;
-    let whole = tokio::spawn(async move { stream.into_body().collect().await.unwrap().to_bytes() });
-    let drained = house.stop().await;
-    assert_eq!(drained.cut_off, 0);
-    let text = whole.await.unwrap();
-    assert!(text.ends_with(b"data: [DONE]\n\n"));
-    let refused = late.await.unwrap();
-    assert_eq!((refused.status, refused.header("x-plimsoll-limit")), (503, Some("stopping")));
-    drop(idle);
-}
-
-#[tokio::test]
-async fn what_does_not_end_in_time_is_cut_off_at_a_stop() {
-    let double = double(1, 1_000_000, 5.0).await;
-    let brief = Options { drain: Duration::from_millis(100), ..options() };
-    let house = House::open(vec![backend("one", &double.url())], room(1), brief).await;
-    let mut client = house.client().await;
-    let stream = client.begin(client.request(CHAT, chat(true, 1_000_000))).await.unwrap();
-    let drained = house.stop().await;
-    assert_eq!(drained.cut_off, 1);
-    assert!(stream.into_body().collect().await.is_err());
-    double.until(|stats| stats.cancelled == 1).await;
 }
 
 #[tokio::test]

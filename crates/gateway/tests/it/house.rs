@@ -19,7 +19,10 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
-use plimsoll_core::{clock::SystemClock, record::Nowhere, request::RequestRow};
+use plimsoll_core::{
+    alert::AlertRow, clock::SystemClock, log::LogEntry, mark::Mark, reading::Tick, record::Record,
+    request::RequestRow,
+};
 use plimsoll_gateway::{
     Drained, Gateway, Parts,
     admission::{BackendId, BackendLimits, Desk, Limits},
@@ -47,9 +50,31 @@ pub struct House {
     pub desk: Desk,
     pub records: Records,
     pub world: Arc<Watching>,
+    /// What came to the log.
+    pub log: Arc<Log>,
     _keys: watch::Sender<Arc<Keys>>,
     _rules: watch::Sender<Arc<Rules>>,
-    _pump: Pump,
+    pump: Pump,
+}
+
+/// The rows that came to the log, in their order.
+#[derive(Default)]
+pub struct Log(pub Mutex<Vec<RequestRow>>);
+
+impl Record for Log {
+    fn tick(&self, _: Arc<Tick>) {}
+    fn mark(&self, _: Mark) {}
+    fn alert(&self, _: AlertRow) {}
+    fn log(&self, _: Vec<LogEntry>) {}
+    fn requests(&self, rows: Vec<RequestRow>) {
+        self.0.lock().unwrap().extend(rows);
+    }
+    fn queue_len(&self) -> usize {
+        0
+    }
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// Asks the doubles themselves what they run.
@@ -141,15 +166,27 @@ pub fn room(room: u32) -> Limits {
 
 impl House {
     pub async fn open(backends: Vec<Backend>, limits: Limits, options: Options) -> Self {
+        let here = tokio::runtime::Handle::current();
+        Self::open_on(here, backends, limits, options).await
+    }
+
+    /// With the tasks of its gateway, and no others, on this runtime.
+    pub async fn open_on(
+        runtime: tokio::runtime::Handle,
+        backends: Vec<Backend>,
+        limits: Limits,
+        options: Options,
+    ) -> Self {
         let (options, options_seen) = watch::channel(Arc::new(options));
         let (table, table_seen) = watch::channel(Arc::new(Table::of(backends)));
         let (_keys, keys) = watch::channel(Arc::new(Keys::default()));
         let (_rules, rules) = watch::channel(Arc::new(Rules::default()));
         let desk = Desk::new(limits);
-        let (records, _pump) = Records::start(Arc::new(SystemClock), Arc::new(Nowhere));
+        let log = Arc::new(Log::default());
+        let (records, pump) = Records::start(Arc::new(SystemClock), log.clone());
         let world = Arc::new(Watching::default());
         let gateway = Gateway::start(Parts {
-            runtime: tokio::runtime::Handle::current(),
+            runtime,
             options: options_seen,
             table: table_seen,
             desk: desk.clone(),
@@ -160,7 +197,7 @@ impl House {
         .await
         .unwrap();
         let address = gateway.address().unwrap();
-        Self { gateway, address, options, table, desk, records, world, _keys, _rules, _pump }
+        Self { gateway, address, options, table, desk, records, world, log, _keys, _rules, pump }
     }
 
     /// One double behind a gateway with as much room as it has slots.
@@ -185,8 +222,11 @@ impl House {
         .await;
     }
 
+    /// As Plimsoll does: what is not in the log after it never comes there.
     pub async fn stop(self) -> Drained {
-        timeout(PATIENCE, self.gateway.stop()).await.expect("the gateway did not stop")
+        let stopped = timeout(PATIENCE, self.gateway.stop()).await;
+        self.pump.close().await;
+        stopped.expect("the gateway did not stop")
     }
 }
 

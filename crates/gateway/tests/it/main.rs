@@ -21,6 +21,7 @@ mod heads;
 mod house;
 mod rest;
 mod shared;
+mod stop;
 mod streams;
 mod thread;
 mod tls;

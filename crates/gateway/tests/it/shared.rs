@@ -39,11 +39,11 @@ fn sharing(text: &str) -> Options {
     Options { sharing: Sharing::of(&read.config.gateway), ..options() }
 }
 
-fn chats_are_shared() -> Options {
+pub fn chats_are_shared() -> Options {
     sharing("gateway.coalesce = [\"chat\"]")
 }
 
-fn fixed(stream: bool, tokens: u32) -> String {
+pub fn fixed(stream: bool, tokens: u32) -> String {
     format!(
         r#"{{"model":"instant","stream":{stream},"max_tokens":{tokens},"temperature":0,"messages":[{{"role":"user","content":"Hello"}}]}}"#
     )

@@ -124,11 +124,27 @@ async fn a_run_that_panics_lets_nobody_wait() {
     let sharing = Sharing::default();
     let Entry::Leads(ticket) = sharing.enter(1, ROOMY) else { panic!("nobody asked it") };
     let mut joined = join(&sharing, 1);
-    let mut leader = ticket.start::<Written, _>(async {
+    let mut leader = ticket.start::<Written, _>(&TaskTracker::new(), async {
         yield_now().await;
         panic!("on purpose")
     });
     assert_eq!(head(&mut joined).await, Err(Failure::Lost));
     assert_eq!(head(&mut leader).await, Err(Failure::Lost));
     assert_eq!(sharing.open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_its_tasks_waits_for_the_run_and_for_nothing_more() {
+    let (sharing, tasks) = (Sharing::default(), TaskTracker::new());
+    let Entry::Leads(ticket) = sharing.enter(1, ROOMY) else { panic!("nobody asked it") };
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (_pieces, written) = mpsc::unbounded_channel();
+    let source = Written { pieces: written, told: tell };
+    let mut listener = ticket.start(&tasks, async move { Ok(("200", source)) });
+    assert_eq!(head(&mut listener).await, Ok("200"));
+    tasks.close();
+    assert!(tasks.wait().now_or_never().is_none(), "it goes on while somebody listens");
+    drop(listener);
+    tasks.wait().await;
+    assert_eq!(told.try_recv(), Ok(Told::Dropped));
 }

@@ -10,6 +10,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::yield_now,
 };
+use tokio_util::task::TaskTracker;
 
 use super::*;
 
@@ -69,7 +70,7 @@ impl Run {
         let (pieces, written) = mpsc::unbounded_channel();
         let (tell, told) = mpsc::unbounded_channel();
         let source = Written { pieces: written, told: tell };
-        let listener = ticket.start(async move {
+        let listener = ticket.start(&TaskTracker::new(), async move {
             let head: Head = told_head.await.unwrap_or(Err("no head"))?;
             Ok((head, source))
         });

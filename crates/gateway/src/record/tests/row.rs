@@ -103,3 +103,19 @@ async fn a_trace_dropped_without_a_word_was_left_by_its_client() {
     assert_eq!((rows[0].finish, rows[0].status), (Finish::Left, 0));
     assert_eq!((rows[0].ttft_us, rows[0].tokens_out), (None, None), "unknown is not 0");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_plimsoll_cuts_off_itself_did_not_leave() {
+    let (records, mut reckoner, kept) = bench();
+    let mut answered = one(&records, "curl");
+    answered.finish(Finish::Answered, "");
+    let (mut shared, plain) = (one(&records, "curl"), one(&records, "curl"));
+    records.cuts_off();
+    shared.left();
+    drop((answered, shared, plain));
+    reckoner.round(Instant::now(), false);
+    let rows = lock(&kept.rows);
+    let ends: Vec<_> = rows.iter().map(|row| (row.finish, row.reason.is_empty())).collect();
+    let cut = (Finish::Cancelled, false);
+    assert_eq!(ends, [(Finish::Answered, true), cut, cut]);
+}
