@@ -11,6 +11,7 @@ mod dialect;
 mod door;
 mod ending;
 mod give_back;
+mod hang_up;
 mod heard;
 mod large;
 mod listen;

@@ -22,6 +22,7 @@ use tokio::{
 };
 
 use super::{
+    hang_up::HangUp,
     options::Patience,
     progress::{At, Progress, Slow},
 };
@@ -36,6 +37,8 @@ pub struct Patient {
     found: bool,
     /// What came while a request was under way that nobody reads beside: its successor.
     ahead: Vec<u8>,
+    /// Where that is as much as is read: the client's leave behind what is not.
+    hang_up: Option<HangUp>,
 }
 
 /// The one timer of a connection.
@@ -51,7 +54,8 @@ const LOOK: Duration = Duration::from_secs(60);
 /// A client that is refused while it writes is listened to for so many bytes.
 const LINGER_MOST: usize = 4 << 20;
 /// So much is read ahead of a client that sends on while its request is under way, to see it
-/// leave. No other bound counts these bytes, so for all connections together it has to be little.
+/// leave: no more than an empty line or a question, most often. No other bound counts these
+/// bytes, so for all connections together it has to be little. What is more stays where it is.
 const AHEAD_MOST: usize = 8 << 10;
 
 // === impl Watch ===
@@ -101,6 +105,7 @@ impl Patient {
             lingered: None,
             found: false,
             ahead: Vec::new(),
+            hang_up: None,
         };
         (patient, progress, watch)
     }
@@ -113,6 +118,7 @@ impl Patient {
         let blank = self.ahead.iter().take_while(|byte| is_blank(**byte)).count();
         self.ahead.drain(..blank);
         self.found = false;
+        self.hang_up = None;
         self.progress.set(At::Laid);
         self
     }
@@ -143,19 +149,26 @@ impl Patient {
     }
 
     /// While a request is under way, its connection is read for the client's leave alone, and
-    /// not any more once a byte too many has come. So what comes then is read here; ready when
-    /// the client has left.
+    /// not any more once a byte too many has come. So what comes then is read here, and beyond
+    /// a bound only the leave is waited for; ready when the client has left.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let left = || Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         let mut scratch = [0; 4096];
         while self.ahead.len() < AHEAD_MOST {
             let mut buf = ReadBuf::new(&mut scratch);
             ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buf))?;
             if buf.filled().is_empty() {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                return left();
             }
             self.ahead.extend_from_slice(buf.filled());
         }
-        Poll::Pending
+        if self.hang_up.is_none() {
+            // Where the system has no descriptor left, the next look may find one.
+            self.hang_up = HangUp::of(self.stream.inner()).ok();
+        }
+        let Some(hang_up) = &mut self.hang_up else { return Poll::Pending };
+        ready!(hang_up.poll(cx));
+        left()
     }
 
     /// Notes whether the client takes what it is sent.
@@ -182,6 +195,7 @@ impl Read for Patient {
         cx: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        self.hang_up = None;
         let mut blank = false;
         let polled = if self.ahead.is_empty() {
             Pin::new(&mut self.stream).poll_read(cx, buf)

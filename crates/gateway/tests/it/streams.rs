@@ -119,7 +119,7 @@ async fn a_client_that_leaves_takes_its_request_along() {
 }
 
 #[tokio::test]
-async fn a_client_that_sent_a_byte_too_many_is_seen_leaving_all_the_same() {
+async fn a_client_that_sent_more_than_its_request_is_seen_leaving_all_the_same() {
     let mut slow = spec(1, 10, 1.0);
     slow.models[0].prefill_tokens_per_s = 0.1;
     let slow = Double::start(slow).await.unwrap();
@@ -127,30 +127,46 @@ async fn a_client_that_sent_a_byte_too_many_is_seen_leaving_all_the_same() {
     let body = chat(true, 10);
     let head = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\n");
     let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    // With the request, behind it, and more of it than one.
-    for (with, behind) in [("G", ""), ("", "G"), ("GET /health", " HTTP/1.1\r\n")] {
-        let before = slow.stats().cancelled;
-        let mut stream = TcpStream::connect(house.address).await.unwrap();
-        stream.write_all(format!("{request}{with}").as_bytes()).await.unwrap();
-        until(|| slow.stats().in_flight == 1).await;
-        stream.write_all(behind.as_bytes()).await.unwrap();
-        drop(stream);
-        until(|| slow.stats().cancelled == before + 1).await;
-        house.until(|flying, _| flying == 0).await;
+    // With the request, behind it, more of it than one, and more than is read ahead: a body
+    // that is longer than was said.
+    let much = "x".repeat(40_000);
+    let more = ["G", "", "GET /health", "", &much].into_iter();
+    let behind = ["", "G", " HTTP/1.1\r\n", &much, ""];
+    for (with, behind) in more.zip(behind) {
+        // To close what it sends with is to leave, too: TCP does not tell the two apart.
+        for half in [false, true] {
+            let before = slow.stats().cancelled;
+            let mut stream = TcpStream::connect(house.address).await.unwrap();
+            stream.write_all(format!("{request}{with}").as_bytes()).await.unwrap();
+            until(|| slow.stats().in_flight == 1).await;
+            stream.write_all(behind.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            if !half {
+                drop(stream);
+            }
+            until(|| slow.stats().cancelled == before + 1).await;
+            house.until(|flying, _| flying == 0).await;
+        }
     }
+    until(|| house.gateway.connections() == 0).await;
 
-    // Who stays is answered, and so is what it asked ahead.
+    // Who stays is answered, and so is what it asked ahead, however much that is.
     let double = double(1, 2, 0.0).await;
     let house = House::before(&double, room(1)).await;
-    double.set_fault(Planned::new(Fault::SlowHeaders { ms: 200 }).times(1));
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
-    stream.write_all(format!("{request}{request}").as_bytes()).await.unwrap();
-    until(|| double.stats().in_flight == 1).await;
-    let last = request.replacen("\r\n", "\r\nconnection: close\r\n", 1);
-    stream.write_all(last.as_bytes()).await.unwrap();
-    let mut said = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut said)).await.unwrap().unwrap();
-    assert_eq!(said.matches("HTTP/1.1 200").count(), 3, "{said}");
+    for spaces in [0, 20_000] {
+        let body = format!("{body}{}", " ".repeat(spaces));
+        let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+        let held = Planned::new(Fault::SlowHeaders { ms: 200 });
+        double.set_fault(held.times(1));
+        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        stream.write_all(format!("{request}{request}").as_bytes()).await.unwrap();
+        until(|| double.stats().in_flight == 1).await;
+        let last = request.replacen("\r\n", "\r\nconnection: close\r\n", 1);
+        stream.write_all(last.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut said)).await.unwrap().unwrap();
+        assert_eq!(said.matches("HTTP/1.1 200").count(), 3, "{said}");
+    }
 }
 
 #[tokio::test]
