@@ -44,6 +44,7 @@ mod state;
 mod status;
 mod tail;
 mod timeline;
+mod values;
 mod writer;
 
 pub use answers::{ExportRow, Increase, RawPage, RawValue, Stats, Stored, StoredKind};
