@@ -68,16 +68,14 @@ pub fn cross_to_client(headers: &mut HeaderMap) {
 /// other: no backend hears that, and none says it in Plimsoll's name.
 fn take_out(headers: &mut HeaderMap, ends: impl Fn(&HeaderName) -> bool) {
     // `Connection` names further ones that end here.
-    let named: Vec<HeaderName> = match headers.get(header::CONNECTION) {
-        Some(value) if !is_plain(value) => headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect(),
-        _ => Vec::new(),
-    };
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter(|value| !is_plain(value))
+        // One odd name in a list must not shield the others.
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
     // A request has a handful of headers, and to look at each is cheaper than to look for all
     // that could be among them.
     let goes = |name: &&HeaderName| {
@@ -139,6 +137,17 @@ mod tests {
         ]);
         cross_to_client(&mut said);
         assert_eq!(said, headers(&[("content-length", "3")]));
+    }
+
+    #[test]
+    fn every_connection_header_is_read_and_not_only_the_first() {
+        let mut told = HeaderMap::new();
+        for value in [&b"keep-alive"[..], b"X-Secret-Hop", b"\xff, x-other-hop", b"close"] {
+            told.append(header::CONNECTION, HeaderValue::from_bytes(value).unwrap());
+        }
+        told.extend(headers(&[("x-secret-hop", "1"), ("x-other-hop", "1"), ("x", "2")]));
+        cross_to_backend(&mut told);
+        assert_eq!(told, headers(&[("x", "2")]));
     }
 
     #[test]
