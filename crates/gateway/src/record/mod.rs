@@ -49,7 +49,7 @@ pub use self::{
     live::{ActiveRequest, Counted, MAX_LIVE, Phase},
     pump::Pump,
     recent::{MAX_RECENT, RECENT_FOR},
-    source::RecordsSource,
+    source::{PastRecords, RecordsSource},
     trace::Trace,
 };
 
