@@ -147,7 +147,7 @@ pub enum Limit {
 pub enum Outcome {
     /// The backend answered, with an error of the client's own perhaps (4xx).
     Served,
-    /// It failed: 5xx, no connection, broken off, no first byte in time.
+    /// It failed: 5xx (but for 501 and its like), no connection, broken off, no first byte in time.
     Failed,
     /// Nothing is known of the backend from it: the client left, a person cancelled.
     Unknown,

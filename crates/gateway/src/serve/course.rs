@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use plimsoll_core::request::Finish;
 use tokio::time::Instant;
 
-use super::{read::Share, refuse::Refused, state::State};
+use super::{passing::is_failure, read::Share, refuse::Refused, state::State};
 use crate::{
     admission::{Admit, Outcome, Permit},
     record::Trace,
@@ -77,7 +77,7 @@ impl Course {
         }
         self.share = None;
         // A server that fails has not come back.
-        if !status.is_server_error()
+        if !is_failure(status)
             && let Some(permit) = &self.permit
         {
             permit.answered();

@@ -241,5 +241,18 @@ pub fn is_sound(form: Form, seen: &Seen) -> bool {
 
 /// What an answer that came whole says of its backend.
 pub fn outcome_of(status: StatusCode) -> Outcome {
-    if status.is_server_error() { Outcome::Failed } else { Outcome::Served }
+    if is_failure(status) { Outcome::Failed } else { Outcome::Served }
+}
+
+/// The server failed. With these five it works, and says what it does not do: llama.cpp answers
+/// 501 to embeddings unless it was started for them, and chats on.
+pub fn is_failure(status: StatusCode) -> bool {
+    let answers = [
+        StatusCode::NOT_IMPLEMENTED,
+        StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        StatusCode::VARIANT_ALSO_NEGOTIATES,
+        StatusCode::NOT_EXTENDED,
+        StatusCode::NETWORK_AUTHENTICATION_REQUIRED,
+    ];
+    status.is_server_error() && !answers.contains(&status)
 }

@@ -58,6 +58,36 @@ async fn a_backend_that_says_it_is_busy_is_not_broken_whether_it_is_tried_again_
 }
 
 #[tokio::test]
+async fn what_a_server_does_not_do_is_no_failure_of_it() {
+    let two = BreakerLimits { failures: 2, ..BreakerLimits::default() };
+    for (status, state) in [
+        (400, BreakerState::Passing),
+        (501, BreakerState::Passing),
+        (505, BreakerState::Passing),
+        (500, BreakerState::Rejecting),
+        (502, BreakerState::Rejecting),
+        (503, BreakerState::Rejecting),
+        (504, BreakerState::Rejecting),
+        (507, BreakerState::Rejecting),
+        (529, BreakerState::Rejecting),
+    ] {
+        let double = double(2, 2, 0.0).await;
+        let limits = Limits { breaker: two, ..room(2) };
+        let house = House::open(vec![backend("one", &double.url())], limits, tries(0)).await;
+        let fault = Fault::Answers { status, retry_after_s: None };
+        double.set_fault(Planned::new(fault).times(2));
+        let mut client = house.client().await;
+        for _ in 0..2 {
+            assert_eq!(client.post(CHAT, chat(false, 2)).await.status, status);
+        }
+        assert_eq!(house.desk.snapshot().backends[0].breaker.state, state, "{status}");
+        if state == BreakerState::Passing {
+            assert_eq!(client.post(CHAT, chat(false, 2)).await.status, 200, "after {status}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_failure_that_finds_no_time_for_another_try_is_told_with_it() {
     let double = double(2, 2, 0.0).await;
     let mut slow = tries(2);
