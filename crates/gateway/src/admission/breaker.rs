@@ -39,8 +39,8 @@ pub(super) struct Breaker {
     tripped: Option<Tripped>,
     /// Failures in a row.
     run: u32,
-    /// The last pause.
-    pause: Ms,
+    /// Pauses since an answer was whole: each is twice as long as the one before.
+    pauses: u32,
     window: Window,
     /// Room while it recovers: one more after each answer that begins.
     ramp: Option<u32>,
@@ -72,7 +72,7 @@ impl Breaker {
             probe: None,
             tripped: None,
             run: 0,
-            pause: 0,
+            pauses: 0,
             window: Window::default(),
             ramp: None,
         }
@@ -164,13 +164,16 @@ impl Breaker {
 
     /// Limits changed. True when the state changed.
     pub(super) fn limits_changed(&mut self, now: Ms, limits: &BreakerLimits) -> bool {
-        if !limits.enabled && !self.passes() {
+        if !limits.enabled {
+            (self.pauses, self.ramp) = (0, None);
+        }
+        if !self.passes() && !self.holds(limits) {
             self.pass(now);
-            self.pause = 0;
+            self.pauses = 0;
             return true;
         }
         if self.rejects() {
-            self.until = self.until.min(self.since.saturating_add(limits.pause_max));
+            self.until = self.since.saturating_add(self.pause(limits));
         }
         self.tick(now)
     }
@@ -193,19 +196,16 @@ impl Breaker {
         if failed {
             self.run = self.run.saturating_add(1);
         } else {
-            (self.run, self.pause) = (0, 0);
+            (self.run, self.pauses) = (0, 0);
         }
         if !limits.enabled {
             return false;
         }
         self.window.add(failed, now, limits.window);
         let Window { failed, ended, .. } = self.window;
-        let tripped = if self.run >= limits.failures.max(1) {
+        let tripped = if limits.trips(self.run) {
             Some(Tripped::Run(self.run))
-        } else if ended >= limits.at_least.max(1)
-            && f64::from(failed) >= f64::from(ended) * limits.rate
-            && failed > 0
-        {
+        } else if limits.trips_by_rate(failed, ended) {
             Some(Tripped::Rate { failed, ended })
         } else {
             None
@@ -228,17 +228,44 @@ impl Breaker {
         self.enter(BreakerState::Rejecting, now);
         self.tripped = Some(tripped);
         self.ramp = None;
+        self.pauses = self.pauses.saturating_add(1);
+        self.until = now.saturating_add(self.pause(limits));
+    }
+
+    /// Whether what made it reject would still do so.
+    fn holds(&self, limits: &BreakerLimits) -> bool {
+        limits.enabled
+            && match self.tripped {
+                Some(Tripped::Run(run)) => limits.trips(run),
+                Some(Tripped::Rate { failed, ended }) => limits.trips_by_rate(failed, ended),
+                Some(Tripped::Probe) | None => true,
+            }
+    }
+
+    /// The last pause.
+    fn pause(&self, limits: &BreakerLimits) -> Ms {
         let longest = limits.pause_max.max(1);
-        self.pause = match self.pause {
-            0 => limits.pause.clamp(1, longest),
-            pause => pause.saturating_mul(2).min(longest),
-        };
-        self.until = now.saturating_add(self.pause);
+        let twice = 1_u64.checked_shl(self.pauses.saturating_sub(1)).unwrap_or(Ms::MAX);
+        limits.pause.clamp(1, longest).saturating_mul(twice).min(longest)
     }
 
     fn enter(&mut self, state: BreakerState, now: Ms) {
         self.state = state;
         self.since = now;
+    }
+}
+
+// === impl BreakerLimits ===
+
+impl BreakerLimits {
+    fn trips(&self, run: u32) -> bool {
+        run >= self.failures.max(1)
+    }
+
+    fn trips_by_rate(&self, failed: u32, ended: u32) -> bool {
+        ended >= self.at_least.max(1)
+            && f64::from(failed) >= f64::from(ended) * self.rate
+            && failed > 0
     }
 }
 
@@ -350,6 +377,48 @@ mod tests {
         breaker.limits_changed(now, &BreakerLimits { enabled: false, ..LIMITS });
         feed(&mut breaker, &[Failed; 3], now);
         assert_eq!(breaker.until(), Some(now + 1000));
+    }
+
+    #[test]
+    fn at_a_limit_that_would_not_have_tripped_it_passes_and_at_another_it_keeps_its_pause() {
+        let mut breaker = Breaker::new(0);
+        feed(&mut breaker, &[Failed; 3], 0);
+        assert!(!breaker.limits_changed(10, &LIMITS));
+        assert_eq!(breaker.until(), Some(1000));
+        assert!(breaker.limits_changed(10, &BreakerLimits { failures: 4, ..LIMITS }));
+        assert!(breaker.passes());
+        for at in 0..10 {
+            feed(&mut breaker, &[if at % 2 == 0 { Failed } else { Served }], 20);
+        }
+        assert!(breaker.rejects());
+        assert!(breaker.limits_changed(30, &BreakerLimits { rate: 0.6, ..LIMITS }));
+        assert!(breaker.passes());
+    }
+
+    #[test]
+    fn a_pause_is_as_long_as_the_limits_of_now_make_it() {
+        let mut breaker = Breaker::new(0);
+        feed(&mut breaker, &[Failed; 3], 0);
+        breaker.tick(1000);
+        breaker.ask_with(7);
+        breaker.ended(7, Failed, 1000, &LIMITS);
+        assert_eq!(breaker.until(), Some(3000), "the second one");
+        breaker.limits_changed(1000, &BreakerLimits { pause: 100, ..LIMITS });
+        assert_eq!(breaker.until(), Some(1200));
+        assert!(breaker.limits_changed(1300, &BreakerLimits { pause: 100, ..LIMITS }));
+        assert!(breaker.wants_probe());
+    }
+
+    #[test]
+    fn switched_off_while_it_recovers_it_has_all_its_room() {
+        let mut breaker = Breaker::new(0);
+        feed(&mut breaker, &[Failed; 3], 0);
+        breaker.tick(1000);
+        breaker.ask_with(7);
+        breaker.answered(7, 1000, 5);
+        assert_eq!(breaker.ramp(), 2);
+        breaker.limits_changed(1000, &BreakerLimits { enabled: false, ..LIMITS });
+        assert_eq!(breaker.ramp(), u32::MAX);
     }
 
     #[test]

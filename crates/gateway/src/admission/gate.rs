@@ -142,11 +142,14 @@ impl GateSet {
             };
             let gate = place.get_or_insert_with(|| GateView::open(kind, limit));
             let was = gate.closed;
+            // What holds a gate shut between its two values is the limit it closed at: at another
+            // limit it is judged anew.
+            let held = was && gate.close.to_bits() == limit.close.to_bits();
             let value = kind.value(pressure).filter(|value| value.is_finite());
             *gate = GateView {
                 mode: limit.mode,
                 close: limit.close,
-                closed: value.is_some_and(|value| kind.closes(value, was, limit)),
+                closed: value.is_some_and(|value| kind.closes(value, held, limit)),
                 value,
                 ..*gate
             };
@@ -207,6 +210,35 @@ mod tests {
         assert!(all.holds);
         assert_eq!(set(&mut all, GateMode::Enforce, at(10.0)), [(GateKind::Heat, false)]);
         assert!(!all.holds);
+    }
+
+    #[test]
+    fn a_gate_whose_limit_moved_is_judged_by_the_new_one_alone() {
+        let bad = Pressure {
+            memory_available: Some(12.0),
+            memory_stall: Some(96.0),
+            cpu: Some(96.0),
+            heat_margin: Some(12.0),
+        };
+        let all_of = |low: f64, high: f64| {
+            let gate = |close, open| Some(Gate { mode: GateMode::Enforce, close, open });
+            Gates {
+                memory: gate(low, low + 5.0),
+                memory_stall: gate(high, high - 5.0),
+                cpu: gate(high, high - 5.0),
+                heat: gate(low, low + 5.0),
+            }
+        };
+        let closed = |all: &GateSet| all.views().filter(|gate| gate.closed).count();
+        let mut all = GateSet::default();
+        all.update(&all_of(20.0, 50.0), &bad, |_| {});
+        assert_eq!((closed(&all), all.holds), (4, true));
+        // Each value lies where the gate would stay closed, had it closed at this limit.
+        let mut opened = 0;
+        all.update(&all_of(10.0, 100.0), &bad, |_| opened += 1);
+        assert_eq!((closed(&all), all.holds, opened), (0, false, 4));
+        all.update(&all_of(20.0, 50.0), &bad, |_| {});
+        assert_eq!((closed(&all), all.holds), (4, true), "and closed again by the next");
     }
 
     #[test]
