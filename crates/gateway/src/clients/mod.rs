@@ -39,6 +39,8 @@ pub struct Client {
     /// Unless the request or its route says another.
     pub priority: Option<Priority>,
     pub key: Option<Arc<Key>>,
+    /// The configuration names it: all whom that entry means are one client.
+    pub named: bool,
 }
 
 /// Why somebody is not let in.
@@ -122,6 +124,11 @@ impl Client {
     pub fn may(&self, scope: Scope) -> bool {
         self.key.as_ref().is_some_and(|key| key.may(scope))
     }
+
+    /// It is told from all others by more than its own word for itself.
+    pub fn is_known(&self) -> bool {
+        self.named || matches!(self.basis, ClientBasis::Key | ClientBasis::Program)
+    }
 }
 
 // === impl Known ===
@@ -177,21 +184,23 @@ fn tell(
         };
         let priority = own.and_then(|rule| rule.priority).unwrap_or_else(held);
         let (basis, priority) = (ClientBasis::Key, Some(priority));
-        return Ok(Client { name, basis, priority, key: Some(key) });
+        let named = own.is_some();
+        return Ok(Client { name, basis, priority, key: Some(key), named });
     }
     if let Some(rule) = rules.of(program.as_deref(), agent) {
         let basis = match program {
             Some(_) => ClientBasis::Program,
             None => ClientBasis::UserAgent,
         };
-        return Ok(Client { name: rule.name.clone(), basis, priority: rule.priority, key: None });
+        let (name, priority) = (rule.name.clone(), rule.priority);
+        return Ok(Client { name, basis, priority, key: None, named: true });
     }
     let (name, basis) = match (program, short(agent)) {
         (Some(program), _) => (program, ClientBasis::Program),
         (None, Some(agent)) => (agent.into(), ClientBasis::UserAgent),
         (None, None) => ("unknown".into(), ClientBasis::Unknown),
     };
-    Ok(Client { name, basis, priority: None, key: None })
+    Ok(Client { name, basis, priority: None, key: None, named: false })
 }
 
 /// The text of a key, wherever it stands.

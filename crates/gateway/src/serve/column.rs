@@ -325,7 +325,7 @@ mod tests {
             used_ms: None,
         };
         let key = Keys::new([kept]).find(&fresh.key).cloned();
-        Client { name: "one".into(), basis: ClientBasis::Key, priority: None, key }
+        Client { name: "one".into(), basis: ClientBasis::Key, priority: None, key, named: false }
     }
 
     /// `small` on two services, and `large` on a third where neither can serve.

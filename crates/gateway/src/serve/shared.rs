@@ -4,7 +4,8 @@
 //! path, the same body byte for byte, the same headers but for those that say who asks or
 //! when, the same way through the gateway, the same priority and patience — and the same client,
 //! unless `gateway.cache.shared` lets answers cross from one client to another. A client is
-//! its key, else its program or its agent. Whether it may ask for the model at all has been
+//! its key, its program, or who `gateway.clients` names; one that is known only by its own word
+//! for itself, or not at all, goes its way alone. Whether it may ask for the model at all has been
 //! judged before. What is shared costs no room and no rate: no backend works for it.
 //!
 //! `Cache-Control: no-cache` or `no-store` in a request asks for an answer of its own.
@@ -93,7 +94,8 @@ pub async fn of(options: &Options, known: &Known<'_>, wait: Option<Duration>) ->
     let sharing = &options.sharing;
     let joins = sharing.joins(known.way, known.understood);
     let keeps = sharing.keeps(known.way, known.understood);
-    if !joins && !keeps {
+    // Whoever cannot be told from others shares with nobody: it could be anybody.
+    if !joins && !keeps || !sharing.across_clients && !known.client.is_known() {
         return None;
     }
     let headers = &known.head.headers;

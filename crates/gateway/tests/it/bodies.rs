@@ -1,6 +1,6 @@
 //! What one client sent and got: kept where a person asked for it, and nowhere else.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use plimsoll_gateway::record::{MAX_BODIES, MAX_TEXT, Passed};
 
@@ -35,6 +35,7 @@ async fn asks(house: &House, agent: &str, body: impl Into<bytes::Bytes>) -> (i64
 async fn bodies_are_kept_of_the_one_client_that_a_person_named_and_of_nobody_before() {
     let double = double(2, 3, 0.0).await;
     let house = House::before(&double, room(2)).await;
+    house.world.nobody.store(true, Relaxed);
     let question = chat(false, 3);
     for agent in ["scribe", "other"] {
         assert_eq!(asks(&house, agent, question.clone()).await.1, None, "nothing by default");
@@ -56,6 +57,7 @@ async fn bodies_are_kept_of_the_one_client_that_a_person_named_and_of_nobody_bef
 async fn their_time_ends_by_itself_and_takes_what_was_kept_with_it() {
     let double = double(2, 3, 0.0).await;
     let house = House::before(&double, room(2)).await;
+    house.world.nobody.store(true, Relaxed);
     // More than is allowed is as much as is allowed.
     assert!(house.records.keep_bodies("scribe", 2 * MAX_BODIES));
     let (id, kept) = asks(&house, "scribe", chat(false, 3)).await;
@@ -74,6 +76,7 @@ async fn their_time_ends_by_itself_and_takes_what_was_kept_with_it() {
 async fn long_bodies_are_cut_and_the_oldest_go_first() {
     let double = double(2, 3, 0.0).await;
     let house = House::open(vec![backend("one", &double.url())], room(2), options()).await;
+    house.world.nobody.store(true, Relaxed);
     assert!(house.records.keep_bodies("scribe", Duration::from_secs(600)));
     let (first, kept) = asks(&house, "scribe", chat(false, 3)).await;
     assert!(kept.is_some());

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -82,8 +82,10 @@ impl Record for Log {
 pub struct Watching {
     pub doubles: Mutex<Vec<(BackendId, Arc<Handle>)>>,
     pub orphans: Mutex<Vec<Orphan>>,
-    /// What looks for a client's program come to, one after the other; `None`: no end.
+    /// What looks for a client's program come to, one after the other; `None`: no end. After
+    /// these it is the same program each time, or `nobody`.
     pub sought: Mutex<VecDeque<Option<Sought>>>,
+    pub nobody: AtomicBool,
     /// Looks for a client's program so far.
     pub seeks: AtomicU32,
     /// So many looks at a backend fail from here on.
@@ -98,7 +100,8 @@ impl World for Watching {
         match self.sought.lock().unwrap().pop_front() {
             Some(Some(sought)) => Box::pin(std::future::ready(sought)),
             Some(None) => Box::pin(std::future::pending()),
-            None => Box::pin(std::future::ready(Sought::Nobody)),
+            None if self.nobody.load(Relaxed) => Box::pin(std::future::ready(Sought::Nobody)),
+            None => Box::pin(std::future::ready(Sought::Found("python3".into()))),
         }
     }
 

@@ -1,6 +1,9 @@
 //! One answer for several requests: heard together, or kept from before.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -14,7 +17,7 @@ use plimsoll_gateway::{
     admission::{Ask, Candidate, Limits, Permit},
     record::{ActiveRequest, Phase},
     route::Table,
-    serve::Options,
+    serve::{Options, Sought},
     settings::Sharing,
 };
 use plimsoll_services::{
@@ -260,16 +263,56 @@ async fn an_answer_crosses_from_one_client_to_another_only_where_that_is_allowed
             House::open(vec![backend("one", &double.url())], one_at_a_time(), sharing(text)).await;
         let held = full(&house).await;
         let mut asking = Vec::new();
-        for agent in ["one/1.0", "two/1.0"] {
+        *house.world.sought.lock().unwrap() = ["one", "two"].map(found).into();
+        for _ in 0..2 {
             let mut client = house.client().await;
-            let request = with(&client, "user-agent", agent, EMBED);
-            asking.push(tokio::spawn(async move { client.send(request).await.unwrap() }));
+            asking.push(tokio::spawn(async move { client.post(EMBEDDINGS, EMBED).await }));
         }
         until(|| house.records.live(10).iter().filter(|one| waits(one)).count() == 2).await;
         drop(held);
         let replies = replies(asking).await;
         assert!(replies.iter().all(|reply| reply.status == 200));
         assert_eq!(double.stats().requests, executions, "{text}");
+    }
+}
+
+fn found(program: &str) -> Option<Sought> {
+    Some(Sought::Found(program.into()))
+}
+
+#[tokio::test]
+async fn who_cannot_be_told_from_others_shares_with_nobody_unless_all_do() {
+    for (text, executions) in [("", 4), ("gateway.cache.shared = true", 1)] {
+        for agent in [None, Some("one/1.0")] {
+            let double = double(4, 12, 0.0).await;
+            let options = sharing(&format!("gateway.coalesce = [\"chat\"]\n{text}"));
+            let house =
+                House::open(vec![backend("one", &double.url())], one_at_a_time(), options).await;
+            house.world.nobody.store(true, Relaxed);
+            house.table.send(Arc::new(kept(&double, ""))).unwrap();
+            let held = full(&house).await;
+            let mut asking = Vec::new();
+            for _ in 0..2 {
+                let mut client = house.client().await;
+                let mut request = client.request(CHAT, fixed(false, 12));
+                if let Some(agent) = agent {
+                    request.headers_mut().insert("user-agent", agent.parse().unwrap());
+                }
+                asking.push(tokio::spawn(async move {
+                    let first = client.send(request.clone()).await.unwrap();
+                    (first, client.send(request).await.unwrap())
+                }));
+            }
+            until(|| house.records.live(10).iter().filter(|one| waits(one)).count() == 2).await;
+            drop(held);
+            for asked in asking {
+                let (first, again) = asked.await.unwrap();
+                assert_eq!((first.status, again.status), (200, 200));
+                let hit = again.header("x-plimsoll-cache");
+                assert_eq!(hit.is_some(), executions == 1, "{text} {agent:?}");
+            }
+            assert_eq!(double.stats().requests, executions, "{text} {agent:?}");
+        }
     }
 }
 
@@ -326,11 +369,12 @@ async fn a_stream_that_was_kept_is_given_again_as_it_was() {
 
     // Another question, another client, and one who wants its own are asked anew.
     assert_eq!(client.post(CHAT, fixed(false, 12)).await.header("x-plimsoll-cache"), None);
-    for (name, value) in [("user-agent", "other/1.0"), ("cache-control", "no-cache")] {
-        let request = with(&client, name, value, &fixed(true, 12));
-        let reply = client.send(request).await.unwrap();
-        assert_eq!((reply.status, reply.header("x-plimsoll-cache")), (200, None), "{name}");
-    }
+    house.world.sought.lock().unwrap().push_back(found("other"));
+    let other = house.client().await.post(CHAT, fixed(true, 12)).await;
+    assert_eq!((other.status, other.header("x-plimsoll-cache")), (200, None));
+    let request = with(&client, "cache-control", "no-cache", &fixed(true, 12));
+    let reply = client.send(request).await.unwrap();
+    assert_eq!((reply.status, reply.header("x-plimsoll-cache")), (200, None));
     assert_eq!(double.stats().requests, 4);
     // Not repeatable, so not kept either.
     let other = fixed(true, 12).replace(r#""temperature":0,"#, "");
