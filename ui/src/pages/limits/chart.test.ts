@@ -3,7 +3,8 @@ import { expect, it } from 'vitest';
 import type { Compared, LimitInfo, MetricSpec, SeriesInfo } from '../../lib/bindings';
 import { apart } from '../../lib/chart/load';
 import { drawnOf, heightOf, loadOf, roomOf, valueOf } from './chart';
-import { pairOf } from './compare';
+import { nextLookMs, pairOf } from './compare';
+import { unsaid } from './view';
 
 const limit = (more: Partial<LimitInfo> = {}): LimitInfo => ({
   key: 'gateway.queue.wait_s',
@@ -80,7 +81,7 @@ it('a chart takes the series of its own subject, and what is not recorded yet ha
   expect(drawnOf(of, others)[0]).toMatchObject({ key, name: 'In flight, chat', color: '--s1' });
   const spec: MetricSpec = {
     name: 'gateway.wait',
-    label: 'Wait in the queue',
+    label: 'Gateway wait in the queue',
     subject: 'plimsoll',
     kind: 'histogram',
     unit: 'milliseconds',
@@ -89,6 +90,15 @@ it('a chart takes the series of its own subject, and what is not recorded yet ha
   };
   const [none] = drawnOf(limit(), [], new Map([[spec.name, spec]]));
   expect(none).toMatchObject({ info: null, name: 'Wait in the queue', unit: 'milliseconds' });
+});
+
+it('what all effects have in common is said once', () => {
+  const all = 'Sent through once more from 05:31 to 05:53. Gates hold nobody back in it.';
+  expect(unsaid(all, all)).toBe('');
+  expect(unsaid('Sent through once more from 05:21 to 05:53. Gates hold nobody back in it.', all)).toBe(
+    'Sent through once more from 05:21 to 05:53.',
+  );
+  expect(unsaid(all, '')).toBe(all);
 });
 
 it('words at the end of lines keep apart, and stay above the ground', () => {
@@ -119,5 +129,12 @@ it('a comparison draws both intervals on one scale, and none where one is not kn
   const [before, after] = pair.drawn ?? [];
   expect(before?.low).toBeLessThan(before?.high ?? 0);
   expect(before?.high).toBeLessThan(after?.low ?? 0);
+  expect(pair.ends).toEqual(['600', '780']);
   expect(pairOf({ ...figure, after: null }).drawn).toBeNull();
+});
+
+it('a young revision is looked at again within seconds', () => {
+  expect(nextLookMs(0)).toBeLessThanOrEqual(5_000);
+  expect(nextLookMs(-2_000)).toBeLessThanOrEqual(5_000);
+  expect(nextLookMs(3_600_000)).toBe(60_000);
 });

@@ -3,7 +3,13 @@
 import type { Compared, Estimate } from '../../lib/bindings';
 import { count, digits3, millis, signed } from '../../lib/format';
 
-const WIDTH = 160;
+/**
+ * How long until the comparison is looked at again. The span after the mark grows: while it is
+ * young each second of it says more.
+ */
+export const nextLookMs = (age_ms: number): number => (age_ms < 180_000 ? 5_000 : 60_000);
+
+export const WIDTH = 132;
 const EDGE = 6;
 
 export interface Bar {
@@ -20,6 +26,8 @@ export interface Pair {
   /** For a screen reader. */
   spans: string;
   drawn: Bar[] | null;
+  /** What the left and the right end of the drawing stand for. */
+  ends: [left: string, right: string];
 }
 
 const write = (value: number, unit: string): string => {
@@ -44,5 +52,11 @@ export function pairOf({ before, after, unit }: Compared): Pair {
   });
   const drawn =
     before && after && high > low ? [bar(before, 5, 'var(--text-3)'), bar(after, 13, 'var(--text-1)')] : null;
-  return { before: say(before), after: say(after), spans, drawn };
+  return {
+    before: say(before),
+    after: say(after),
+    spans,
+    drawn,
+    ends: [write(low, unit), write(high, unit)],
+  };
 }
