@@ -51,7 +51,7 @@ pub(super) struct Member {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Down, rejecting, or asked by a probe at this moment.
+    /// Down, resting, rejecting, or asked by a probe at this moment.
     Out,
     Passing,
     /// It may be asked by one request.

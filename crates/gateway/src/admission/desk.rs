@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     Admission, Ask, BackendId, Grant, Id, Limit, Limits, Move, Ms, Offered, Outcome, Place,
-    Pressure, Refusal, Snapshot,
+    Pressure, Refusal, Snapshot, rest::Rests,
 };
 
 type Decision = Result<Grant, Refusal>;
@@ -36,11 +36,12 @@ struct Inner {
     start: Instant,
     /// The machine has something to do earlier than its clock was set to.
     earlier: Arc<Notify>,
+    rests: Rests,
 }
 
 #[derive(Debug)]
-struct State {
-    machine: Admission,
+pub(super) struct State {
+    pub(super) machine: Admission,
     waiting: FxHashMap<Id, oneshot::Sender<Decision>>,
     /// When the clock goes off next; `Ms::MAX`: not at all.
     alarm: Ms,
@@ -87,6 +88,7 @@ impl Desk {
             }),
             start: Instant::now(),
             earlier: earlier.clone(),
+            rests: Rests::default(),
         });
         tokio::spawn(keep_time(Arc::downgrade(&inner), earlier));
         Self(inner)
@@ -183,7 +185,7 @@ impl Desk {
     }
 
     /// One call to the machine, and then whoever was decided on is told.
-    fn with<T>(&self, call: impl FnOnce(&mut State, Ms) -> T) -> T {
+    pub(super) fn with<T>(&self, call: impl FnOnce(&mut State, Ms) -> T) -> T {
         let now = self.now();
         let mut state = self.0.lock();
         let result = call(&mut state, now);
@@ -193,6 +195,7 @@ impl Desk {
 
     fn end(&self, id: Id, outcome: Outcome, tokens: Option<u32>) {
         self.with(|state, now| state.machine.release(id, outcome, tokens, now));
+        self.0.rests.ended();
     }
 
     fn leave(&self, id: Id) {
@@ -200,6 +203,11 @@ impl Desk {
             state.waiting.remove(&id);
             state.machine.leave(id, now);
         });
+        self.0.rests.ended();
+    }
+
+    pub(super) fn rests(&self) -> &Rests {
+        &self.0.rests
     }
 }
 
@@ -339,6 +347,7 @@ impl Permit {
             state.waiting.insert(id, tell);
             state.machine.retry(id, outcome, delay, now);
         });
+        desk.0.rests.ended();
         Admit { desk, id, place, state: AdmitState::Waiting(told) }
     }
 }

@@ -266,41 +266,6 @@ impl Admission {
         }
     }
 
-    /// A backend's health, as its checks say.
-    pub fn up(&mut self, backend: &str, up: bool, now: Ms) {
-        self.pass_time(now);
-        if up && !self.backend_of.contains_key(backend) {
-            return;
-        }
-        let at = self.backend(&Arc::from(backend));
-        let now = self.now;
-        let one = &mut self.backends[at as usize];
-        if std::mem::replace(&mut one.up, up) == up {
-            return;
-        }
-        // It came back: whoever waits may ask now, not at the end of the pause.
-        if up && one.breaker.rejects() {
-            one.breaker.ask_now(now);
-            self.breaker_moved(at);
-        }
-        self.refresh(at);
-        self.pump();
-    }
-
-    /// How many requests a backend runs that did not come through here.
-    pub fn outside(&mut self, backend: &str, running: u32, now: Ms) {
-        self.pass_time(now);
-        if running == 0 && !self.backend_of.contains_key(backend) {
-            return;
-        }
-        let at = self.backend(&Arc::from(backend));
-        let one = &mut self.backends[at as usize];
-        if std::mem::replace(&mut one.outside, running) != running {
-            self.refresh(at);
-            self.pump();
-        }
-    }
-
     pub fn pressure(&mut self, pressure: Pressure, now: Ms) {
         self.pass_time(now);
         self.pressure = pressure;

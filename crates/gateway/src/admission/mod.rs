@@ -16,6 +16,7 @@ mod desk;
 mod entry;
 mod gate;
 mod gradient;
+mod health;
 mod hold;
 mod least;
 mod limits;
@@ -26,6 +27,7 @@ mod parties;
 mod queue;
 mod rate;
 mod refusal;
+mod rest;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ pub use self::{
     gate::{GateKind, GateView, Pressure},
     limits::{AdaptiveLimits, BackendLimits, BreakerLimits, ClientLimits, Gate, Gates, Limits},
     machine::Admission,
+    rest::Rest,
     snapshot::{BackendView, BreakerView, ClientView, Move, Moved, Snapshot},
 };
 

@@ -179,6 +179,7 @@ impl Admission {
         backends.retain(|_, backend| {
             let kept = !backend.seats.is_empty()
                 || backend.in_flight > 0
+                || backend.resting > 0
                 || (!far_too_many && (!backend.up || backend.outside > 0))
                 || limits.backends.contains_key(&backend.id);
             if !kept {

@@ -22,6 +22,8 @@ pub(super) struct Backend {
     pub(super) id: BackendId,
     limits: BackendLimits,
     pub(super) up: bool,
+    /// How many keep it from new requests, because it is stopped or started anew.
+    pub(super) resting: u32,
     pub(super) outside: u32,
     pub(super) in_flight: u32,
     pub(super) kv_used: u64,
@@ -83,6 +85,7 @@ impl Backend {
         let mut backend = Self {
             limits: BackendLimits::default(),
             up: true,
+            resting: 0,
             outside: 0,
             in_flight: 0,
             kv_used: 0,
@@ -129,7 +132,7 @@ impl Backend {
 
     pub(super) fn standing(&self) -> Standing {
         match () {
-            () if !self.up => Standing::Out,
+            () if !self.up || self.resting > 0 => Standing::Out,
             () if self.breaker.passes() => Standing::Passing,
             () if self.breaker.wants_probe() && self.in_flight < self.room() => Standing::Probe,
             () => Standing::Out,
@@ -137,7 +140,7 @@ impl Backend {
     }
 
     pub(super) fn open(&self) -> bool {
-        self.up && self.breaker.passes() && self.in_flight < self.room()
+        self.up && self.resting == 0 && self.breaker.passes() && self.in_flight < self.room()
     }
 
     /// Enough tokens are free, and nobody before `entry` waits for them.
@@ -230,6 +233,7 @@ impl Backend {
         BackendView {
             id: self.id.clone(),
             up: self.up,
+            resting: self.resting > 0,
             room: self.limits.room,
             room_now: (room != u32::MAX).then_some(room),
             in_flight: self.in_flight,

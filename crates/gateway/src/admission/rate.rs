@@ -7,9 +7,9 @@ use super::Ms;
 /// part each millisecond.
 const PARTS: i64 = 60_000;
 
-/// Ten seconds' worth may come at once, and always at least one. What is dearer than a
-/// whole bucket passes when the bucket is full, and leaves a debt: over minutes the
-/// rate holds for it, too.
+/// A minute's worth may come at once, as "three a minute" lets expect; how much runs at
+/// once is for other limits to bound. What is dearer than a whole bucket passes when the
+/// bucket is full, and leaves a debt: over minutes the rate holds for it, too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
     per_minute: i64,
@@ -75,7 +75,7 @@ impl Bucket {
     }
 
     fn full(&self) -> i64 {
-        if self.per_minute == 0 { 0 } else { (self.per_minute * PARTS / 6).max(PARTS) }
+        self.per_minute * PARTS
     }
 
     /// What must be there for `need`: a whole bucket is enough for anything, but where
@@ -106,22 +106,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_seconds_worth_may_come_at_once_and_then_one_after_another() {
-        let mut bucket = Bucket::new(60, 0);
-        for _ in 0..10 {
-            assert_eq!(bucket.ready_at(1, 0), Some(0));
-            bucket.take(1);
+    fn a_minutes_worth_may_come_at_once_and_then_one_after_another() {
+        for (rate, each) in [(60, 1000), (3, 20_000), (1, 60_000)] {
+            let mut bucket = Bucket::new(rate, 0);
+            for _ in 0..rate {
+                assert_eq!(bucket.ready_at(1, 0), Some(0));
+                bucket.take(1);
+            }
+            assert_eq!(bucket.ready_at(1, 0), Some(each));
+            assert_eq!(bucket.ready_at(1, each - 1), Some(each));
+            assert_eq!(bucket.ready_at(1, each), Some(each));
         }
-        assert_eq!(bucket.ready_at(1, 0), Some(1000));
-        assert_eq!(bucket.ready_at(1, 999), Some(1000));
-        assert_eq!(bucket.ready_at(1, 1000), Some(1000));
+    }
+
+    #[test]
+    fn a_quiet_minute_saves_up_a_minutes_worth_and_a_quiet_hour_no_more() {
+        let mut bucket = Bucket::new(3, 0);
+        bucket.take(3);
+        assert_eq!(bucket.ready_at(3, 0), Some(60_000));
+        assert!(bucket.is_full(60_000));
+        bucket.fill(3_600_000);
+        bucket.take(3);
+        assert_eq!(bucket.ready_at(1, 3_600_000), Some(3_620_000));
     }
 
     #[test]
     fn what_is_dearer_than_the_bucket_passes_full_and_leaves_a_debt() {
         let mut bucket = Bucket::new(600, 0);
-        assert_eq!(bucket.ready_at(1000, 0), Some(0));
-        bucket.take(1000);
+        assert_eq!(bucket.ready_at(1500, 0), Some(0));
+        bucket.take(1500);
         // 900 are owed and one is wanted: 901 at ten a second.
         assert_eq!(bucket.ready_at(1, 0), Some(90_100));
     }
@@ -129,11 +142,11 @@ mod tests {
     #[test]
     fn what_was_estimated_too_high_is_given_back_but_never_beyond_full() {
         let mut bucket = Bucket::new(6000, 0);
-        bucket.take(1000);
-        bucket.settle(1000, 10);
-        assert_eq!(bucket.ready_at(990, 0), Some(0));
-        assert_eq!(bucket.ready_at(991, 0), Some(10));
-        bucket.settle(5000, 0);
+        bucket.take(6000);
+        bucket.settle(6000, 10);
+        assert_eq!(bucket.ready_at(5990, 0), Some(0));
+        assert_eq!(bucket.ready_at(5991, 0), Some(10));
+        bucket.settle(50_000, 0);
         assert!(bucket.is_full(0));
     }
 
@@ -148,7 +161,7 @@ mod tests {
     #[test]
     fn a_clock_that_stands_or_jumps_back_gives_nothing() {
         let mut bucket = Bucket::new(60, 5000);
-        bucket.take(10);
+        bucket.take(60);
         assert_eq!(bucket.ready_at(1, 1000), Some(2000));
         assert_eq!(bucket.ready_at(1, 5000), Some(6000));
     }
@@ -170,7 +183,7 @@ mod tests {
                     dearest = dearest.max(need);
                 }
             }
-            let given = u64::from(rate) * now / 60_000 + u64::from(rate) / 6 + 1;
+            let given = u64::from(rate) * now / 60_000 + u64::from(rate) + 1;
             prop_assert!(taken <= given + dearest, "{taken} of {given}");
         }
     }

@@ -204,12 +204,13 @@ impl Admission {
         }
     }
 
-    /// Where no backend serves, it waits only for one that is asked again in its time.
+    /// Where no backend serves, it waits only for one that is asked again in its time, or that
+    /// Plimsoll itself is starting anew.
     fn may_wait_for_backend(&self, entry: &Entry) -> Result<(), Refusal> {
-        let hope = self
-            .members(entry)
-            .filter(|backend| backend.up)
-            .any(|backend| backend.breaker.until().is_none_or(|until| until < entry.deadline));
+        let hope = self.members(entry).any(|backend| {
+            let until = backend.breaker.until();
+            backend.resting > 0 || (backend.up && until.is_none_or(|until| until < entry.deadline))
+        });
         if hope {
             return Ok(());
         }
@@ -234,6 +235,10 @@ impl Admission {
             }
             reason.push_str(if n == 0 { ": " } else { "; " });
             let view = backend.breaker.view();
+            if backend.resting > 0 {
+                let _ = write!(reason, "{} is being stopped or started anew", backend.id);
+                continue;
+            }
             let _ = match (backend.up, view.tripped, view.next_probe) {
                 (false, ..) => write!(reason, "{} is down", backend.id),
                 (true, Some(why), Some(at)) => {

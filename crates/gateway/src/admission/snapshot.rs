@@ -28,6 +28,8 @@ pub struct Snapshot {
 pub struct BackendView {
     pub id: BackendId,
     pub up: bool,
+    /// It takes nothing new, because it is stopped or started anew.
+    pub resting: bool,
     /// What it may have at once by configuration; `None`: no limit.
     pub room: Option<u32>,
     /// What it may have now: less while it recovers, adapts, or serves others.

@@ -71,6 +71,54 @@ fn a_fallback_serves_only_where_no_first_choice_does() {
 }
 
 #[test]
+fn one_that_rests_ends_what_it_has_and_who_comes_waits_or_goes_elsewhere() {
+    let mut floor = Floor::new(room(2));
+    let first = floor.come("x");
+    assert_eq!(floor.sent(), [(first, "a".into())]);
+    floor.machine.rest("a", floor.now);
+    // Its room is free, and it is down: it is being started anew, and is waited for.
+    floor.up("a", false);
+    let waits = floor.come("x");
+    let ask = floor.ask("x", "m", "a b");
+    let (goes, _) = (ask.id, floor.offer(ask));
+    assert_eq!(floor.sent(), [(goes, "b".into())]);
+    assert!(floor.backend("a").resting && floor.backend("a").in_flight == 1);
+    let late = Ask { deadline: floor.now + 1000, ..floor.ask("x", "m", "a") };
+    let late = (late.id, floor.offer(late)).0;
+    floor.pass(1000);
+    assert_eq!(floor.refused.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [late]);
+    let why = &floor.refused[0].1.reason;
+    assert_eq!(why, "No backend can answer: a is being stopped or started anew.");
+    floor.served(first);
+    assert!(floor.sent().is_empty(), "nothing is given to it, whoever ended there");
+    // Two keep it so: it serves when the later one is done.
+    floor.machine.rest("a", floor.now);
+    floor.up("a", true);
+    floor.machine.rested("a", floor.now);
+    floor.hear();
+    assert!(floor.sent().is_empty());
+    floor.machine.rested("a", floor.now);
+    floor.hear();
+    assert_eq!(floor.sent(), [(waits, "a".into())]);
+    assert!(!floor.backend("a").resting);
+}
+
+#[test]
+fn what_was_cut_off_by_a_restart_is_answered_by_it_at_once_afterwards() {
+    let mut floor = Floor::new(room(2));
+    floor.set(|limits| {
+        limits.breaker = BreakerLimits { failures: 1, pause: 5000, ..limits.breaker };
+    });
+    let one = floor.come("x");
+    floor.machine.rest("a", floor.now);
+    floor.retry(one, 0);
+    assert_eq!(floor.sent(), [(one, "a".into())], "before the restart");
+    floor.machine.rested("a", floor.now);
+    floor.hear();
+    assert_eq!(floor.sent(), [(one, "a".into())], "its breaker's pause is not waited for");
+}
+
+#[test]
 fn where_no_backend_is_up_a_request_is_refused_at_once() {
     let mut floor = Floor::new(room(1));
     floor.up("a", false);

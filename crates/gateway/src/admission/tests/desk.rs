@@ -66,6 +66,32 @@ async fn with_n_held_open_the_next_waits_until_one_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_rests_is_empty_when_the_last_that_runs_there_has_ended() {
+    let desk = Desk::new(room(4));
+    let (one, other) = (admitted(&desk, 0).await, admitted(&desk, 1).await);
+    let rest = desk.rest("a");
+    let mut next = desk.admit(ask(&desk, 2, 60 * SECOND));
+    assert_eq!(rest.in_flight(), 2);
+    {
+        let mut empty = std::pin::pin!(rest.emptied());
+        assert!((&mut empty).now_or_never().is_none());
+        one.end(Outcome::Served, Some(7));
+        settle().await;
+        assert!((&mut empty).now_or_never().is_none());
+        // However it ended.
+        drop(other);
+        empty.await;
+    }
+    assert!((&mut next).now_or_never().is_none(), "there is room, and it takes nothing new");
+    desk.up("a", false);
+    tokio::time::advance(9 * SECOND).await;
+    rest.serves();
+    assert_eq!(next.await.unwrap().grant.waited, 9000);
+    // One that nobody knows is empty.
+    desk.rest("nobody").emptied().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_eight_open_and_the_limit_set_to_two_the_next_goes_on_after_the_seventh_ended() {
     let desk = Desk::new(room(8));
     let mut open = Vec::new();

@@ -110,8 +110,8 @@ fn one_too_large_for_the_backend_that_serves_waits_alone_for_the_other() {
 fn a_rate_makes_wait_and_refuses_what_would_wait_too_long() {
     let mut floor = Floor::new(room(100));
     floor.set(|limits| named(limits, "x", |client| client.requests_per_minute = Some(60)));
-    let ids = floor.come_many("x", 70);
-    assert_eq!(floor.granted(), ids[..10]);
+    let ids = floor.come_many("x", 120);
+    assert_eq!(floor.granted(), ids[..60]);
     assert_eq!((floor.refused(), floor.machine.next_due()), (vec![], Some(1000)));
     let too_many = floor.come("x");
     assert_eq!(floor.refused[0].1.limit, Limit::Rate);
@@ -125,8 +125,8 @@ fn a_rate_makes_wait_and_refuses_what_would_wait_too_long() {
     assert_eq!(floor.granted(), [other]);
     floor.pass(999);
     assert_eq!(floor.granted(), NOBODY);
-    for id in &ids[10..] {
-        floor.pass(if *id == ids[10] { 1 } else { 1000 });
+    for id in &ids[60..] {
+        floor.pass(if *id == ids[60] { 1 } else { 1000 });
         assert_eq!(floor.granted(), [*id]);
     }
 }
@@ -135,10 +135,10 @@ fn a_rate_makes_wait_and_refuses_what_would_wait_too_long() {
 fn tokens_are_charged_as_estimated_and_settled_as_they_were() {
     let mut floor = Floor::new(room(100));
     floor.set(|limits| named(limits, "x", |client| client.tokens_per_minute = Some(6000)));
-    let first = sized(&mut floor, 1000);
+    let first = sized(&mut floor, 6000);
     let second = sized(&mut floor, 500);
     assert_eq!((floor.granted(), floor.machine.next_due()), (vec![first], Some(5000)));
-    floor.machine.release(first, Outcome::Served, Some(600), 0);
+    floor.machine.release(first, Outcome::Served, Some(5600), 0);
     floor.hear();
     assert_eq!(floor.machine.next_due(), Some(1000));
     floor.pass(1000);
@@ -148,11 +148,11 @@ fn tokens_are_charged_as_estimated_and_settled_as_they_were() {
 #[test]
 fn a_retry_is_not_charged_again() {
     let mut floor = Floor::new(room(100));
-    floor.set(|limits| named(limits, "x", |client| client.requests_per_minute = Some(6)));
+    floor.set(|limits| named(limits, "x", |client| client.requests_per_minute = Some(1)));
     let id = floor.come("x");
     floor.retry(id, 0);
     assert_eq!(floor.granted(), [id, id]);
-    // Six a minute: the next one is due ten seconds after the first, not twenty.
+    // One a minute: the next one is due a minute after the first, not two.
     floor.come("x");
-    assert_eq!(floor.machine.next_due(), Some(10_000));
+    assert_eq!(floor.machine.next_due(), Some(60_000));
 }
