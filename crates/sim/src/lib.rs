@@ -22,6 +22,7 @@ mod scenario;
 pub mod server;
 mod simulation;
 mod table;
+mod traffic;
 mod world;
 
 pub use cast::{Cast, Company, Played};
@@ -30,6 +31,7 @@ pub use marks::LiveMarks;
 pub use past::Past;
 pub use scenario::{ScenarioError, names};
 pub use simulation::{MAX_SPEED, Simulation};
+pub use traffic::{Caller, Ended, Entrance, Gate, Refused, Standing};
 
 /// The scenario of `--demo`.
 pub const DEMO: &str = "day";

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use plimsoll_core::{
     clock::Instant3,
     mark::Mark,
-    metric::Metric,
     reading::Tick,
+    request::RequestRow,
     source::{SourceState, SourceStatus},
 };
 
 use crate::{
-    cast::{Cast, PastService, PastStore},
+    cast::{Cast, PastService, PastStore, WARM_S},
     readings::{self, Subjects},
+    scenario::ScenarioError,
     simulation::Timeline,
+    traffic::{Gate, Traffic},
     world::World,
 };
 
@@ -36,7 +38,7 @@ pub struct Past {
     /// What runs on the machine, where that is told, too.
     services: Vec<PastService>,
     stores: Vec<PastStore>,
-    gateway: Arc<str>,
+    traffic: Option<Traffic>,
 }
 
 // === impl Past ===
@@ -61,7 +63,7 @@ impl Past {
             gpu: (None, span.0),
             services: Vec::new(),
             stores: Vec::new(),
-            gateway: "".into(),
+            traffic: None,
         }
     }
 
@@ -74,6 +76,26 @@ impl Past {
         self
     }
 
+    /// Lets the clients ask these services, which then are those of
+    /// [`Cast::with_clients`], through a gateway.
+    pub fn with_gateway(mut self, gate: Box<dyn Gate>) -> Result<Self, ScenarioError> {
+        let from_s = self.next_ms.div_euclid(1000);
+        let span = (from_s - WARM_S, from_s);
+        self.traffic = Some(Traffic::new(gate, &self.world.plan, &self.services, span)?);
+        Ok(self)
+    }
+
+    /// It goes on up to that moment, if it has not come so far yet. Whether there is more of it.
+    pub fn until(&mut self, to_ms: i64) -> bool {
+        self.to_ms = self.to_ms.max(to_ms);
+        self.next_ms < self.to_ms
+    }
+
+    /// The requests that ended since this was asked last, in the order of their ends.
+    pub fn requests(&mut self) -> Vec<RequestRow> {
+        self.traffic.as_mut().map(Traffic::take).unwrap_or_default()
+    }
+
     /// What changed with the services since this was asked last, oldest first.
     pub fn marks(&mut self) -> Vec<Mark> {
         let mut marks = Vec::new();
@@ -83,6 +105,9 @@ impl Past {
                 detail: "Simulated.".into(),
                 ..Mark::of_service(second * 1000, &id, title)
             }));
+        }
+        if let Some(traffic) = &mut self.traffic {
+            marks.extend(traffic.marks().into_iter().map(simulated));
         }
         marks.sort_by_key(|mark| mark.at_ms);
         marks
@@ -125,6 +150,14 @@ impl Past {
     }
 }
 
+fn simulated(mut mark: Mark) -> Mark {
+    if !mark.detail.is_empty() {
+        mark.detail.push(' ');
+    }
+    mark.detail.push_str("Simulated.");
+    mark
+}
+
 impl Iterator for Past {
     type Item = Tick;
 
@@ -134,8 +167,19 @@ impl Iterator for Past {
         }
         let at_ms = self.next_ms;
         self.next_ms += self.step_ms;
-        self.world.advance(at_ms.div_euclid(1000));
-        let second = self.world.second;
+        let second = at_ms.div_euclid(1000);
+        match &mut self.traffic {
+            None => self.world.advance(second),
+            // Each second's requests share that second's energy, whatever the step.
+            Some(traffic) => {
+                for second in self.world.second + 1..=second {
+                    self.world.advance(second);
+                    let told = self.world.plan.gpu_lost(second).is_none();
+                    let watts = told.then_some(self.world.gpu_watts);
+                    traffic.advance(second, watts, &mut self.services);
+                }
+            }
+        }
         let due = |cadence: i64| self.step_ms >= cadence * 1000 || second % cadence == 0;
 
         let lost = self.world.plan.gpu_lost(second).map(str::to_owned);
@@ -155,11 +199,8 @@ impl Iterator for Past {
             let slow = due(PROCESSES_S);
             service.tell(&self.world, slow, slow && lost.is_none(), &mut readings);
         }
-        if !self.services.is_empty() {
-            let passed = self.services.iter().map(|service| service.passed(&mut readings));
-            let sum = passed.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-            readings.push(readings::gauge(Metric::GatewayInFlight, &self.gateway, sum.0));
-            readings.push(readings::gauge(Metric::GatewayQueued, &self.gateway, sum.1));
+        if let Some(traffic) = &mut self.traffic {
+            traffic.tell(&self.services, &mut readings);
         }
         for store in &mut self.stores {
             let slow = due(PROCESSES_S);

@@ -16,13 +16,16 @@ use plimsoll_core::clock::Instant3;
 use serde::Deserialize;
 
 use self::story::{Played as Player, Sickness, Stored};
-pub use self::{past::PastService, stored::PastStore};
+pub use self::{
+    past::{PastService, Reached},
+    stored::PastStore,
+};
 use crate::{
     machine::ProcessSpec,
     noise::Noise,
     scenario::{Activity, ScenarioError},
     server::{
-        Double, Handle, Load, Spec, Staged,
+        Double, Handle, Load, Speaks, Spec, Staged,
         stores::{Kind, Store, StoreHandle},
     },
     simulation::Simulation,
@@ -33,7 +36,7 @@ const CAST: &str = include_str!("../../scenarios/cast.toml");
 /// Noise of what is asked: far from the streams of the machine.
 const NOISE: u64 = 0x7365_7276;
 /// So much of its past a service has behind it when it begins.
-const WARM_S: i64 = 300;
+pub(crate) const WARM_S: i64 = 300;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -162,6 +165,15 @@ impl Cast {
         self.parts.iter().map(played).chain(self.stores.iter().map(stored)).collect()
     }
 
+    /// How many requests each model server takes at once; `None` where it does not tell.
+    pub fn rooms(&self) -> Vec<(String, Option<u32>)> {
+        let room = |part: &Part| {
+            let slots = part.spec.models.first().and_then(|model| u32::try_from(model.slots).ok());
+            (part.role.id.clone(), slots.filter(|_| part.spec.speaks != Speaks::Vllm))
+        };
+        self.parts.iter().map(room).collect()
+    }
+
     /// Lets the machine's processes listen on the ports that were taken. Before its
     /// sources are made.
     #[must_use]
@@ -205,13 +217,9 @@ impl Cast {
         let mut handles = Vec::new();
         for part in &mut self.parts {
             let Some(listener) = part.seat.take()? else { continue };
-            let mut load = part.role.load.clone();
-            if part.shared {
-                load.requests_per_s *= 1.0 - part.role.through;
-            }
             let staged = Staged {
                 story: Arc::new(Player::new(simulation.plan().clone(), &part.role)),
-                load,
+                load: part.load(),
                 noise: Noise::new(noise_of(&part.role.id)),
                 from_s,
                 warm_s: WARM_S,
@@ -233,7 +241,8 @@ impl Cast {
     /// What they would have told from a second on.
     pub(crate) fn past(&self, plan: &Arc<Plan>, from_s: i64) -> Vec<PastService> {
         let past = |part: &Part| {
-            PastService::new(plan, &part.role, &part.spec, part.seat.address.to_string(), from_s)
+            let place = part.seat.address.to_string();
+            PastService::new(plan, &part.role, part.load(), &part.spec, place, from_s)
         };
         self.parts.iter().map(past).collect()
     }
@@ -243,6 +252,19 @@ impl Cast {
             PastStore::new(plan, &part.role, part.seat.address.to_string(), from_s)
         };
         self.stores.iter().filter_map(past).collect()
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    /// What it is asked past the clients.
+    fn load(&self) -> Load {
+        let mut load = self.role.load.clone();
+        if self.shared {
+            load.requests_per_s *= 1.0 - self.role.through;
+        }
+        load
     }
 }
 

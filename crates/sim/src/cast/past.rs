@@ -19,8 +19,8 @@ use crate::{
     noise::Noise,
     readings::gauge,
     server::{
-        Life, Speaks, Spec, Story,
-        inside::{Engine, Feed, Memory, Runner, Seconds, Us},
+        Fault, Life, Load, Speaks, Spec, Story,
+        inside::{Engine, Event, Feed, Memory, Runner, Seconds, Us, Wish},
     },
     world::{Plan, World},
 };
@@ -32,17 +32,26 @@ pub const MISSES: i64 = 2;
 pub struct PastService {
     subject: Arc<str>,
     model: Arc<str>,
+    place: String,
     spec: Spec,
     story: Arc<Played>,
     places: Vec<usize>,
     runner: Runner,
     noise: Noise,
     origin_s: i64,
-    /// The part of what is asked that came through Plimsoll.
-    through: f64,
     seen: Seen,
     /// Counts of each histogram as they were last told.
     told: Vec<Vec<u64>>,
+}
+
+/// What becomes of a request that is sent to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    Takes,
+    /// An error, with this status.
+    Answers(u16),
+    /// The connection is refused, or closed.
+    Nothing,
 }
 
 /// The histograms that are told.
@@ -59,12 +68,19 @@ fn histograms(engine: &Engine) -> [(Metric, &Seconds); 4] {
 // === impl PastService ===
 
 impl PastService {
-    pub fn new(plan: &Arc<Plan>, role: &Role, spec: &Spec, place: String, from_s: i64) -> Self {
+    pub fn new(
+        plan: &Arc<Plan>,
+        role: &Role,
+        load: Load,
+        spec: &Spec,
+        place: String,
+        from_s: i64,
+    ) -> Self {
         let story = Arc::new(Played::new(plan.clone(), role));
         let origin_s = from_s - WARM_S;
         let noise = Noise::new(noise_of(&role.id));
         let model = &spec.models[0];
-        let feed = Feed::new(story.clone(), role.load.clone(), noise, model.context, origin_s);
+        let feed = Feed::new(story.clone(), load, noise, model.context, origin_s);
         let runner = Runner::new(spec, model, Some(feed));
         Self {
             subject: role.id.as_str().into(),
@@ -76,8 +92,8 @@ impl PastService {
             runner,
             noise,
             origin_s,
-            through: role.through,
-            seen: Seen::new(&role.id, place, from_s),
+            seen: Seen::new(&role.id, place.clone(), from_s),
+            place,
         }
     }
 
@@ -88,14 +104,7 @@ impl PastService {
         self.runner.advance(at, &mut Vec::new());
         let fault = self.story.fault(second);
         let silent = self.is_silent(second);
-        let loads = matches!(self.runner.memory, Memory::Loading(_));
-        let down = (0..MISSES).all(|before| self.is_silent(second - before));
-        let how = match fault {
-            _ if down => ServiceState::Down,
-            _ if loads && self.spec.speaks == Speaks::LlamaCpp => ServiceState::Starting,
-            Some((fault, _)) if !fault.is_silent() => ServiceState::Degraded,
-            _ => ServiceState::Healthy,
-        };
+        let how = self.how(second);
         self.seen.note(second, how, self.story.server(second));
         let up = how.serves();
         let mut put = |metric, value| out.push(gauge(metric, &self.subject, value));
@@ -115,16 +124,82 @@ impl PastService {
         }
     }
 
-    /// What of it came through Plimsoll: how many were in flight and how many waited, all in all.
-    pub fn passed(&self, out: &mut Vec<Reading>) -> (f64, f64) {
+    pub fn id(&self) -> &Arc<str> {
+        &self.subject
+    }
+
+    /// Where it listens.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The model that it serves.
+    pub fn model(&self) -> &str {
+        &self.runner.model.name
+    }
+
+    pub fn embeds(&self) -> bool {
+        self.runner.model.embeds
+    }
+
+    /// Tokens of its answer to a text with that seed.
+    pub fn says(&self, seed: u64) -> u32 {
+        self.runner.model.says(seed)
+    }
+
+    /// How the watch would see it in a second to which it was brought.
+    pub fn how(&self, second: i64) -> ServiceState {
+        let loads = matches!(self.runner.memory, Memory::Loading(_));
+        let down = (0..MISSES).all(|before| self.is_silent(second - before));
+        match self.story.fault(second) {
+            _ if down => ServiceState::Down,
+            _ if loads && self.spec.speaks == Speaks::LlamaCpp => ServiceState::Starting,
+            Some((fault, _)) if !fault.is_silent() => ServiceState::Degraded,
+            _ => ServiceState::Healthy,
+        }
+    }
+
+    /// Its server is there, and its model on disk alone: whoever asks would have it loaded.
+    pub fn is_gone(&self, second: i64) -> bool {
+        self.spec.speaks == Speaks::Ollama && self.story.model(second) == Life::Gone
+    }
+
+    /// What becomes of a request that is sent there in that second.
+    pub fn reach(&self, second: i64) -> Reached {
+        match self.story.fault(second) {
+            _ if self.is_silent(second) => Reached::Nothing,
+            Some((Fault::Answers { status, .. }, _)) => Reached::Answers(status),
+            _ if self.runner.memory != Memory::In && self.spec.speaks == Speaks::LlamaCpp => {
+                Reached::Answers(503)
+            }
+            _ => Reached::Takes,
+        }
+    }
+
+    /// How many requests it has, where it tells that.
+    pub fn works_on(&self) -> Option<u32> {
         let engine = &self.runner.engine;
-        #[expect(clippy::cast_precision_loss, reason = "requests")]
-        let part = |n: usize| (n as f64 * self.through).round();
-        // What waited in front of the server would have waited in Plimsoll.
-        let (in_flight, queued) = (part(engine.running().len()), part(engine.waiting()));
-        out.push(gauge(Metric::GatewayServiceInFlight, &self.subject, in_flight));
-        out.push(gauge(Metric::GatewayServiceQueued, &self.subject, queued));
-        (in_flight, queued)
+        let all = u32::try_from(engine.running().len() + engine.waiting()).unwrap_or(u32::MAX);
+        (self.spec.speaks != Speaks::Ollama).then_some(all)
+    }
+
+    /// When its engine does something next.
+    pub fn due(&self) -> Option<Us> {
+        self.runner.due()
+    }
+
+    /// Lets its time pass, from which on `at` counts; what happened to requests.
+    pub fn move_to(&mut self, at: Us, out: &mut Vec<Event>) {
+        self.runner.advance(at, out);
+    }
+
+    /// Takes a request in. Its time must have been brought to `at`.
+    pub fn submit(&mut self, at: Us, id: u64, wish: Wish) {
+        self.runner.engine.submit(at, id, wish);
+    }
+
+    pub fn cancel(&mut self, at: Us, id: u64) {
+        self.runner.engine.cancel(at, id);
     }
 
     /// The service's id, and what changed since this was asked last.

@@ -22,10 +22,8 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use self::{
-    lane::Lane,
-    script::{Ask, Program},
-};
+use self::lane::Lane;
+pub(crate) use self::script::{Ask, Program, programs};
 use crate::{noise::Noise, scenario::ScenarioError, simulation::Simulation, world::Plan};
 
 /// They come from this address of loopback: what asks from there is one of them, and no program
@@ -36,7 +34,7 @@ const NOISE: u64 = 0x636c_6965;
 /// Services are found before anything is asked of them.
 const FIRST_S: i64 = 4;
 /// Most requests of all of them at once.
-const MOST: usize = 24;
+pub(crate) const MOST: usize = 24;
 
 /// The clients, asking. They end with [`Clients::stop`], or when this is dropped.
 pub struct Clients {
@@ -64,12 +62,12 @@ impl Clients {
     ) -> Result<Self, ScenarioError> {
         let from_s = simulation.timeline().second_at(now);
         let plan = simulation.plan().clone();
-        let clients = script::programs()?
+        let clients = programs()?
             .into_iter()
             .zip(0u64..)
             .map(|(program, place)| Runs {
                 program,
-                noise: Noise::new(NOISE.wrapping_add(place)),
+                noise: noise_of_client(place),
                 idle: Arc::default(),
                 busy: Arc::default(),
             })
@@ -89,6 +87,11 @@ impl Drop for Clients {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// Each asks at times of its own.
+pub(crate) fn noise_of_client(place: u64) -> Noise {
+    Noise::new(NOISE.wrapping_add(place))
 }
 
 /// Second after second, for as long as it is polled; what it began ends with it.

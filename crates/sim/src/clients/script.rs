@@ -1,20 +1,26 @@
 //! What each client asks, second by second.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, header};
+use plimsoll_core::request::{Endpoint, Priority};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     noise::Noise,
     scenario::{Activity, ScenarioError},
-    server::words,
+    server::{
+        inside::{Finish, Wish},
+        words,
+    },
 };
 
 const CLIENTS: &str = include_str!("../../scenarios/clients.toml");
+/// What it says first to whom it chats with.
+const SYSTEM: &str = "You are a clerk on a quay. Answer in full sentences.";
 /// Texts that an embedding request holds.
 const TEXTS: u32 = 2;
 /// Most that one second asks of one client.
@@ -35,12 +41,6 @@ enum Way {
     Completions,
     Embeddings,
     Ollama,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Priority {
-    Batch,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -67,7 +67,7 @@ pub struct Program {
     /// Most requests that it has under way.
     pub most: usize,
     #[serde(default)]
-    priority: Option<Priority>,
+    priority: Priority,
     /// How long it would wait for room.
     #[serde(default)]
     deadline_ms: Option<u32>,
@@ -91,6 +91,14 @@ pub struct Ask {
     pub leaves: Option<Duration>,
 }
 
+/// What a request costs, as its server counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    prompt: u32,
+    tokens: u32,
+    max_tokens: u32,
+}
+
 /// Those of the demo.
 pub fn programs() -> Result<Vec<Program>, ScenarioError> {
     let script: Script = toml_edit::de::from_str(CLIENTS)
@@ -98,9 +106,77 @@ pub fn programs() -> Result<Vec<Program>, ScenarioError> {
     Ok(script.clients)
 }
 
+// === impl Ask ===
+
+impl Ask {
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+// === impl Cost ===
+
+impl Cost {
+    /// Of its prompt, and the most that it may be answered with.
+    pub fn most(self) -> u32 {
+        self.prompt.saturating_add(self.max_tokens)
+    }
+
+    pub fn wish(self) -> Wish {
+        let cut = self.tokens > 0 && self.tokens >= self.max_tokens;
+        let finish = if cut { Finish::Length } else { Finish::Stop };
+        let (prompt, tokens) = (self.prompt, self.tokens);
+        Wish { prompt, tokens, finish, prefix: Arc::default(), cached: 0 }
+    }
+}
+
 // === impl Program ===
 
 impl Program {
+    /// As it is told apart: without its version.
+    pub fn name(&self) -> &str {
+        self.agent.split('/').next().unwrap_or_default()
+    }
+
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    pub fn patience_ms(&self) -> Option<u32> {
+        self.deadline_ms
+    }
+
+    pub fn streams(&self) -> bool {
+        matches!(self.way, Way::Chat | Way::Completions)
+    }
+
+    pub fn endpoint(&self) -> Endpoint {
+        match self.way {
+            Way::Chat => Endpoint::Chat,
+            Way::Completions => Endpoint::Completions,
+            Way::Embeddings => Endpoint::Embeddings,
+            Way::Ollama => Endpoint::OllamaChat,
+        }
+    }
+
+    /// What a request costs at a server that has so much to say to it.
+    pub fn cost(&self, ask: &Ask, says: u32) -> Cost {
+        // Four characters make a token.
+        let system = u32::try_from(SYSTEM.len()).unwrap_or_default() / 4;
+        let prompt = match self.way {
+            Way::Chat | Way::Ollama => ask.prompt_tokens.saturating_add(system),
+            Way::Completions => ask.prompt_tokens,
+            Way::Embeddings => ask.prompt_tokens.saturating_mul(TEXTS),
+        };
+        let max_tokens = self.max_tokens;
+        let tokens = if max_tokens == 0 { 0 } else { says.clamp(1, max_tokens) };
+        Cost { prompt, tokens, max_tokens }
+    }
+
     /// What it asks in a second at a level of its activity: the same, whenever one looks.
     pub fn asks(&self, noise: Noise, level: f64, second: i64) -> Vec<Ask> {
         let mut stream = 0;
@@ -150,7 +226,7 @@ impl Program {
         put(header::HOST, gateway.to_string());
         put(header::USER_AGENT, self.agent.clone());
         put(header::CONTENT_TYPE, "application/json".into());
-        if let Some(Priority::Batch) = self.priority {
+        if self.priority == Priority::Batch {
             put(header::HeaderName::from_static("x-plimsoll-priority"), "batch".into());
         }
         if let Some(ms) = self.deadline_ms {
@@ -167,10 +243,9 @@ impl Program {
     fn says(&self, ask: &Ask) -> (&'static str, Value) {
         // A word has about five characters, and four make a token.
         let text = |seed: u64, tokens: u32| words(seed, tokens * 4 / 5);
-        let system = "You are a clerk on a quay. Answer in full sentences.";
         let messages = || {
             json!([
-                { "role": "system", "content": system },
+                { "role": "system", "content": SYSTEM },
                 { "role": "user", "content": text(ask.seed, ask.prompt_tokens) },
             ])
         };

@@ -52,8 +52,8 @@ use self::shared::Shared;
 /// What makes a past of the same stuff.
 pub(crate) mod inside {
     pub use super::{
-        engine::{Engine, Seconds, Us},
-        feed::Feed,
+        engine::{Engine, Event, Finish, Seconds, Us, Wish},
+        feed::{Feed, NOBODY},
         runner::{Memory, Runner},
     };
 }
