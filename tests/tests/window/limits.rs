@@ -211,6 +211,23 @@ async fn what_is_staged_stands_there_after_a_restart_until_it_is_dropped() -> Re
     page.close().await
 }
 
+/// Names beside the list, or in the menu that stands for it in a narrow window, that have too
+/// little room.
+async fn cut(page: &Page) -> Result<serde_json::Value> {
+    page.script(
+        "const cut = [...document.querySelectorAll(\"nav[aria-label='Groups of limits'] a > *\")]
+             .filter((part) => part.scrollWidth > part.clientWidth && part.clientWidth > 0);
+         const menu = document.querySelector(\"select[aria-label='Which limits']\");
+         const wide = menu.offsetWidth;
+         menu.style.width = 'max-content';
+         menu.style.maxWidth = 'none';
+         if (menu.offsetWidth > wide) cut.push(menu);
+         menu.style.width = menu.style.maxWidth = '';
+         return cut.map((part) => part.textContent);",
+    )
+    .await
+}
+
 /// With changes staged, in both themes and two sizes, where pictures were asked for.
 async fn staged_pictures(home: &Home, page: &Page) -> Result<()> {
     let Some(folder) = shots() else { return Ok(()) };
@@ -255,6 +272,20 @@ async fn limits_are_shown_of_the_demo_and_of_a_machine_on_which_nothing_runs() -
     limits_page(&page).await?;
     page.text_when("main", |text| text.contains("Requests at once in all")).await?;
     page.says("simulated").await?;
+    // The longest name has to share its line with a count, and with what is staged of it.
+    let groups = "nav[aria-label='Groups of limits']";
+    page.click(&format!("{groups} a[href='#/limits/memory']")).await?;
+    let gate = "[data-key='gateway.gates.cpu.busy_percent'] [role=slider][tabindex='0']";
+    page.type_at(gate, "\u{e00f}").await?;
+    page.find(&format!("{groups} [aria-label$=' staged']")).await?;
+    for (width, height) in [(1440, 900), (1024, 700)] {
+        page.resize(width, height).await?;
+        page.find("[data-key='gateway.gates.cpu.busy_percent']").await?;
+        assert_eq!(cut(&page).await?, serde_json::json!([]), "at {width}x{height}");
+    }
+    page.resize(1440, 900).await?;
+    page.press("Discard").await?;
+    page.click(&format!("{groups} a[href='#/limits/concurrency']")).await?;
     if shots().is_some() {
         let mut rounds = 0;
         while page.is_there(&test_id("work")).await? && rounds < 120 {

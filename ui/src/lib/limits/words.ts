@@ -48,7 +48,8 @@ export function accepted(accepts: SettingType): string {
 
 /** The same where there is little room. */
 export function rangeText(accepts: SettingType): string {
-  return 'min' in accepts ? `${accepts.min}–${accepts.max}` : accepted(accepts);
+  const number = (n: number) => n.toLocaleString('en-US');
+  return 'min' in accepts ? `${number(accepts.min)}–${number(accepts.max)}` : accepted(accepts);
 }
 
 /** When a change of it is in force; `null` for at once. */

@@ -37,7 +37,7 @@ export function drawnOf(
       of.find((s) => s.key.subject === wanted.subject) ?? (wanted.subject === '' ? (of[0] ?? null) : null);
     const spec = metrics.get(wanted.metric);
     const subject = info ? subjectOf(info) : wanted.subject;
-    const title = info ? nameOf(info) : (spec?.label ?? wanted.metric);
+    const title = info ? nameOf(info) : spec ? ungated(spec.label) : wanted.metric;
     const color = WAITS.test(wanted.metric) ? '--s-mute' : `--s${++used}`;
     return {
       key: info?.key ?? wanted,
@@ -50,9 +50,11 @@ export function drawnOf(
 }
 
 /** On this page it is clear that the gateway counts. */
+const ungated = (label: string) => label.replace(/^Gateway (.)/, (_, first: string) => first.toUpperCase());
+
 function nameOf(info: SeriesInfo): string {
   if (!info.key.metric.startsWith('gateway.')) return titleOf(info);
-  const label = info.label.replace(/^Gateway (.)/, (_, first: string) => first.toUpperCase());
+  const label = ungated(info.label);
   return info.kind === 'counter' ? `${label} per second` : label;
 }
 

@@ -42,6 +42,15 @@ export function shownOf(
   return listed(view, (_, group) => group.id === at);
 }
 
+/** The sentences that were not said before. */
+export function unsaid(text: string, said: string): string {
+  const sentences = (of: string) => of.split(/(?<=\.)\s+/);
+  const known = new Set(sentences(said));
+  return sentences(text)
+    .filter((sentence) => !known.has(sentence))
+    .join(' ');
+}
+
 /** Number of the revision in an address: 38 of `r-38`. */
 export function revisionAt(at: string): number | null {
   const number = Number(/^r-(\d+)$/.exec(at)?.[1]);

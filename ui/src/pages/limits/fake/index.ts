@@ -282,6 +282,7 @@ export function furnishLimits(fake: FakeHost, search = location.search): FakeHos
       handlers[name] = handlers.status as never;
     return fake;
   }
+  let serial = 0;
   let kept: { key: string; from: SettingValue; to: SettingValue | null }[] = [];
   let base = '';
 
@@ -305,6 +306,7 @@ export function furnishLimits(fake: FakeHost, search = location.search): FakeHos
       return [{ key, from, now, to, conflict: !same(now, from) }];
     });
     return {
+      serial,
       changes,
       at_ms: changes.length > 0 ? Date.now() : null,
       file_changed: changes.length > 0 && base !== read.digest,
@@ -331,16 +333,17 @@ export function furnishLimits(fake: FakeHost, search = location.search): FakeHos
         draft: shown(read),
       };
     },
-    'limits.stage': async ({ changes, rebase }) => {
+    'limits.stage': async ({ set, clear, rebase }) => {
       const read = await says();
-      const before = kept;
-      const earlier = (key: string) => (rebase ? undefined : before.find((change) => change.key === key));
-      if (rebase || before.length === 0) base = read.digest;
-      kept = changes.map(({ key, value }) => ({
-        key,
-        from: earlier(key)?.from ?? read(key).value,
-        to: value,
-      }));
+      if (rebase || kept.length === 0) base = read.digest;
+      kept = kept.filter(({ key }) => !clear.includes(key));
+      for (const { key, value } of set) {
+        const before = kept.find((change) => change.key === key);
+        if (before) before.to = value;
+        else kept.push({ key, from: read(key).value, to: value });
+      }
+      if (rebase) for (const change of kept) change.from = read(change.key).value;
+      serial += 1;
       return shown(read);
     },
     'limits.effect': async ({ changes }) => {
