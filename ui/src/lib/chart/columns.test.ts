@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { SeriesAnswer } from '../bindings';
-import { commonGaps, gapsOf, highest, join, MAX_POINTS, Trace } from './columns';
+import { commonGaps, gapsOf, highest, join, MAX_POINTS, silencesOf, Trace } from './columns';
 
 function answer(at: number[], mean: (number | null)[], step = 1000): SeriesAnswer {
   return {
@@ -162,4 +162,16 @@ it('the top of a chart is what can be seen of it', () => {
   expect(highest(columns, 'mean', { from: 5, to: 25 })).toBe(3);
   expect(highest(columns, 'band', { from: 5, to: 25 })).toBe(6);
   expect(highest(columns, 'mean', { from: 100, to: 200 })).toBeNull();
+});
+
+it('seconds in which nothing happened are no silence of the chart', () => {
+  const columns = () => ({ at: [0, 1000, 9000], min: [1, 1, 1], mean: [1, null, 1], max: [1, 1, 1] });
+  const view = { from: 0, to: 10_000 };
+  const steady = new Trace(columns(), 1000, 1000);
+  const waits = new Trace(columns(), 1000, 1000, undefined, true);
+  expect(silencesOf([waits], view, 10_000)).toEqual([]);
+  expect(silencesOf([steady], view, 10_000)).toEqual([{ from: 0, to: 9000 }]);
+  expect(silencesOf([steady, waits], view, 10_000), 'the other one still tells').toEqual([
+    { from: 0, to: 9000 },
+  ]);
 });

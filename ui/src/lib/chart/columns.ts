@@ -22,12 +22,18 @@ export class Trace {
   /** Span of time that one point stands for. */
   readonly step: number;
   readonly cadence: number;
+  /**
+   * Has a value only when something happened, as the time that requests waited: its silence
+   * means that nothing did, and tells nothing about what was recorded.
+   */
+  readonly occasional: boolean;
   // How many samples the newest point is made of, and when the newest came.
   #count: number;
   #newest: number;
 
-  constructor(columns: Columns, step: number, cadence: number, until?: number) {
+  constructor(columns: Columns, step: number, cadence: number, until?: number, occasional = false) {
     this.columns = columns;
+    this.occasional = occasional;
     this.step = Math.max(1, step);
     this.cadence = Math.max(1, cadence);
     const last = columns.at.at(-1);
@@ -38,7 +44,7 @@ export class Trace {
   }
 
   /** From the history's answer; silences become gaps where the answer left them out. */
-  static from(answer: SeriesAnswer, cadence: number, until?: number, shift = 0): Trace {
+  static from(answer: SeriesAnswer, cadence: number, until?: number, shift = 0, occasional = false): Trace {
     const { at_ms, min, mean, max } = answer.points;
     const columns: Columns = { at: [], min: [], mean: [], max: [] };
     const limit = GAP_CADENCES * Math.max(answer.step_ms, cadence);
@@ -51,11 +57,11 @@ export class Trace {
       columns.mean.push(mean[i] ?? null);
       columns.max.push(max[i] ?? null);
     }
-    return new Trace(columns, answer.step_ms, cadence, until);
+    return new Trace(columns, answer.step_ms, cadence, until, occasional);
   }
 
-  static empty(step: number, cadence: number): Trace {
-    return new Trace({ at: [], min: [], mean: [], max: [] }, step, cadence);
+  static empty(step: number, cadence: number, occasional = false): Trace {
+    return new Trace({ at: [], min: [], mean: [], max: [] }, step, cadence, undefined, occasional);
   }
 
   /** Takes a live value in. Values that are older than the newest are left out: the history knows them better. */
@@ -170,6 +176,11 @@ export function gapsOf(
 function pushVisible(out: Span[], gap: Span, view: Span): void {
   if (gap.to <= view.from || gap.from >= view.to) return;
   out.push({ from: Math.max(gap.from, view.from), to: Math.min(gap.to, view.to) });
+}
+
+/** Where a chart of these traces knows nothing: what has values only now and then has no say. */
+export function silencesOf(traces: readonly Trace[], view: Span, now: number): Span[] {
+  return commonGaps(traces.filter((t) => !t.occasional).map((t) => t.gaps(view, now)));
 }
 
 /** Spans in which *every* trace is silent: only those are hatched for a chart as a whole. */

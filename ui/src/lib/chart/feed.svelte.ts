@@ -36,6 +36,7 @@ export class Feed {
 
   #traces = new Map<string, Trace>();
   #cadences = new Map<string, number>();
+  #occasional = new Set<string>();
   #keys: SeriesKey[] = [];
   #width = 0;
   #shift = 0;
@@ -63,7 +64,10 @@ export class Feed {
     void this.version; // whoever holds a trace takes the new one after a load
     const id = keyOf(key);
     let trace = this.#traces.get(id);
-    if (!trace) this.#traces.set(id, (trace = Trace.empty(1000, this.#cadences.get(id) ?? 1000)));
+    if (!trace) {
+      trace = Trace.empty(1000, this.#cadences.get(id) ?? 1000, this.#occasional.has(id));
+      this.#traces.set(id, trace);
+    }
     return trace;
   }
 
@@ -75,6 +79,8 @@ export class Feed {
   know(list: readonly SeriesInfo[]): void {
     for (const { key, cadence_ms, last, last_ms, kind } of list) {
       this.#cadences.set(keyOf(key), cadence_ms);
+      // Of a second in which nothing happened there is nothing to spread.
+      if (kind === 'histogram') this.#occasional.add(keyOf(key));
       // A counter's last value is a total; only its rate is shown.
       if (last !== null && last_ms !== null && kind === 'gauge' && !this.#values.has(keyOf(key))) {
         this.#values.set(keyOf(key), { at: last_ms, value: last });
@@ -179,8 +185,9 @@ export class Feed {
         });
         if (run !== this.#run) return;
         for (const series of answer.series) {
-          const trace = Trace.from(series, this.cadence(series.key), range.now, shift);
-          fresh.set(keyOf(series.key), trace);
+          const id = keyOf(series.key);
+          const occasional = this.#occasional.has(id);
+          fresh.set(id, Trace.from(series, this.cadence(series.key), range.now, shift, occasional));
         }
         this.progress = { done: Math.min(at + PER_QUERY, keys.length), total: keys.length };
         if (this.slow) this.#take(fresh);

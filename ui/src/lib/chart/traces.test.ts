@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import { Trace } from './columns';
 import type { Ink } from './ink';
-import { dataOf, optionsOf, type PlotTrace } from './traces';
+import { alone, dataOf, optionsOf, type PlotTrace } from './traces';
 
 const VIEW = { from: 0, to: 10_000 };
 const PAD = { left: 40, right: 52, top: 6, bottom: 6 };
@@ -43,4 +43,12 @@ it('the axis of values begins at zero and follows its end', () => {
   expect(range()).toEqual([0, 10]);
   top = 24;
   expect(range()).toEqual([0, 24]);
+});
+
+it('a value that stands alone is a point, and none of a line is', () => {
+  expect(alone([])).toEqual([]);
+  expect(alone([1])).toEqual([0]);
+  expect(alone([1, 2, null, 3, null, 4, 5])).toEqual([3]);
+  // Where only another trace has a point, the line goes on.
+  expect(alone([null, 1, undefined, 2, null, undefined, 3])).toEqual([6]);
 });

@@ -52,19 +52,25 @@ export function optionsOf(
 ): uPlot.Options {
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
-  const points = { show: false };
+  const none = { show: false };
   for (const { color, mode = 'mean', fill = 0, dash = false } of traces) {
     const stroke = ink.of(color);
     series.push({
       stroke,
       width: 1.4,
-      points,
+      points: {
+        show: true,
+        filter: (plot, index) => alone(plot.data[index] ?? []),
+        size: 3,
+        width: 0,
+        fill: stroke,
+      },
       dash: dash ? [4, 3] : undefined,
       fill: fill > 0 ? withAlpha(stroke, fill) : undefined,
       spanGaps: false,
     });
     if (mode === 'band') {
-      const edge: uPlot.Series = { stroke: 'transparent', width: 0, points, spanGaps: false };
+      const edge: uPlot.Series = { stroke: 'transparent', width: 0, points: none, spanGaps: false };
       series.push(edge, { ...edge });
       bands.push({ series: [series.length - 1, series.length - 2], fill: withAlpha(stroke, 0.22) });
     }
@@ -86,6 +92,26 @@ export function optionsOf(
     legend: { show: false },
     hooks,
   };
+}
+
+/** Places of values that no line leads to or from: without a point there, nobody would see them. */
+export function alone(column: ArrayLike<number | null | undefined>): number[] {
+  const found: number[] = [];
+  let before: number | null = null;
+  let candidate = -1;
+  for (let i = 0; i < column.length; i++) {
+    const value = column[i];
+    if (value === undefined) continue;
+    if (value === null) {
+      if (candidate >= 0) found.push(candidate);
+      candidate = -1;
+    } else {
+      candidate = before === null ? i : -1;
+    }
+    before = value;
+  }
+  if (candidate >= 0) found.push(candidate);
+  return found;
 }
 
 /** A colour of the tokens (`#rrggbb`) at some opacity. */
