@@ -1,6 +1,8 @@
 //! The demo's past: a new demo opens on a day of history, made by the same
 //! simulation and written through the real recorder.
 
+mod gate;
+
 use std::{
     collections::VecDeque,
     fs, io,
@@ -12,18 +14,22 @@ use std::{
 use plimsoll_core::{
     alert::AlertRow,
     clock::Instant3,
+    config::Config,
+    mark::Mark,
+    metric::Metric,
     reading::Tick,
     record::{Layer, Record},
+    request::RequestRow,
 };
-use plimsoll_sim::{Cast, LiveMarks, Simulation};
+use plimsoll_sim::{Cast, LiveMarks, Past, ScenarioError, Simulation};
 
+use self::gate::PastGate;
 use crate::{
     alerts::Rehearsal,
-    api::Fault,
+    api::{Fault, FaultCode},
     dispatch::blocking,
     folder::cannot,
     jobs::{Job, Stopped},
-    sources::PAST_MS,
 };
 
 /// Ticks that may wait to be written; far below what the recorder itself would give up.
@@ -32,6 +38,8 @@ const AHEAD: usize = 512;
 const LAST_WAITS: u32 = 2000;
 /// Ticks made between two looks at the queue.
 const BATCH: usize = 128;
+/// Most requests of a past; a simulated day has about half as many.
+const MAX_REQUESTS: usize = 40_000;
 /// Live ticks held back meanwhile: ten minutes.
 const HELD: usize = 600;
 
@@ -101,6 +109,23 @@ impl HoldBack {
         Self { below, held: Mutex::new(Some(VecDeque::new())) }
     }
 
+    /// When the first tick is from that was held and tells of services: from there on everything
+    /// is told live. `None`: there is none yet.
+    fn first_ms(&self) -> Option<i64> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let tells = |tick: &&Arc<Tick>| tick.readings.iter().any(|r| r.metric == Metric::ServiceUp);
+        let held = held.as_ref()?;
+        held.iter().find(tells).map(|tick| tick.at.wall_ms)
+    }
+
+    /// Gives up what is older: the past goes up to there.
+    fn give_up_before(&self, at_ms: i64) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = &mut *held {
+            held.retain(|tick| tick.at.wall_ms >= at_ms);
+        }
+    }
+
     /// From now on ticks pass; those that were held go first.
     pub fn let_go(&self) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,57 +176,98 @@ impl Layer for Scenes {
     }
 }
 
-/// Writes the day before `now`, as fast as the history takes it, with the alerts that its ticks
-/// would have raised. Answers those and a sentence.
+/// What a past is made of.
+pub struct Stuff {
+    pub simulation: Simulation,
+    pub cast: Cast,
+    /// Whose limits its gateway had.
+    pub config: Arc<Config>,
+    /// When the demo was opened.
+    pub now: Instant3,
+    /// How much of it there is.
+    pub span_ms: i64,
+}
+
+// === impl Stuff ===
+
+impl Stuff {
+    /// What was before `now`.
+    fn past(&self) -> Result<Past, ScenarioError> {
+        let now_ms = self.now.wall_ms;
+        let gate = PastGate::new(&self.config, &self.cast);
+        self.simulation
+            .past(now_ms - self.span_ms, now_ms, 1000)
+            .with_services(&self.cast)
+            .with_gateway(Box::new(gate))
+    }
+}
+
+/// Writes what was before the demo was opened, up to the first live tick, as fast as the history
+/// takes it, with the requests that passed and the alerts that its ticks would have raised.
+/// Answers those alerts and a sentence.
 pub async fn fill(
     job: &Job,
-    (simulation, cast): (Simulation, Cast),
+    stuff: Stuff,
     mut rules: Rehearsal,
     record: Arc<dyn Record>,
-    now: Instant3,
+    hold: &HoldBack,
 ) -> Result<(Vec<AlertRow>, String), Stopped> {
-    let now_ms = now.wall_ms;
-    let from_ms = now_ms - PAST_MS;
-    for mark in simulation.marks(from_ms, now_ms) {
+    let (now_ms, span_ms) = (stuff.now.wall_ms, stuff.span_ms);
+    let from_ms = now_ms - span_ms;
+    for mark in stuff.simulation.marks(from_ms, now_ms) {
         record.mark(mark);
     }
-    let mut past = simulation.past(from_ms, now_ms, 1000).with_services(&cast);
-    let mut written = 0u64;
+    let broken = |error: ScenarioError| Fault::new(FaultCode::Internal, error.to_string());
+    let mut past = stuff.past().map_err(broken)?;
+    let (mut written, mut requests, mut waits) = (0u64, 0usize, 0);
     loop {
         // A simulated day is work for a processor, not for the runtime that serves requests.
         let into = record.clone();
         let made;
-        let marks;
-        (past, rules, made, marks) = blocking(move || {
-            let mut ticks = Vec::with_capacity(BATCH);
-            while ticks.len() < BATCH
-                && let Some(tick) = past.next()
-            {
-                rules.tick(&tick, &past.sources(), &*into);
-                ticks.push(tick);
-            }
-            let marks = past.marks();
-            (past, rules, ticks, marks)
+        (past, rules, made) = blocking(move || {
+            let made = Made::of(&mut past, &mut rules, &*into);
+            (past, rules, made)
         })
         .await?;
-        let ticks: Vec<Tick> = made;
-        let Some(last) = ticks.last() else { break };
-        for mark in marks {
+        let Some(last) = made.ticks.last() else {
+            // It ends where the live ticks begin: a start takes longer than charts overlook.
+            match hold.first_ms() {
+                Some(first_ms) if past.until(first_ms) => continue,
+                None if waits < LAST_WAITS => {
+                    waits += 1;
+                    job.check()?;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    continue;
+                }
+                first_ms => {
+                    hold.give_up_before(first_ms.unwrap_or(i64::MIN));
+                    break;
+                }
+            }
+        };
+        for mark in made.marks {
             record.mark(mark);
         }
         #[expect(clippy::cast_precision_loss, reason = "a share of a day")]
-        let share = (last.at.wall_ms - from_ms) as f64 / PAST_MS as f64;
-        for tick in ticks {
-            written += 1;
+        let share = (last.at.wall_ms - from_ms) as f64 / span_ms as f64;
+        written += made.ticks.len() as u64;
+        for tick in made.ticks {
             record.tick(Arc::new(tick));
         }
-        job.progress(share)?;
+        // From then on the live clients ask.
+        let before = made.requests.into_iter().filter(|row| row.at_ms < now_ms);
+        let before: Vec<_> = before.take(MAX_REQUESTS - requests).collect();
+        requests += before.len();
+        if !before.is_empty() {
+            record.requests(before);
+        }
+        job.progress(share.min(1.0))?;
         while record.queue_len() > AHEAD {
             job.check()?;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    let rows = rules.finish(now, &*record);
+    let rows = rules.finish(stuff.now, &*record);
     // Charts ask again once this is done, and must then find the last minutes too.
     for _ in 0..LAST_WAITS {
         if record.queue_len() == 0 {
@@ -210,73 +276,31 @@ pub async fn fill(
         job.check()?;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Ok((rows, format!("{written} simulated seconds were written.")))
+    let words = format!("{written} simulated seconds and {requests} requests were written.");
+    Ok((rows, words))
+}
+
+/// A piece of the past.
+struct Made {
+    ticks: Vec<Tick>,
+    marks: Vec<Mark>,
+    requests: Vec<RequestRow>,
+}
+
+// === impl Made ===
+
+impl Made {
+    fn of(past: &mut Past, rules: &mut Rehearsal, record: &dyn Record) -> Self {
+        let mut ticks = Vec::with_capacity(BATCH);
+        while ticks.len() < BATCH
+            && let Some(tick) = past.next()
+        {
+            rules.tick(&tick, &past.sources(), record);
+            ticks.push(tick);
+        }
+        Self { ticks, marks: past.marks(), requests: past.requests() }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use plimsoll_core::{mark::Mark, record::Nowhere};
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Ticks(Mutex<Vec<i64>>);
-
-    impl Layer for Ticks {
-        fn below(&self) -> &dyn Record {
-            &Nowhere
-        }
-        fn on_tick(&self, tick: Arc<Tick>) {
-            self.0.lock().unwrap().push(tick.at.wall_ms);
-        }
-    }
-
-    fn tick(at_ms: i64) -> Arc<Tick> {
-        let at = Instant3 { wall_ms: at_ms, monotonic_ms: at_ms, boottime_ms: at_ms };
-        Arc::new(Tick { at, readings: Vec::new() })
-    }
-
-    #[test]
-    fn live_ticks_follow_the_past_in_order_and_the_oldest_of_too_many_go() {
-        let written = Arc::new(Ticks::default());
-        let gate = HoldBack::new(written.clone());
-        let far = 1_000_000;
-        for n in 0..700 {
-            gate.tick(tick(far + n));
-        }
-        written.tick(tick(1));
-        gate.let_go();
-        gate.tick(tick(far + 700));
-        let written = written.0.lock().unwrap();
-        assert_eq!(written.len(), 1 + HELD + 1);
-        assert_eq!((written[0], written[1]), (1, far + 100));
-        assert!(written.is_sorted());
-    }
-    #[derive(Default)]
-    struct Marks(Mutex<Vec<Mark>>);
-
-    impl Layer for Marks {
-        fn below(&self) -> &dyn Record {
-            &Nowhere
-        }
-        fn on_mark(&self, mark: Mark) {
-            self.0.lock().unwrap().push(mark);
-        }
-    }
-
-    #[test]
-    fn what_the_scenario_marks_while_it_runs_is_recorded_once() {
-        let start = tick(1_794_925_920_000).at;
-        let simulation = Simulation::new("day", 7, 1.0, start).unwrap();
-        let heard = Arc::new(Marks::default());
-        let scenes = Scenes::new(heard.clone(), &simulation);
-        for second in 0..600 {
-            scenes.tick(tick(start.wall_ms + second * 1000));
-        }
-        let heard = heard.0.lock().unwrap();
-        assert_eq!(heard.len(), 1, "{heard:?}");
-        assert!(heard[0].title.contains("label_images.py started"), "{heard:?}");
-        assert_eq!(heard[0].detail, "Simulated.");
-        assert_eq!(heard[0].at_ms, start.wall_ms + 210_000);
-    }
-}
+mod tests;

@@ -43,7 +43,7 @@ use crate::{
     news,
     project::{history_options, project, sense_options},
     services::{self, Services, actions::Underway, hold::HoldDesk},
-    sources::Choice,
+    sources::{self, Choice},
     stage::Stage,
     storage::pending::Applied,
 };
@@ -257,9 +257,11 @@ impl Engine {
             let gpu = app.gpu.borrow().as_deref().cloned().unwrap_or_default();
             let rules = Rehearsal::new(app.config.config(), gpu);
             let (alerts, hub) = (app.alerts.clone(), app.hub.clone());
+            let (config, span_ms) = (app.config.config(), sources::PAST_MS);
+            let stuff = demo::Stuff { simulation, cast, config, now: started, span_ms };
             let unfinished = Unfinished::begin(folder.path())?;
             app.jobs.start("The demo's first day", |job| async move {
-                let done = demo::fill(&job, (simulation, cast), rules, recorder, started).await;
+                let done = demo::fill(&job, stuff, rules, recorder, &hold).await;
                 // A person may do without the rest of it; an end of the program is no such word.
                 if done.is_ok() || (matches!(done, Err(Stopped::Cancelled)) && !job.stopping()) {
                     unfinished.over();

@@ -78,7 +78,12 @@ impl Missing {
     }
 }
 
-fn mark_of(moved: &Move, at_ms: i64, limits: &mut BTreeMap<BackendId, i64>) -> Option<Mark> {
+/// The mark of a move, where one is set; `limits`: when one of each limit was set last.
+pub(crate) fn mark_of(
+    moved: &Move,
+    at_ms: i64,
+    limits: &mut BTreeMap<BackendId, i64>,
+) -> Option<Mark> {
     match &moved.what {
         Moved::Breaker { backend, to, tripped } => {
             let title = match to {

@@ -15,6 +15,7 @@ mod trial;
 mod world;
 
 pub use self::log::requests_alone;
+pub(crate) use self::marks::mark_of;
 
 use std::{
     collections::BTreeMap,
