@@ -5,6 +5,7 @@ import { partsOf, PROGRAMS, shell, snippetsOf, type Fill } from './snippets';
 const fill: Fill = {
   url: 'http://127.0.0.1:1876/v1',
   container: 'http://host.docker.internal:1876/v1',
+  containerListens: true,
   key: 'plm-Vk3r-9tQd',
   model: 'qwen2.5-14b',
   endpoint: 'chat',
@@ -31,6 +32,39 @@ it('the SDK is shown in both of its languages', () => {
 it('Claude Code asks without /v1, a container by the name of its host', () => {
   expect(text('claude-code')[0]).toContain('ANTHROPIC_BASE_URL=http://127.0.0.1:1876\n');
   expect(text('open-webui')[0]).toContain('OPENAI_API_BASE_URL=http://host.docker.internal:1876/v1');
+});
+
+it('Claude Code is given the model for all that it asks, and no second key', () => {
+  const lines = text('claude-code')[0]!.split('\n');
+  for (const name of ['MODEL', 'DEFAULT_HAIKU_MODEL', 'DEFAULT_SONNET_MODEL', 'DEFAULT_OPUS_MODEL']) {
+    expect(lines).toContain(`export ANTHROPIC_${name}=qwen2.5-14b`);
+  }
+  expect(lines).toContain('unset ANTHROPIC_API_KEY');
+  expect(snippetsOf('claude-code', fill)[0]!.about).toContain('ANTHROPIC_API_KEY must not be set');
+});
+
+it('Continue’s file is whole', () => {
+  const [lines] = text('continue');
+  expect(lines).toMatch(/^name: Plimsoll\nversion: 0\.0\.1\nschema: v1\nmodels:\n {2}- name: /);
+});
+
+it('a container is never told to ask itself', () => {
+  const [bridge, host] = snippetsOf('open-webui', fill);
+  expect(bridge!.text).not.toContain('127.0.0.1');
+  expect(bridge!.text).toContain('--add-host=host.docker.internal:host-gateway');
+  // There 127.0.0.1 is this machine.
+  expect(host!.text).toContain('--network=host');
+  expect(host!.text).not.toContain('-p 3000');
+  const alone = snippetsOf('open-webui', { ...fill, container: null, containerListens: false });
+  expect(alone.map((s) => s.id)).toEqual(['host']);
+});
+
+it('what a container still needs is said', () => {
+  const bare = snippetsOf('open-webui', { ...fill, key: '', containerListens: false })[0]!;
+  expect(bare.about).toContain('Listen there too');
+  expect(bare.about).toContain('needs a key');
+  expect(bare.text).toContain('OPENAI_API_KEY=YOUR_KEY');
+  expect(snippetsOf('open-webui', fill)[0]!.about).not.toContain('needs a key');
 });
 
 it('without a key curl sends none, and programs that want one get a word', () => {

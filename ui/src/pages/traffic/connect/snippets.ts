@@ -7,6 +7,8 @@ export interface Fill {
   url: string;
   /** For programs in containers; `null` where there is no bridge. */
   container: string | null;
+  /** The gateway listens at that bridge already. */
+  containerListens: boolean;
   /** Empty: none is needed, and programs that want one get a word. */
   key: string;
   model: string;
@@ -15,8 +17,8 @@ export interface Fill {
 
 export interface Snippet {
   id: string;
-  /** Where the same is written in several languages. */
-  language?: string;
+  /** Where the same can be had in several ways: the name of this one, e.g. a language. */
+  way?: string;
   text: string;
   /** What to do with it, one sentence; empty where it says itself. */
   about: string;
@@ -34,6 +36,8 @@ export type ProgramId = (typeof PROGRAMS)[number][0];
 
 /** Programs demand some key, though this machine's own need none. */
 export const NO_KEY = 'none';
+/** Where one is demanded and none was chosen yet. */
+export const KEY_WANTED = 'YOUR_KEY';
 
 const isEmbedding = (endpoint: Endpoint) => endpoint === 'embeddings' || endpoint === 'ollama_embed';
 
@@ -57,7 +61,7 @@ export function snippetsOf(program: ProgramId, fill: Fill): Snippet[] {
       return [
         {
           id: 'python',
-          language: 'Python',
+          way: 'Python',
           about: 'pip install openai',
           text: [
             'from openai import OpenAI',
@@ -85,7 +89,7 @@ export function snippetsOf(program: ProgramId, fill: Fill): Snippet[] {
         },
         {
           id: 'typescript',
-          language: 'TypeScript',
+          way: 'TypeScript',
           about: 'npm install openai',
           text: [
             "import OpenAI from 'openai';",
@@ -130,28 +134,17 @@ export function snippetsOf(program: ProgramId, fill: Fill): Snippet[] {
       ];
     }
     case 'open-webui':
-      return [
-        {
-          id: 'open-webui',
-          about: fill.container
-            ? 'Or in Open WebUI: Admin settings, Connections, OpenAI API. What comes from a container needs a key.'
-            : 'Or in Open WebUI: Admin settings, Connections, OpenAI API.',
-          text: [
-            'docker run -d -p 3000:8080 \\',
-            '  --add-host=host.docker.internal:host-gateway \\',
-            `  -e OPENAI_API_BASE_URL=${shell(fill.container ?? url)} \\`,
-            `  -e OPENAI_API_KEY=${shell(key)} \\`,
-            '  -v open-webui:/app/backend/data \\',
-            '  ghcr.io/open-webui/open-webui:main',
-          ].join('\n'),
-        },
-      ];
+      return openWebui(fill);
     case 'continue':
       return [
         {
           id: 'continue',
-          about: 'In ~/.continue/config.yaml, under models.',
+          about:
+            'The whole of ~/.continue/config.yaml. Where you have one already, add the entry to its list under models.',
           text: [
+            'name: Plimsoll',
+            'version: 0.0.1',
+            'schema: v1',
             'models:',
             `  - name: ${quote(model)}`,
             '    provider: openai',
@@ -166,11 +159,15 @@ export function snippetsOf(program: ProgramId, fill: Fill): Snippet[] {
       return [
         {
           id: 'claude-code',
-          about: 'It asks /v1/messages itself: the address stands without /v1.',
+          about:
+            'It asks /v1/messages itself: the address stands without /v1. What it does beside the conversation asks for models of its own, so each of them is named. ANTHROPIC_API_KEY must not be set beside the token.',
           text: [
+            'unset ANTHROPIC_API_KEY',
             `export ANTHROPIC_BASE_URL=${shell(root(url))}`,
             `export ANTHROPIC_AUTH_TOKEN=${shell(key)}`,
-            `export ANTHROPIC_MODEL=${shell(model)}`,
+            ...['MODEL', 'DEFAULT_OPUS_MODEL', 'DEFAULT_SONNET_MODEL', 'DEFAULT_HAIKU_MODEL'].map(
+              (name) => `export ANTHROPIC_${name}=${shell(model)}`,
+            ),
             'claude',
           ].join('\n'),
         },
@@ -205,6 +202,43 @@ export function snippetsOf(program: ProgramId, fill: Fill): Snippet[] {
         },
       ];
   }
+}
+
+/** Within a container 127.0.0.1 is the container itself: it asks by the bridge, or shares this
+ * machine's network. */
+function openWebui({ url, container, containerListens, key }: Fill): Snippet[] {
+  const run = (network: readonly string[], base: string, token: string) =>
+    [
+      ...network,
+      `  -e OPENAI_API_BASE_URL=${shell(base)} \\`,
+      `  -e OPENAI_API_KEY=${shell(token)} \\`,
+      '  -v open-webui:/app/backend/data \\',
+      '  ghcr.io/open-webui/open-webui:main',
+    ].join('\n');
+  const host: Snippet = {
+    id: 'host',
+    way: 'Host network',
+    about: `${
+      container === null ? 'No bridge of Docker or Podman was found here. ' : ''
+    }The container shares this machine’s network, where 127.0.0.1 is this machine. Its page is at port 8080.`,
+    text: run(['docker run -d --network=host \\'], url, key || NO_KEY),
+  };
+  if (container === null) return [host];
+  const needs = [
+    containerListens ? '' : 'First choose “Listen there too” above. ',
+    key ? '' : 'A container needs a key: choose one above. ',
+  ].join('');
+  const bridge: Snippet = {
+    id: 'bridge',
+    way: 'Bridge',
+    about: `${needs}Or in Open WebUI: Admin settings, Connections, OpenAI API. Its page is at port 3000.`,
+    text: run(
+      ['docker run -d -p 3000:8080 \\', '  --add-host=host.docker.internal:host-gateway \\'],
+      container,
+      key || KEY_WANTED,
+    ),
+  };
+  return [bridge, host];
 }
 
 /** The parts of a text that a person's own values are: they are shown so that they stand out. */
