@@ -42,7 +42,7 @@ pub async fn give_back(
     begun: Begun,
     by: AnsweredBy,
 ) -> Response<Answer> {
-    let Begun { head: mut parts, mut flow, again: _ } = begun;
+    let Begun { head: mut parts, mut flow } = begun;
     upstream::cross_to_client(&mut parts.headers);
     mark(&mut parts, &course, &by);
     course.trace.status(parts.status.as_u16());
@@ -54,9 +54,11 @@ pub async fn give_back(
         parts.headers.remove(header::CONTENT_LENGTH);
     }
 
-    // Most answers that do not stream are there by now, whole.
+    // Most answers that do not stream are there by now, whole. One that does tells in itself
+    // how it went, whether it comes at once or not.
     let mut first = None;
-    if !cuts && flow.size().is_some_and(|size| size <= AT_ONCE) {
+    let streams = matches!(form, Form::Events | Form::Lines);
+    if !streams && flow.size().is_some_and(|size| size <= AT_ONCE) {
         match poll_fn(|cx| Poll::Ready(flow.poll_next(cx))).await {
             Poll::Ready(Some(Ok(piece))) => first = Some(piece),
             Poll::Ready(None) => first = Some(Bytes::new()),

@@ -8,7 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::{body::Body as _, http::response};
+use hyper::{
+    body::Body as _,
+    header::{self, HeaderName},
+    http::response,
+};
 use plimsoll_core::request::{Endpoint, Finish};
 
 use super::{
@@ -21,6 +25,7 @@ use super::{
 use crate::{
     coalesce::{Broken, Listener, Source},
     record::Trace,
+    sse::Form,
 };
 
 pub type Head = Arc<response::Parts>;
@@ -39,6 +44,8 @@ pub struct Heard {
     /// The leader's own goes with the answer itself.
     trace: Option<Trace>,
     dialect: Dialect,
+    /// Its reader can be told why it ends: it reads a stream, and no length was promised.
+    tells: bool,
     ending: Ending,
 }
 
@@ -76,9 +83,10 @@ impl Heard {
         listener: Listener<Head, Refused>,
         trace: Option<Trace>,
         endpoint: Endpoint,
+        head: &response::Parts,
     ) -> Self {
-        let dialect = Dialect::at(endpoint);
-        Self { listener, trace, dialect, ending: Ending::default() }
+        let (dialect, tells) = (Dialect::at(endpoint), tells(head));
+        Self { listener, trace, dialect, tells, ending: Ending::default() }
     }
 
     pub fn is_over(&self) -> bool {
@@ -95,7 +103,11 @@ impl Heard {
             let why = Refused::cancelled();
             trace.finish(why.finish, why.message.clone());
             self.ending = Ending::Flush;
-            return Poll::Ready(Some(Ok(self.dialect.event(&why, false))));
+            if self.tells {
+                return Poll::Ready(Some(Ok(self.dialect.event(&why, false))));
+            }
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         match self.listener.poll_piece(cx) {
             Poll::Ready(Some(Ok(piece))) => {
@@ -129,5 +141,58 @@ impl Heard {
             trace.finish(Finish::Answered, "");
         }
         self.ending = Ending::Over;
+    }
+}
+
+fn tells(head: &response::Parts) -> bool {
+    let text = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let form = Form::of(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING));
+    matches!(form, Form::Events | Form::Lines) && text(header::CONTENT_LENGTH).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, task::Waker};
+
+    use hyper::Response;
+    use plimsoll_core::clock::SystemClock;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::{coalesce::Bounds, record::Records, serve::shared::Flights};
+
+    /// What a reader of such an answer gets when it is ended in its midst.
+    fn ended(headers: &[(&'static str, &'static str)]) -> (String, bool) {
+        let records = Records::new(Arc::new(SystemClock));
+        let trace = records.begin(Endpoint::Chat);
+        let flight = Flights::default().alone(Bounds { answer: 1 << 20, all: 1 << 20 });
+        let run = pending::<Result<(Head, Leading), Refused>>();
+        let listener = flight.start(&TaskTracker::new(), run);
+        let mut response = Response::builder();
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let head = response.body(()).unwrap().into_parts().0;
+        assert!(records.cancel(trace.id()));
+        let mut heard = Heard::new(listener, Some(trace), Endpoint::Chat, &head);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut text = String::new();
+        loop {
+            match heard.poll(cx) {
+                Poll::Ready(Some(Ok(piece))) => text.push_str(std::str::from_utf8(&piece).unwrap()),
+                Poll::Ready(Some(Err(_))) => return (text, heard.is_over()),
+                Poll::Ready(None) => panic!("it looks whole"),
+                Poll::Pending => {}
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_reads_a_stream_is_told_why_it_ends_and_nothing_is_put_into_anything_else() {
+        let events = ("content-type", "text/event-stream");
+        assert!(ended(&[events]).0.contains("\"cancelled\""));
+        assert_eq!(ended(&[("content-type", "application/json")]), (String::new(), true));
+        // What was promised in bytes would look whole with these among them.
+        assert_eq!(ended(&[events, ("content-length", "5")]), (String::new(), true));
     }
 }

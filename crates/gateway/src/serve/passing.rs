@@ -210,9 +210,11 @@ impl Passing {
 
     /// Closes upstream at once, tells a stream's reader why, and breaks.
     fn give_up(&mut self, why: Refused, outcome: Outcome) {
+        // A stream whose length was promised would look whole with other bytes in it.
+        let promised = self.size().is_some();
         self.flow = None;
         self.saw();
-        if matches!(self.form, Form::Events | Form::Lines) {
+        if matches!(self.form, Form::Events | Form::Lines) && !promised {
             self.ready.push_back(self.dialect.event(&why, self.watch.is_between()));
         }
         self.course.end(why.finish, why.message, outcome);

@@ -76,6 +76,7 @@ pub async fn send(
             body,
             connect: options.budgets.connect,
             first_byte: (Instant::now() + options.budgets.first_byte).min(end),
+            replays: &|| state.records.replayed(),
         };
         course.sent();
         let sent = {
@@ -89,9 +90,6 @@ pub async fn send(
         let Some(sent) = sent else {
             return Err(course.refuse(Refused::cancelled(), Outcome::Unknown));
         };
-        if sent.as_ref().is_ok_and(|begun| begun.again) {
-            state.records.replayed();
-        }
         let next = question.way.next(&from.backend, times(&failed, &from.backend));
         let hops = next.filter(|_| budget.hops(state, &sent, end));
         let pause = match hops {

@@ -260,7 +260,7 @@ async fn lead(
             let parts = response::Parts::clone(&head);
             let answer = match listener.only() {
                 Some(whole) => Answer::whole(whole),
-                None => Answer::heard(Heard::new(listener, None, endpoint)),
+                None => Answer::heard(Heard::new(listener, None, endpoint, &parts)),
             };
             Ok(Response::from_parts(parts, answer))
         }
@@ -317,7 +317,7 @@ fn join(
             trace.finish(Finish::Answered, "");
             Answer::whole(whole)
         }
-        None => Answer::heard(Heard::new(listener, Some(trace), endpoint)),
+        None => Answer::heard(Heard::new(listener, Some(trace), endpoint, &parts)),
     };
     Response::from_parts(parts, answer)
 }

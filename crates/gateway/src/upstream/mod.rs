@@ -36,14 +36,14 @@ pub struct Sending<'a> {
     pub body: Bytes,
     pub connect: Duration,
     pub first_byte: Instant,
+    /// Told when a resting connection has died, and it is sent once more on a new one.
+    pub replays: &'a (dyn Fn() + Sync),
 }
 
 /// An answer that has begun.
 pub struct Begun {
     pub head: hyper::http::response::Parts,
     pub flow: Flow,
-    /// A resting connection had died, and the request was sent again on a new one.
-    pub again: bool,
 }
 
 /// Why a backend gave no answer.
@@ -70,18 +70,17 @@ pub enum Failure {
 impl Upstream {
     /// Sends a request, and answers when the head of its answer is there.
     pub async fn send(&self, sending: Sending<'_>) -> Result<Begun, Failure> {
-        let mut again = false;
         if let Some(line) = self.rested().await {
             match self.ask(line, &sending).await? {
-                Ok((head, flow)) => return Ok(Begun { head, flow, again }),
+                Ok((head, flow)) => return Ok(Begun { head, flow }),
                 // It had closed, and its word of it was still on the way.
-                Err(Unanswered { silent: true, .. }) => again = true,
+                Err(Unanswered { silent: true, .. }) => (sending.replays)(),
                 Err(broken) => return Err(self.unanswered(broken)),
             }
         }
         let line = self.dial(sending.connect).await?;
         match self.ask(line, &sending).await? {
-            Ok((head, flow)) => Ok(Begun { head, flow, again }),
+            Ok((head, flow)) => Ok(Begun { head, flow }),
             Err(broken) => Err(self.unanswered(broken)),
         }
     }

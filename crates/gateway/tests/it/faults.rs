@@ -9,6 +9,11 @@ use plimsoll_gateway::{
     serve::{Options, Retry},
 };
 use plimsoll_sim::server::{Fault, Planned};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinHandle,
+};
 
 use crate::house::{CHAT, House, backend, chat, double, options, room, row, tokens_of};
 
@@ -37,6 +42,59 @@ async fn a_resting_connection_that_dies_under_a_request_is_replaced_unseen() {
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
     assert_eq!(house.records.replays(), 20, "what was sent once more is counted");
+    // Also where that came to nothing.
+    double.set_fault(Planned::new(Fault::HangsUp).times(2));
+    assert_eq!(client.post(CHAT, chat(false, 2)).await.status, 502);
+    assert_eq!(house.records.replays(), 21);
+}
+
+/// Answers each request with these bytes, and hangs up.
+async fn says(answer: String) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (mut asked, mut piece) = (Vec::new(), [0; 4096]);
+            // A question ends with its messages.
+            while !asked.ends_with(b"]}") {
+                match stream.read(&mut piece).await {
+                    Ok(read) if read > 0 => asked.extend_from_slice(&piece[..read]),
+                    _ => break,
+                }
+            }
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (url, server)
+}
+
+#[tokio::test]
+async fn a_stream_whose_length_was_promised_tells_how_it_went_as_any_other() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: ";
+    let failed = "data: {\"error\":{\"message\":\"no memory\",\"code\":500}}\n\n";
+    let token = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    // Whole, and at once; and broken off before the last of the bytes that were promised, which
+    // are fewer than what could be said of it.
+    for (text, missing, reason) in [(failed, 0, "no memory"), (token, 40, "broke off")] {
+        let promised = text.len() + missing;
+        let (url, server) = says(format!("{head}{promised}\r\n\r\n{text}")).await;
+        let house = House::open(vec![backend("one", &url)], no_breaker(2), tries(0)).await;
+        let mut client = house.client().await;
+        let request = client.request(CHAT, chat(true, 2));
+        let mut body = client.begin(request).await.unwrap().into_body();
+        let mut heard = Vec::new();
+        let mut whole = true;
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => heard.extend_from_slice(&frame.into_data().unwrap()),
+                Err(_) => whole = false,
+            }
+        }
+        assert_eq!((String::from_utf8(heard).unwrap().as_str(), whole), (text, missing == 0));
+        let row = row(&house.records, |row| row.finish == Finish::Failed).await;
+        assert!(row.reason.contains(reason), "{}", row.reason);
+        server.abort();
+    }
 }
 
 #[tokio::test]
