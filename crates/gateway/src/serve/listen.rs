@@ -70,8 +70,6 @@ impl Door {
 
     /// Takes connections until told to stop. Those that are there go on.
     pub async fn serve(self, state: Arc<State>, stop: CancellationToken) {
-        let options = state.options();
-        let protocol = protocol(&options);
         loop {
             let came = tokio::select! {
                 came = self.listener.accept() => came,
@@ -93,7 +91,7 @@ impl Door {
                 counted,
                 stream,
                 (peer, self.address),
-                protocol.clone(),
+                protocol(&options),
                 options.patience,
             );
             state.tasks.spawn(served);

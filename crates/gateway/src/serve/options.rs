@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::settings::Sharing;
 
-/// All of it. A change is in force for the next request; for `listen`, at once.
+/// All of it. A change is in force for the next request; for `listen`, at once, and for what a
+/// connection is given from its first byte on (its patience, the size of a head), for the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Port 0 takes a free one.

@@ -2,6 +2,8 @@
 //! what it asks for, and to send it again where a connection turns out to be dead.
 
 use std::{
+    error::Error as _,
+    io::{self, ErrorKind},
     pin::Pin,
     sync::{
         Arc,
@@ -22,7 +24,9 @@ pub enum Unread {
     TooLarge(usize),
     #[error("Plimsoll holds as many bytes of requests as it may. Ask again in a moment.")]
     Full,
-    #[error("The body broke off, or is not written as HTTP writes bodies.")]
+    #[error("The body broke off.")]
+    Left,
+    #[error("The body is not written as HTTP writes bodies.")]
     Broken,
 }
 
@@ -34,6 +38,25 @@ pub struct Held(AtomicUsize);
 pub struct Share {
     held: Arc<Held>,
     bytes: usize,
+}
+
+// === impl Unread ===
+
+impl Unread {
+    fn of(error: &hyper::Error) -> Self {
+        let mut source = error.source();
+        while let Some(error) = source {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return match error.kind() {
+                    ErrorKind::InvalidData | ErrorKind::InvalidInput => Self::Broken,
+                    // Its end came too early, or the connection died.
+                    _ => Self::Left,
+                };
+            }
+            source = error.source();
+        }
+        Self::Broken
+    }
 }
 
 // === impl Held ===
@@ -62,9 +85,7 @@ impl Share {
         self.bytes += bytes;
         true
     }
-}
 
-impl Share {
     /// Holds no more than so much from here on.
     pub fn keep(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
@@ -94,7 +115,7 @@ pub async fn whole(
     let mut all = BytesMut::new();
     let expected = size.exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
     while let Some(frame) = next(&mut body).await {
-        let Ok(piece) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
+        let Ok(piece) = frame.map_err(|error| Unread::of(&error))?.into_data() else { continue };
         if first.len() + all.len() + piece.len() > bounds.body_bytes {
             return Err(Unread::TooLarge(bounds.body_bytes));
         }

@@ -189,6 +189,9 @@ impl From<Unread> for Refused {
             Unread::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, "memory", message)
                 .again_after(Some(1000))
                 .closing(),
+            Unread::Left => Self::new(StatusCode::BAD_REQUEST, "bad_body", message)
+                .closing()
+                .ending(Finish::Left),
             Unread::Broken => Self::new(StatusCode::BAD_REQUEST, "bad_body", message).closing(),
         }
     }

@@ -23,13 +23,9 @@ pub struct Upstream {
     pub(super) origin: Origin,
     pub(super) key: Option<HeaderValue>,
     pub(super) trust: Option<Trust>,
-    resting: Mutex<Resting>,
-}
-
-struct Resting {
-    /// The one that rests the shortest is the last, and the next to be used.
-    lines: Vec<(Line, Instant)>,
     bounds: Idle,
+    /// The one that rests the shortest is the last, and the next to be used.
+    resting: Mutex<Vec<(Line, Instant)>>,
 }
 
 /// All backends that were asked, by their ids.
@@ -57,7 +53,8 @@ impl Upstream {
             origin: Origin::parse(url)?,
             key: key.and_then(authorization),
             trust,
-            resting: Mutex::new(Resting { lines: Vec::new(), bounds }),
+            bounds,
+            resting: Mutex::default(),
         })
     }
 
@@ -80,7 +77,7 @@ impl Upstream {
     }
 
     fn pop(&self) -> Option<Line> {
-        self.locked().lines.pop().map(|(line, _)| line)
+        self.locked().pop().map(|(line, _)| line)
     }
 
     /// Keeps the connection of an answer that has ended, where it can be used again.
@@ -88,8 +85,8 @@ impl Upstream {
         let Some(line) = flow.into_line(cx) else { return };
         let now = Instant::now();
         let mut resting = self.locked();
-        if resting.lines.len() < resting.bounds.most {
-            resting.lines.push((line, now));
+        if resting.len() < self.bounds.most {
+            resting.push((line, now));
         }
     }
 
@@ -109,13 +106,12 @@ impl Upstream {
     pub fn sweep(&self, now: Instant) {
         let old = {
             let mut resting = self.locked();
-            let life = resting.bounds.life;
-            let lines = std::mem::take(&mut resting.lines);
-            let (kept, old): (Vec<_>, Vec<_>) = lines
+            let life = self.bounds.life;
+            let (kept, old): (Vec<_>, Vec<_>) = std::mem::take(&mut *resting)
                 .into_iter()
                 .partition(|(_, since)| now.saturating_duration_since(*since) < life);
-            resting.lines = kept;
-            resting.lines.retain_mut(|(line, _)| line.rests_well());
+            *resting = kept;
+            resting.retain_mut(|(line, _)| line.rests_well());
             old
         };
         // Closing takes a system call each: not under the lock.
@@ -123,10 +119,10 @@ impl Upstream {
     }
 
     pub fn resting(&self) -> usize {
-        self.locked().lines.len()
+        self.locked().len()
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, Resting> {
+    fn locked(&self) -> std::sync::MutexGuard<'_, Vec<(Line, Instant)>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,12 +133,15 @@ impl Upstreams {
     /// How often resting connections are looked at.
     pub const SWEEP: Duration = Duration::from_secs(5);
 
-    /// The backend, made anew where its address, key or trust has changed.
+    /// The backend, made anew where its address, key, trust or bounds have changed.
     pub fn of(&self, backend: &Backend, bounds: Idle) -> Result<Arc<Upstream>, BadAddress> {
         let Backend { id, url, key, trust, .. } = backend;
         let secret = key.as_ref().map(Secret::reveal);
         let fits = |known: &Known| {
-            known.url == *url && known.secret.as_deref() == secret && known.upstream.trust == *trust
+            known.url == *url
+                && known.secret.as_deref() == secret
+                && known.upstream.trust == *trust
+                && known.upstream.bounds == bounds
         };
         {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
@@ -171,5 +170,35 @@ impl Upstreams {
         for upstream in all {
             upstream.sweep(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_is_made_anew_only_where_something_of_it_has_changed() {
+        let mut backend = Backend {
+            id: "one".into(),
+            kind: None,
+            url: "http://127.0.0.1:1".into(),
+            key: None,
+            trust: None,
+            models: Vec::new(),
+            loaded: None,
+            up: true,
+        };
+        let upstreams = Upstreams::default();
+        let idle = Idle::default();
+        let first = upstreams.of(&backend, idle).unwrap();
+        assert!(Arc::ptr_eq(&first, &upstreams.of(&backend, idle).unwrap()));
+        // Bounds that a person changes hold from the next request on.
+        let fewer = Idle { most: 1, ..idle };
+        let second = upstreams.of(&backend, fewer).unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert!(Arc::ptr_eq(&second, &upstreams.of(&backend, fewer).unwrap()));
+        backend.url = "http://127.0.0.1:2".into();
+        assert_eq!(upstreams.of(&backend, fewer).unwrap().place(), "127.0.0.1:2");
     }
 }

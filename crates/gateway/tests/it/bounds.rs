@@ -1,6 +1,6 @@
 //! What clients may send, how slowly, and what they may not smuggle in.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use plimsoll_core::request::Finish;
 use plimsoll_gateway::serve::{Bounds, Options, Patience};
@@ -65,6 +65,48 @@ async fn heads_and_bodies_have_bounds() {
     assert!(!say(&house, &endless).await.contains("200"));
     assert_eq!(double.stats().requests, 0);
     assert_eq!(house.gateway.held_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_bound_that_changes_holds_for_the_next_connection() {
+    let (house, _double) = small().await;
+    let head =
+        format!("GET /health HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(5000));
+    assert_eq!(statuses(&say(&house, &head).await), ["431"]);
+    let mut wider = (*house.options.borrow().clone()).clone();
+    wider.bounds.head_bytes = 8192;
+    house.options.send_replace(Arc::new(wider));
+    assert_eq!(statuses(&say(&house, &head).await), ["200"]);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_with_its_body_half_sent_was_not_refused() {
+    let double = double(1, 2, 0.0).await;
+    let house = House::before(&double, room(1)).await;
+    let body = chat(false, 3);
+    let length = format!("content-length: {}\r\n\r\n{}", body.len(), &body[..10]);
+    let chunked = format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{}", body.len(), &body[..10]);
+    for half in [length, chunked] {
+        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        let request = format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\n{half}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        crate::house::until(|| house.records.is_busy()).await;
+        drop(stream);
+        crate::house::until(|| !house.records.is_busy()).await;
+    }
+    crate::house::until(|| house.records.recent().len() == 2).await;
+    let rows = house.records.recent();
+    assert!(rows.iter().all(|row| row.finish == Finish::Left), "{rows:?}");
+    // What is no body at all was.
+    say(
+        &house,
+        &format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nxx\r\n"
+        ),
+    )
+    .await;
+    let row = row(&house.records, |row| row.finish == Finish::Refused).await;
+    assert_eq!((row.status, double.stats().requests), (400, 0));
 }
 
 #[tokio::test]
