@@ -28,7 +28,11 @@ pub struct Expert {
     state: State,
     /// What came and is no whole line, or no whole answer, yet.
     rest: BytesMut,
-    /// Its share in what all consulted answers hold, of at most `most`.
+    /// Of a stream: a choice came of it, and its end.
+    began: bool,
+    ended: bool,
+    /// Its share in what all consulted answers hold, of at most `most`: of a whole answer, which
+    /// waits for the others, until this is dropped.
     share: Share,
     most: usize,
 }
@@ -60,7 +64,8 @@ pub enum Said {
 
 impl Expert {
     pub fn new(name: Arc<str>, asking: Asking, share: Share, most: usize) -> Self {
-        Self { name, state: State::Asking(asking), rest: BytesMut::new(), share, most }
+        let state = State::Asking(asking);
+        Self { name, state, rest: BytesMut::new(), began: false, ended: false, share, most }
     }
 
     pub fn is_over(&self) -> bool {
@@ -137,14 +142,23 @@ impl Expert {
         let line = self.rest.split_to(end);
         self.rest.advance(1);
         self.share.keep(self.rest.len());
+        self.event(&line)
+    }
+
+    fn event(&mut self, line: &[u8]) -> Option<Said> {
         let data = line.trim_ascii().strip_prefix(b"data:")?.trim_ascii_start();
         if data == b"[DONE]" {
+            self.ended = true;
             return None;
         }
         match serde_json::from_slice::<Value>(data) {
             Ok(chunk) if chunk.is_object() => match words::complaint(&chunk) {
-                Some(complaint) => Some(self.fail(complained(StatusCode::BAD_GATEWAY, complaint))),
-                None => Some(Said::Chunk(chunk)),
+                Some(complaint) => Some(self.fail(in_midstream(&chunk, complaint))),
+                None => {
+                    self.began |= words::has_choice(&chunk);
+                    self.ended |= words::ends_choice(&chunk);
+                    Some(Said::Chunk(chunk))
+                }
             },
             _ => Some(self.fail(unreadable())),
         }
@@ -154,10 +168,26 @@ impl Expert {
         self.state = State::Over;
         let rest = self.rest.split();
         let said = match form {
-            Form::Events => None,
+            // The last line needs no end of its own.
+            Form::Events => match self.event(&rest) {
+                Some(said @ Said::Failed(_)) => Some(said),
+                _ if !self.began => Some(Said::Failed(no_choice())),
+                _ if !self.ended => Some(Said::Failed(unfinished())),
+                said => said,
+            },
             Form::Whole => Some(match serde_json::from_slice::<Value>(&rest) {
-                Ok(whole) if whole.is_object() => Said::Whole(whole),
-                _ => Said::Failed(unreadable()),
+                Ok(whole) if whole.is_object() && words::has_choice(&whole) => Said::Whole(whole),
+                Ok(whole) if whole.is_object() => {
+                    self.share.keep(0);
+                    Said::Failed(match words::complaint(&whole) {
+                        Some(complaint) => complained(StatusCode::BAD_GATEWAY, complaint),
+                        None => no_choice(),
+                    })
+                }
+                _ => {
+                    self.share.keep(0);
+                    Said::Failed(unreadable())
+                }
             }),
             Form::Complaint(status) => {
                 let answer = serde_json::from_slice(&rest).unwrap_or(Value::Null);
@@ -166,7 +196,9 @@ impl Expert {
                 Some(Said::Failed(complained(status, complaint)))
             }
         };
-        self.share.keep(0);
+        if form != Form::Whole {
+            self.share.keep(0);
+        }
         said
     }
 }
@@ -184,6 +216,28 @@ fn form_of(answer: &Response<Answer>) -> Form {
 
 fn complained(status: StatusCode, complaint: String) -> Refused {
     Refused::new(status, "service_refused", complaint)
+}
+
+/// An error within a stream: of the server, or what Plimsoll itself wrote there.
+fn in_midstream(chunk: &Value, complaint: String) -> Refused {
+    let code = chunk.pointer("/error/code").and_then(Value::as_str);
+    let (status, code) = match code {
+        Some("backend_broke_off") => (StatusCode::BAD_GATEWAY, "backend_broke_off"),
+        Some("timed_out") => (StatusCode::GATEWAY_TIMEOUT, "timed_out"),
+        Some("cancelled") => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
+        _ => return complained(StatusCode::BAD_GATEWAY, complaint),
+    };
+    Refused::new(status, code, complaint)
+}
+
+fn unfinished() -> Refused {
+    let message = "The service ended its answer without saying that it was whole.";
+    Refused::new(StatusCode::BAD_GATEWAY, "backend_broke_off", message)
+}
+
+fn no_choice() -> Refused {
+    let message = "The service answered without a choice.";
+    Refused::new(StatusCode::BAD_GATEWAY, "unreadable_answer", message)
 }
 
 fn unreadable() -> Refused {

@@ -60,6 +60,10 @@ pub fn judge(names: &[Arc<str>], options: &Options) -> Result<(), Refused> {
         many if many > most => {
             format!("{many} models are consulted; `gateway.consult.max_models` allows {most}.")
         }
+        // Each is asked in the midst of another: with no end, one could stand in the next.
+        _ if names.iter().any(|name| name.starts_with(PREFIX)) => {
+            format!("A model is consulted by its own name, and not by `{PREFIX}` again.")
+        }
         _ => return Ok(()),
     };
     Err(Refused::new(StatusCode::BAD_REQUEST, "consult", message).about("model"))
@@ -83,13 +87,14 @@ pub fn consult(
         .map(|(name, asking)| Expert::new(name, asking, consults.share(), held))
         .collect();
     let mut together = Together::new(experts, format!("consult-{request}"), usage);
+    let told = move |refused| Refused { request: Some(request), ..refused };
     Box::pin(async move {
         let (kind, mut answer) = if stream {
             // Until the first has begun it may still be an error as a whole.
-            poll_fn(|cx| together.poll_begun(cx)).await?;
+            poll_fn(|cx| together.poll_begun(cx)).await.map_err(told)?;
             ("text/event-stream", Response::new(Answer::together(together)))
         } else {
-            let whole = poll_fn(|cx| together.poll_whole(cx, &model)).await?;
+            let whole = poll_fn(|cx| together.poll_whole(cx, &model)).await.map_err(told)?;
             ("application/json", Response::new(Answer::whole(whole)))
         };
         let headers = answer.headers_mut();

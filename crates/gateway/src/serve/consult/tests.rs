@@ -94,6 +94,8 @@ fn at_most_five_are_asked_unless_another_number_is_set() {
     assert!(no.message.contains("6 models") && no.message.contains("allows 5"), "{}", no.message);
     options.consult = Consult { models: 2, ..options.consult };
     assert!(judge(&of(3), &options).is_err());
+    let again = judge(&["a".into(), "consult:b".into()], &options).unwrap_err();
+    assert!(again.message.contains("by its own name"), "{}", again.message);
     assert!(judge(&[], &options).unwrap_err().message.contains("names of models"));
 }
 
@@ -194,6 +196,8 @@ fn an_answer_beyond_the_budget_fails_alone_and_gives_back_what_it_held() {
     let told: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(told["choices"][0]["error"]["code"], "consult_memory");
     assert_eq!(told["choices"][1]["message"].as_str().map(str::len), Some(100));
+    assert_eq!(held.bytes(), text(100).len(), "what is answered with is held until it is given");
+    drop(together);
     assert_eq!(held.bytes(), 0);
 }
 

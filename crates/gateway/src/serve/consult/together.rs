@@ -154,6 +154,9 @@ impl Together {
             }
         }
         words::place(&mut chunk, at, many, &name);
+        if !chunk["created"].is_u64() {
+            chunk["created"] = json!(0);
+        }
         chunk["id"] = json!(self.id);
         chunk["model"] = json!(&*name);
         self.ready.push_back(words::event(&chunk));

@@ -48,6 +48,17 @@ pub fn place(answer: &mut Value, at: usize, of: usize, name: &str) {
     }
 }
 
+/// It gives an answer at all.
+pub fn has_choice(answer: &Value) -> bool {
+    answer.get("choices").and_then(Value::as_array).is_some_and(|all| !all.is_empty())
+}
+
+/// A chunk that says why its choice ends.
+pub fn ends_choice(chunk: &Value) -> bool {
+    let choices = chunk.get("choices").and_then(Value::as_array);
+    choices.is_some_and(|all| all.iter().any(|choice| choice["finish_reason"].is_string()))
+}
+
 /// The last piece of a choice that failed. Its `error` stands in the choice: one beside the
 /// choices ends the whole stream for OpenAI's own clients.
 pub fn failed(at: usize, name: &str, why: &Refused, part: &str) -> Value {
@@ -76,7 +87,9 @@ pub fn as_chunk(mut whole: Value) -> Value {
 
 /// The frame of a chunk or of an answer: the first server's own, where there is one.
 pub fn frame(like: Option<&Value>, id: &str, object: &str, model: &str) -> Map<String, Value> {
-    let created = like.and_then(|like| like.get("created")).cloned().unwrap_or(json!(0));
+    // A server that does not say when it began leaves it open; clients insist on a number.
+    let created = like.and_then(|like| like.get("created")).filter(|created| created.is_u64());
+    let created = created.cloned().unwrap_or(json!(0));
     let mut frame = Map::new();
     frame.insert("id".into(), json!(id));
     frame.insert("object".into(), json!(object));
