@@ -213,3 +213,79 @@ impl Drop for Leaver<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+    use plimsoll_core::{clock::SystemClock, config::gateway::Balance, request::Priority};
+
+    use super::*;
+    use crate::{
+        admission::{Ask, Candidate, Limits},
+        clients::{Keys, Rules},
+        serve::Alone,
+    };
+
+    /// It says that it works on and on.
+    struct Busy;
+
+    impl World for Busy {
+        fn running(&self, _: &BackendId) -> BoxFuture<'static, Option<u32>> {
+            Box::pin(std::future::ready(Some(9)))
+        }
+    }
+
+    fn state(world: Arc<dyn World>) -> Arc<State> {
+        Arc::new(State::new(Parts {
+            options: watch::channel(Arc::default()).1,
+            table: watch::channel(Arc::new(Table::of([]))).1,
+            desk: Desk::new(Limits::default()),
+            records: Records::new(Arc::new(SystemClock)),
+            clients: Clients::new(
+                watch::channel(Arc::new(Keys::default())).1,
+                watch::channel(Arc::new(Rules::default())).1,
+            ),
+            world,
+            runtime: tokio::runtime::Handle::current(),
+        }))
+    }
+
+    async fn leave(state: &Arc<State>) {
+        let admitted = state.desk.admit(Ask {
+            id: 1,
+            client: "one".into(),
+            model: "m".into(),
+            priority: Priority::Interactive,
+            tokens: 0,
+            deadline: state.desk.deadline_in(Duration::from_secs(1)),
+            candidates: [Candidate { backend: "b".into(), rank: 0, weight: 1 }].into(),
+            policy: Balance::LeastInFlight,
+            hash: 0,
+        });
+        let permit = admitted.await.unwrap();
+        state.leave(permit, &"m".into(), 1, (Outcome::Unknown, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backend_that_tells_nothing_keeps_its_room_for_four_looks_and_no_longer() {
+        let state = state(Arc::new(Alone));
+        leave(&state).await;
+        sleep(Duration::from_millis(170)).await;
+        assert_eq!(state.desk.in_flight(), 1);
+        sleep(Duration::from_millis(10)).await;
+        assert_eq!(state.desk.in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_slot_is_watched_any_more_when_the_gateway_stops() {
+        let state = state(Arc::new(Busy));
+        leave(&state).await;
+        sleep(Duration::from_secs(9)).await;
+        assert_eq!(state.desk.in_flight(), 1, "it is watched");
+        state.tasks.close();
+        state.stop.cancel();
+        let stopped = Instant::now();
+        state.tasks.wait().await;
+        assert_eq!((state.desk.in_flight(), stopped.elapsed()), (0, Duration::ZERO));
+    }
+}

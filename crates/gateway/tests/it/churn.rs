@@ -169,7 +169,7 @@ async fn clients_cut_at_every_stage_leave_nothing_behind() {
 #[tokio::test]
 async fn who_leaves_before_the_count_pays_for_what_it_got() {
     let double = double(2, 400, 0.0).await;
-    let each = ClientLimits { tokens_per_minute: Some(600), ..ClientLimits::default() };
+    let each = ClientLimits { tokens_per_minute: Some(100), ..ClientLimits::default() };
     let limits = Limits { client: each, ..room(2) };
     let house = House::open(vec![backend("one", &double.url())], limits, tries(0)).await;
     let ask = r#"{"model":"instant","stream":true,"messages":[{"role":"user","content":"On."}]}"#;
