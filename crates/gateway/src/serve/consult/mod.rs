@@ -87,14 +87,13 @@ pub fn consult(
         .map(|(name, asking)| Expert::new(name, asking, consults.share(), held))
         .collect();
     let mut together = Together::new(experts, format!("consult-{request}"), usage);
-    let told = move |refused| Refused { request: Some(request), ..refused };
     Box::pin(async move {
         let (kind, mut answer) = if stream {
             // Until the first has begun it may still be an error as a whole.
-            poll_fn(|cx| together.poll_begun(cx)).await.map_err(told)?;
+            poll_fn(|cx| together.poll_begun(cx)).await?;
             ("text/event-stream", Response::new(Answer::together(together)))
         } else {
-            let whole = poll_fn(|cx| together.poll_whole(cx, &model)).await.map_err(told)?;
+            let whole = poll_fn(|cx| together.poll_whole(cx, &model)).await?;
             ("application/json", Response::new(Answer::whole(whole)))
         };
         let headers = answer.headers_mut();
