@@ -241,8 +241,8 @@ pub(super) const MEMBERS: &[Setting] = &[
         CLIENTS,
         "gateway.clients.requests_per_min",
         "Requests a minute of each",
-        "Most requests that one client sends in a minute; 0: any number. As many may come at once \
-         after a quiet minute.",
+        "Requests a minute that each client may send; 0: any number. As many may come at once \
+         after a quiet minute, and then one by one as the minute goes on.",
     )
     .whole(0, 0, 1_000_000)
     .unit("requests")
@@ -251,7 +251,8 @@ pub(super) const MEMBERS: &[Setting] = &[
         CLIENTS,
         "gateway.clients.tokens_per_min",
         "Tokens a minute of each",
-        "Most tokens, read and written, that one client uses in a minute; 0: any number.",
+        "Tokens a minute, read and written, that each client may use; 0: any number. As many may \
+         be used at once after a quiet minute.",
     )
     .whole(0, 0, 1_000_000_000)
     .unit("tokens")
@@ -298,7 +299,7 @@ pub(super) const MEMBERS: &[Setting] = &[
         CLIENTS,
         "gateway.clients.*.requests_per_min",
         "Requests of it a minute",
-        "Most requests that it sends in a minute; 0: as each client.",
+        "Requests a minute that it may send; 0: as each client.",
     )
     .whole(0, 0, 1_000_000)
     .unit("requests"),
@@ -306,7 +307,7 @@ pub(super) const MEMBERS: &[Setting] = &[
         CLIENTS,
         "gateway.clients.*.tokens_per_min",
         "Tokens of it a minute",
-        "Most tokens, read and written, that it uses in a minute; 0: as each client.",
+        "Tokens a minute, read and written, that it may use; 0: as each client.",
     )
     .whole(0, 0, 1_000_000_000)
     .unit("tokens"),
