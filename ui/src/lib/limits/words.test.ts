@@ -13,6 +13,8 @@ it('a large number is said in the unit that a person thinks in', () => {
 it('what 0 stands for is told where it is no number', () => {
   expect(zeroWords({ meaning: 'Most tokens that one client uses; 0: any number.' })).toBe('any number');
   expect(zeroWords({ meaning: 'At once; 0: no limit of its own.' })).toBe('no limit of its own');
+  expect(zeroWords({ meaning: 'On the GPU; 0: not known, it does not wait.' })).toBe('not known');
+  expect(zeroWords({ meaning: 'At once; 0: as each client.' })).toBe('as each client');
   // None waits: that is the number 0.
   expect(zeroWords({ meaning: 'One more is refused; 0: none waits.' })).toBeNull();
 });

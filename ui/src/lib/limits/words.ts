@@ -28,7 +28,7 @@ export function inWords(value: SettingValue, unit: string | null): string | null
 
 /** What 0 stands for where it is no number: `any number`, `no limit of its own`. */
 export function zeroWords({ meaning }: Pick<LimitInfo, 'meaning'>): string | null {
-  return /\b0: ((?:no|any|what|the)\b[^.,;]*)/.exec(meaning)?.[1] ?? null;
+  return /\b0: ((?:no|not|any|what|the|as)\b[^.,;]*)/.exec(meaning)?.[1] ?? null;
 }
 
 /** All that may be typed: `1–65536`, `auto or 1–65536`. */
