@@ -82,6 +82,10 @@ pub enum NoWay {
     },
     /// Some service has not told its models yet: it may be one of these.
     NotYet { model: String },
+    /// Only services have it that are switched off.
+    Off { model: String, services: Vec<BackendId> },
+    /// It is there, but its services do not speak Ollama's own API, by which it was asked for.
+    OtherSpeech { model: String, services: Vec<BackendId>, ask_at: &'static str },
     /// A route is for it, and leads to nobody.
     Nowhere {
         route: Arc<str>,
@@ -225,6 +229,27 @@ impl std::fmt::Display for NoWay {
                  moment.",
                 shown(model)
             ),
+            Self::Off { model, services } => {
+                let (many, are) = if services.len() > 1 { ("s", "are") } else { ("", "is") };
+                write!(
+                    f,
+                    "The model {} is at the service{many} {}, which {are} switched off \
+                     (`services.{}.enabled`).",
+                    shown(model),
+                    services.join(", "),
+                    services.first().map_or("*", |id| &**id),
+                )
+            }
+            Self::OtherSpeech { model, services, ask_at } => {
+                let do_not = if services.len() > 1 { "which do not" } else { "which does not" };
+                write!(
+                    f,
+                    "The model {} is there, at {}, {do_not} speak Ollama's own API: ask for it \
+                     with POST {ask_at}.",
+                    shown(model),
+                    services.join(", "),
+                )
+            }
             Self::Nowhere { route, model, asks: Some(asked) } => write!(
                 f,
                 "The route {route}, which {} takes, asks for {}, and no service has that.",

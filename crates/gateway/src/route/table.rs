@@ -29,6 +29,8 @@ const MOST_NAMED: usize = 5;
 #[derive(Debug, Default)]
 pub struct Table {
     backends: BTreeMap<BackendId, Backend>,
+    /// Services that a person has switched off: they get nothing, and are only told by name.
+    off: BTreeMap<BackendId, Backend>,
     /// Services by the models they have.
     owners: FxHashMap<Arc<str>, Vec<BackendId>>,
     rules: Vec<Rule>,
@@ -43,7 +45,7 @@ pub struct Table {
     young: bool,
     /// Those that do not answer and have told none.
     silent: Vec<BackendId>,
-    listing: Listing,
+    listing: Arc<Listing>,
 }
 
 /// A route in force.
@@ -88,11 +90,17 @@ impl Table {
             let mut backend = Backend::of(service);
             backend.key.clone_from(&watched.key);
             backend.trust.clone_from(&watched.trust);
-            let last = before.and_then(|before| before.backends.get(&backend.id));
+            let last = before.and_then(|before| {
+                before.backends.get(&backend.id).or_else(|| before.off.get(&backend.id))
+            });
             if let Some(last) = last.filter(|last| last.url == backend.url)
                 && backend.models.is_empty()
             {
                 backend.models.clone_from(&last.models);
+            }
+            if !watched.enabled {
+                table.off.insert(backend.id.clone(), backend);
+                continue;
             }
             if backend.models.is_empty() {
                 table.young |= service.state == ServiceState::Starting;
@@ -105,7 +113,7 @@ impl Table {
         }
         table.follow(&gateway.routes);
         table.work_out();
-        table.listing = Listing::of(&table.listed());
+        table.listing = Arc::new(Listing::of(&table.listed()));
         table
     }
 
@@ -120,7 +128,7 @@ impl Table {
             table.backends.insert(backend.id.clone(), backend);
         }
         table.work_out();
-        table.listing = Listing::of(&table.listed());
+        table.listing = Arc::new(Listing::of(&table.listed()));
         table
     }
 
@@ -140,6 +148,7 @@ impl Table {
             Some(way) => way.clone(),
             None => self.find(speech, name).map(Arc::new),
         };
+        let way = way.map_err(|none| self.why(endpoint, name, none));
         if model.is_empty() { way.map(|way| way.named(name)) } else { way }
     }
 
@@ -158,7 +167,7 @@ impl Table {
     }
 
     /// The answers to questions for the models, made beforehand.
-    pub fn listing(&self) -> &Listing {
+    pub fn listing(&self) -> &Arc<Listing> {
         &self.listing
     }
 
@@ -316,6 +325,43 @@ impl Table {
             alike,
             silent: self.silent.clone(),
         }
+    }
+
+    /// What is known better than that there is no way: it is there for other paths, or was
+    /// switched off.
+    fn why(&self, endpoint: Endpoint, name: &str, none: NoWay) -> NoWay {
+        let ask_at = match endpoint {
+            Endpoint::OllamaChat => Some("/v1/chat/completions"),
+            Endpoint::OllamaGenerate => Some("/v1/completions"),
+            Endpoint::OllamaEmbed => Some("/v1/embeddings"),
+            _ => None,
+        };
+        if let Some(ask_at) = ask_at
+            && let Ok(way) = self.way(Endpoint::Other, name)
+        {
+            let services = way.candidates.iter().map(|one| one.backend.clone()).collect();
+            return NoWay::OtherSpeech { model: name.into(), services, ask_at };
+        }
+        let rule = self.rule_of(name);
+        let asked = rule.map(|rule| rule.route.send_as.as_str()).filter(|other| !other.is_empty());
+        let asked = asked.unwrap_or(name);
+        let named = |backend: &Backend| {
+            rule.is_some_and(|rule| {
+                let ids = rule.route.backends.iter().filter_map(|text| weighted(text));
+                ids.map(|(id, _)| id).any(|id| *id == *backend.id)
+            })
+        };
+        let means = |backend: &&Backend| {
+            let has = |model: &str| backend.names().iter().any(|known| **known == *model);
+            let by_id = asked.split_once('/').is_some_and(|(id, of)| *id == *backend.id && has(of));
+            *backend.id == *asked || by_id || has(asked) || named(backend)
+        };
+        let services: Vec<_> =
+            self.off.values().filter(means).map(|backend| backend.id.clone()).collect();
+        if services.is_empty() {
+            return none;
+        }
+        NoWay::Off { model: name.into(), services }
     }
 
     fn has(&self, id: &str, model: &str) -> bool {

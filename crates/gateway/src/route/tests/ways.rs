@@ -297,7 +297,8 @@ fn only_ollama_is_asked_in_ollamas_own_words() {
     let native = |name| table.way(Endpoint::OllamaChat, name).map(|way| shown(&way));
     assert_eq!(native("llama3.2:3b").unwrap(), ["notes - 0 1"]);
     assert_eq!(native("any").unwrap(), ["notes - 0 1"]);
-    assert!(matches!(native("qwen3:4b"), Err(NoWay::Unknown { .. })));
+    assert!(matches!(native("qwen3:4b"), Err(NoWay::OtherSpeech { .. })));
+    assert!(matches!(native("nothing"), Err(NoWay::Unknown { .. })));
 }
 
 #[test]
@@ -357,4 +358,64 @@ fn a_way_is_narrowed_to_those_that_may_be_asked_and_is_the_same_where_all_may() 
     let one = way.narrowed(|candidate, _| &*candidate.backend == "big").unwrap();
     assert_eq!(shown(&one), ["big - 0 1"]);
     assert!(way.narrowed(|_, _| false).is_none());
+}
+
+/// As they are wanted, those of `off` switched off.
+fn without(text: &str, off: &[&str], before: Option<&Table>) -> Table {
+    let services = three();
+    let mut wanted = wanted(&services);
+    for watched in &mut wanted.watched {
+        watched.enabled = !off.contains(&watched.id.as_str());
+    }
+    Table::make(&config(text), &wanted, &view(&services), before)
+}
+
+#[test]
+fn a_service_that_is_switched_off_gets_nothing_and_its_models_are_not_listed() {
+    let table = without("", &["big"], None);
+    assert_eq!(lead(&table, "qwen3:4b"), ["chat - 0 1"], "the other one has it, too");
+    let listed: Vec<&str> = table.models().iter().map(|model| &*model.name).collect();
+    assert_eq!(listed, ["llama3.2:3b", "nomic-embed-text:latest", "qwen3:4b"]);
+    assert!(table.backend("big").is_none());
+    for name in ["Qwen/Qwen3-32B", "big", "big/qwen3:4b"] {
+        let why = no_way(&table, name);
+        assert!(why.contains("which is switched off (`services.big.enabled`)"), "{name}: {why}");
+    }
+    // What is switched on again is there as before.
+    assert_eq!(lead(&without("", &[], Some(&table)), "Qwen/Qwen3-32B"), ["big - 0 1"]);
+    let both = without("", &["big", "chat"], None);
+    let why = no_way(&both, "qwen3:4b");
+    assert!(why.contains("at the services big, chat, which are switched off"), "{why}");
+}
+
+#[test]
+fn a_route_to_a_service_that_is_switched_off_says_so_or_goes_elsewhere() {
+    let text = "[gateway.routes.fast]\nmodels = [\"fast\"]\nsend_as = \"Qwen/Qwen3-32B\"\n\
+                [gateway.routes.here]\nmodels = [\"here\"]\nbackends = [\"big\"]\n\
+                [gateway.routes.both]\nmodels = [\"both\"]\nbackends = [\"big\", \"chat\"]\n";
+    let table = without(text, &["big"], None);
+    for name in ["fast", "here"] {
+        let why = no_way(&table, name);
+        assert!(why.contains("at the service big, which is switched off"), "{name}: {why}");
+    }
+    assert_eq!(lead(&table, "both"), ["chat - 0 1"]);
+}
+
+#[test]
+fn ollamas_own_paths_say_where_a_model_is_that_only_others_have() {
+    let table = table("", &three());
+    for (endpoint, path) in [
+        (Endpoint::OllamaChat, "/v1/chat/completions."),
+        (Endpoint::OllamaGenerate, "/v1/completions."),
+        (Endpoint::OllamaEmbed, "/v1/embeddings."),
+    ] {
+        let why = table.way(endpoint, "Qwen/Qwen3-32B").unwrap_err().to_string();
+        assert!(why.contains("is there, at big, which does not speak Ollama's own API"), "{why}");
+        assert!(why.ends_with(path), "{why}");
+        let why = table.way(endpoint, "qwen3:4b").unwrap_err().to_string();
+        assert!(why.contains("at chat, big, which do not speak"), "{why}");
+        let why = table.way(endpoint, "nothing").unwrap_err().to_string();
+        assert!(why.contains("No service has the model"), "{why}");
+        assert!(table.way(endpoint, "llama3.2:3b").is_ok());
+    }
 }
