@@ -108,7 +108,7 @@ fn one_too_large_for_the_backend_that_serves_waits_alone_for_the_other() {
 
 #[test]
 fn a_rate_makes_wait_and_refuses_what_would_wait_too_long() {
-    let mut floor = Floor::new(room(100));
+    let mut floor = Floor::new(room(200));
     floor.set(|limits| named(limits, "x", |client| client.requests_per_minute = Some(60)));
     let ids = floor.come_many("x", 120);
     assert_eq!(floor.granted(), ids[..60]);
