@@ -5,7 +5,7 @@ use plimsoll_core::request::Endpoint;
 
 /// The paths that are known here. All are asked by `POST`; the second spellings are
 /// those that llama.cpp, vLLM and Ollama answer themselves.
-const TABLE: [(&str, Endpoint); 28] = [
+const TABLE: [(&str, Endpoint); 19] = [
     ("/v1/chat/completions", Endpoint::Chat),
     ("/chat/completions", Endpoint::Chat),
     ("/v1/completions", Endpoint::Completions),
@@ -25,16 +25,6 @@ const TABLE: [(&str, Endpoint); 28] = [
     ("/api/generate", Endpoint::OllamaGenerate),
     ("/api/embed", Endpoint::OllamaEmbed),
     ("/api/embeddings", Endpoint::OllamaEmbed),
-    // The same with a slash behind: servers redirect these, and a redirect loses the body.
-    ("/v1/chat/completions/", Endpoint::Chat),
-    ("/v1/completions/", Endpoint::Completions),
-    ("/v1/responses/", Endpoint::Responses),
-    ("/v1/embeddings/", Endpoint::Embeddings),
-    ("/v1/messages/", Endpoint::Messages),
-    ("/v1/rerank/", Endpoint::Rerank),
-    ("/v1/audio/transcriptions/", Endpoint::Transcriptions),
-    ("/v1/audio/translations/", Endpoint::Translations),
-    ("/v1/audio/speech/", Endpoint::Speech),
 ];
 
 /// Below `/v1/`, and yet no question to a model: what is below them changes the server, or
@@ -58,11 +48,21 @@ pub fn of(method: &Method, path: &str) -> Option<Endpoint> {
     if method != Method::POST {
         return None;
     }
-    if let Some((_, endpoint)) = TABLE.iter().find(|(known, _)| *known == path) {
-        return Some(*endpoint);
+    if let Some(endpoint) = known(path).or_else(|| known(without_slash(path)?)) {
+        return Some(endpoint);
     }
     let rest = path.strip_prefix("/v1/")?;
     (!rest.is_empty() && is_plain(path) && !is_administrative(path)).then_some(Endpoint::Other)
+}
+
+fn known(path: &str) -> Option<Endpoint> {
+    TABLE.iter().find(|(known, _)| *known == path).map(|(_, endpoint)| *endpoint)
+}
+
+/// A known path that has a slash behind it, without that: servers redirect such ones, to
+/// themselves.
+pub fn without_slash(path: &str) -> Option<&str> {
+    path.strip_suffix('/').filter(|path| known(path).is_some())
 }
 
 /// It changes a server, or what it holds: closed, unless a key allows it.
@@ -91,6 +91,11 @@ mod tests {
         assert_eq!(of("/api/embeddings"), Some(Endpoint::OllamaEmbed));
         assert_eq!(of("/v1/images/generations"), Some(Endpoint::Other));
         assert_eq!(of("/v1/messages/count_tokens"), Some(Endpoint::Other));
+        assert_eq!(of("/v1/chat/completions/"), Some(Endpoint::Chat));
+        assert_eq!(of("/api/chat/"), Some(Endpoint::OllamaChat));
+        assert_eq!(without_slash("/v1/chat/completions/"), Some("/v1/chat/completions"));
+        assert_eq!(without_slash("/v1/chat/completions"), None);
+        assert_eq!(without_slash("/v1/anything/"), None, "only what is known is judged");
         for none in ["/", "/v1", "/v1/", "/api/pull", "/api/chat/x", "/tokenize", "/slots", ""] {
             assert_eq!(of(none), None, "{none}");
         }

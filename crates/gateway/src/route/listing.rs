@@ -90,6 +90,13 @@ impl Listing {
         }
     }
 
+    /// Of these, those that may be told.
+    #[must_use]
+    pub fn narrowed(&self, may: impl Fn(&Listed) -> bool) -> Self {
+        let models: Vec<_> = self.models.iter().filter(|model| may(model)).cloned().collect();
+        Self::of(&models)
+    }
+
     /// `GET /v1/models/NAME`
     pub fn one(&self, name: &str) -> Option<&Bytes> {
         self.single.get(name)

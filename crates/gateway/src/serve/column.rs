@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{
-    Method, Request, Response,
+    Method, Request, Response, Uri,
     body::{Body as _, Incoming},
     header,
     http::request,
@@ -97,6 +97,9 @@ async fn go(
 
     // What is asked for, by its path: administration of a backend is closed.
     let endpoint = endpoint_of(&head, &client)?;
+    if let Some(path) = body::endpoint::without_slash(head.uri.path()) {
+        head.uri = at_path(path, &head.uri);
+    }
     let mut trace = state.records.begin(endpoint);
     trace.client(&client.name, client.basis);
 
@@ -277,6 +280,13 @@ pub fn refuse(mut trace: Trace, refused: Refused) -> Refused {
     refused
 }
 
+/// The same at another path.
+fn at_path(path: &str, uri: &Uri) -> Uri {
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    // Both were read as parts of an address before.
+    format!("{path}{query}").parse().unwrap_or_default()
+}
+
 /// An unknown path and a closed one are told apart, since only one of them has a way out.
 fn endpoint_of(head: &request::Parts, client: &Client) -> Result<Endpoint, Refused> {
     let path = head.uri.path();
@@ -290,7 +300,7 @@ fn endpoint_of(head: &request::Parts, client: &Client) -> Result<Endpoint, Refus
 
 /// What of the way its key allows: a service by its id, or the model that it would be asked for.
 /// The name that the client wrote is no word for another model that would answer in its place.
-fn allowed(client: &Client, model: &str, way: &Arc<Way>) -> Option<Arc<Way>> {
+pub fn allowed(client: &Client, model: &str, way: &Arc<Way>) -> Option<Arc<Way>> {
     let Some(key) = &client.key else { return Some(way.clone()) };
     way.narrowed(|candidate, send_as| {
         let asked = (candidate.rank == 0).then_some(model);

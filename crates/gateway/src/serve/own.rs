@@ -1,6 +1,6 @@
 //! What Plimsoll tells of itself, without asking a backend.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
 use hyper::{
@@ -8,11 +8,15 @@ use hyper::{
     header::{self, HeaderValue},
     http::request::Parts,
 };
-use plimsoll_core::traffic::Scope;
+use plimsoll_core::{request::Endpoint, traffic::Scope};
 use serde_json::json;
 
-use super::{answer::Answer, door::Page, refuse::Refused, state::State};
-use crate::{cache, clients::Client};
+use super::{answer::Answer, column::allowed, door::Page, refuse::Refused, state::State};
+use crate::{
+    cache,
+    clients::Client,
+    route::{Listed, Listing},
+};
 
 /// As Ollama writes its own.
 const VERSION: &str = concat!(r#"{"version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
@@ -89,8 +93,8 @@ pub fn answer(
     let path = head.uri.path();
     let told = |bytes: &Bytes| Ok(Some(said(StatusCode::OK, JSON, bytes.clone())));
     match path {
-        "/v1/models" | "/v1/models/" | "/models" => told(&state.table().listing().openai),
-        "/api/tags" => told(&state.table().listing().ollama),
+        "/v1/models" | "/v1/models/" | "/models" => told(&listing(state, client).openai),
+        "/api/tags" | "/api/tags/" => told(&listing(state, client).ollama),
         "/api/version" => told(&Bytes::from_static(VERSION.as_bytes())),
         "/metrics" if client.key.is_some() && !client.may(Scope::Metrics) => {
             let message = "This key does not allow GET /metrics.";
@@ -101,9 +105,10 @@ pub fn answer(
             None => Err(Refused::no_path(path)),
         },
         _ => match path.strip_prefix("/v1/models/") {
-            Some(name) => match state.table().listing().one(name) {
+            Some(name) => match listing(state, client).one(&decoded(name)) {
                 Some(one) => told(one),
                 None => {
+                    let name = decoded(name);
                     let name: String = name.chars().take(100).collect();
                     let message = format!("No service has the model `{name}`.");
                     Err(Refused::new(StatusCode::NOT_FOUND, "model_not_found", message))
@@ -112,6 +117,38 @@ pub fn answer(
             None => Ok(None),
         },
     }
+}
+
+/// What this client may ask for: all, unless its key is for some models only.
+fn listing(state: &State, client: &Client) -> Arc<Listing> {
+    let table = state.table();
+    let listing = table.listing();
+    if client.key.as_ref().is_none_or(|key| key.kept.models.is_empty()) {
+        return listing.clone();
+    }
+    let may = |model: &Listed| {
+        table.way(Endpoint::Other, &model.name).is_ok_and(|way| {
+            let allowed = allowed(client, &model.name, &way);
+            allowed.is_some_and(|way| way.candidates.iter().any(|one| one.rank == 0))
+        })
+    };
+    Arc::new(listing.narrowed(may))
+}
+
+/// The SDKs write a model's `/` as `%2F`. What does not decode to text stays as it is.
+fn decoded(name: &str) -> String {
+    let bytes = name.as_bytes();
+    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let (mut text, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(&byte) = bytes.get(at) {
+        let written = match (digit(at + 1), digit(at + 2)) {
+            (Some(high), Some(low)) if byte == b'%' => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        };
+        text.push(written.unwrap_or(byte));
+        at += if written.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8(text).unwrap_or_else(|_| name.to_owned())
 }
 
 fn is_question(head: &Parts) -> bool {
@@ -136,4 +173,26 @@ fn said(status: StatusCode, kind: HeaderValue, text: impl Into<Bytes>) -> Respon
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_path_is_read_as_it_was_meant() {
+        for (written, meant) in [
+            ("Qwen%2FQwen2.5-7B", "Qwen/Qwen2.5-7B"),
+            ("Qwen/Qwen2.5-7B", "Qwen/Qwen2.5-7B"),
+            ("qwen3%3a4b", "qwen3:4b"),
+            ("%c3%bc%25", "ü%"),
+            ("100%", "100%"),
+            ("%2", "%2"),
+            ("%zz%+1", "%zz%+1"),
+            ("%ff", "%ff"),
+            ("", ""),
+        ] {
+            assert_eq!(decoded(written), meant, "{written}");
+        }
+    }
 }
