@@ -38,7 +38,7 @@ const AHEAD: usize = 512;
 const LAST_WAITS: u32 = 2000;
 /// Ticks made between two looks at the queue.
 const BATCH: usize = 128;
-/// Most requests of a past; a simulated day has about half as many.
+/// Most requests of a past; a simulated day has some 29,000.
 const MAX_REQUESTS: usize = 40_000;
 /// Live ticks held back meanwhile: ten minutes.
 const HELD: usize = 600;
