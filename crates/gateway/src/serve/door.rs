@@ -130,7 +130,7 @@ impl Page {
 const PRIVATE_NETWORK: &str = "access-control-request-private-network";
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "retry-after, x-plimsoll-request, x-plimsoll-backend, x-plimsoll-wait-ms, \
-     x-plimsoll-fallback, x-plimsoll-queue, x-plimsoll-limit",
+     x-plimsoll-fallback, x-plimsoll-queue, x-plimsoll-expected-wait-ms, x-plimsoll-limit",
 );
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{future::poll_fn, task::Poll};
 
 use bytes::Bytes;
 use hyper::{
-    Response,
+    Method, Response,
     header::{self, HeaderName, HeaderValue},
     http::response,
 };
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     admission::Outcome,
+    request as body,
     sse::{Form, Watch},
     upstream::{self, Begun},
 };
@@ -30,6 +31,8 @@ pub const X_BACKEND: HeaderName = HeaderName::from_static("x-plimsoll-backend");
 pub const X_WAIT: HeaderName = HeaderName::from_static("x-plimsoll-wait-ms");
 pub const X_FALLBACK: HeaderName = HeaderName::from_static("x-plimsoll-fallback");
 pub const X_QUEUE: HeaderName = HeaderName::from_static("x-plimsoll-queue");
+/// Milliseconds. In an answer: as it was expected when it came; in a refusal: as it is now.
+pub const X_EXPECTED: HeaderName = HeaderName::from_static("x-plimsoll-expected-wait-ms");
 
 /// An answer of at most so many bytes that is there at once goes on in one piece.
 const AT_ONCE: u64 = 256 << 10;
@@ -44,6 +47,10 @@ pub async fn give_back(
 ) -> Response<Answer> {
     let Begun { head: mut parts, mut flow } = begun;
     upstream::cross_to_client(&mut parts.headers);
+    if let Err(elsewhere) = stay(&mut parts, &by) {
+        let why = course.refuse(elsewhere, outcome_of(parts.status));
+        return why.into_response(Dialect::at(endpoint));
+    }
     mark(&mut parts, &course, &by);
     course.trace.status(parts.status.as_u16());
     let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
@@ -94,13 +101,34 @@ pub async fn give_back(
     Response::from_parts(parts, Answer::passing(passing))
 }
 
+/// No answer leads its client past Plimsoll: what its backend has at another path that Plimsoll
+/// serves is there, too, and to whatever else it sends, nobody goes.
+fn stay(parts: &mut response::Parts, by: &AnsweredBy) -> Result<(), Refused> {
+    let Some(location) = parts.headers.remove(header::LOCATION) else { return Ok(()) };
+    let here = by.upstream.path_of(&location).filter(|path| {
+        let path = path.split('?').next().unwrap_or_default();
+        body::endpoint::of(&Method::POST, path).is_some()
+    });
+    if let Some(here) = here.and_then(|path| HeaderValue::from_str(&path).ok()) {
+        parts.headers.insert(header::LOCATION, here);
+        return Ok(());
+    }
+    if parts.status.is_redirection() {
+        return Err(Refused::elsewhere(&by.upstream.place(), parts.status, &location));
+    }
+    Ok(())
+}
+
 /// What a client may know of how its answer came to be.
 fn mark(parts: &mut response::Parts, course: &Course, by: &AnsweredBy) {
     let headers = &mut parts.headers;
     headers.insert(X_REQUEST, course.trace.id().into());
     headers.insert(X_WAIT, (course.trace.wait_us() / 1000).into());
     if let Some(place) = by.place {
-        headers.insert(X_QUEUE, place.into());
+        headers.insert(X_QUEUE, place.position.into());
+        if let Some(expected) = place.expected_wait {
+            headers.insert(X_EXPECTED, expected.into());
+        }
     }
     if let Ok(backend) = HeaderValue::from_str(&by.backend) {
         headers.insert(X_BACKEND, backend);

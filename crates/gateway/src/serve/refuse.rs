@@ -10,7 +10,7 @@ use hyper::{
 use plimsoll_core::request::Finish;
 
 pub use super::dialect::Dialect;
-use super::{answer::Answer, door::Turned, read::Unread};
+use super::{answer::Answer, door::Turned, give_back::X_EXPECTED, read::Unread};
 use crate::{
     admission::{Limit, Ms, Refusal},
     clients::Stranger,
@@ -124,6 +124,16 @@ impl Refused {
         .ending(Finish::Failed)
     }
 
+    /// A backend that sends its clients away.
+    pub fn elsewhere(place: &str, status: StatusCode, to: &HeaderValue) -> Self {
+        let to: String = to.as_bytes().escape_ascii().to_string().chars().take(200).collect();
+        let message = format!(
+            "{place} answered {status} and sends its clients to `{to}`, where Plimsoll does not \
+             follow. Set the service's address to where it answers itself."
+        );
+        Self::new(StatusCode::BAD_GATEWAY, "backend_redirects", message).ending(Finish::Failed)
+    }
+
     /// What a backend said of itself that is tried again, where that came to nothing.
     pub fn said(place: &str, status: StatusCode, retry_after: Option<Duration>) -> Self {
         let after = retry_after.map_or(1000, |after| after.as_millis());
@@ -154,6 +164,11 @@ impl Refused {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(ms) = self.retry_after {
             headers.insert(header::RETRY_AFTER, ms.div_ceil(1000).max(1).into());
+        }
+        if let Some(ms) = self.retry_after
+            && matches!(self.code, "queue_full" | "deadline" | "rate")
+        {
+            headers.insert(X_EXPECTED, ms.into());
         }
         if self.finish == Finish::Refused {
             headers.insert(X_LIMIT, HeaderValue::from_static(self.code));
@@ -212,6 +227,8 @@ impl From<NoWay> for Refused {
         }
         let (status, code) = match none {
             NoWay::Unnamed => (StatusCode::BAD_REQUEST, "model_missing"),
+            NoWay::Off { .. } => (StatusCode::NOT_FOUND, "service_off"),
+            NoWay::OtherSpeech { .. } => (StatusCode::NOT_FOUND, "other_path"),
             _ => (StatusCode::NOT_FOUND, "model_not_found"),
         };
         Self::new(status, code, message).about("model")
@@ -307,6 +324,7 @@ mod tests {
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "2");
         assert_eq!(response.headers()["x-plimsoll-limit"], "queue_full");
+        assert_eq!(response.headers()["x-plimsoll-expected-wait-ms"], "1500");
     }
 
     #[test]

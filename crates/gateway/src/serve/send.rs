@@ -24,7 +24,7 @@ use super::{
     state::State,
 };
 use crate::{
-    admission::{BackendId, Outcome},
+    admission::{BackendId, Outcome, Place},
     request::{self as body, Understood},
     route::{Other, Table, Way},
     upstream::{Begun, Sending, Upstream},
@@ -46,7 +46,7 @@ pub struct AnsweredBy {
     pub fallback: Option<Arc<str>>,
     pub usage_added: bool,
     /// Where it stood in line when it came.
-    pub place: Option<u32>,
+    pub place: Option<Place>,
     /// When the request has had its time, retries and all.
     pub end: Instant,
 }
@@ -145,7 +145,7 @@ async fn aim(
     end: Instant,
 ) -> Result<(AnsweredBy, Bytes), Refused> {
     let Some(permit) = course.permit() else { return Err(Refused::gone()) };
-    let (id, place) = (permit.grant.backend.clone(), permit.place.map(|place| place.position));
+    let (id, place) = (permit.grant.backend.clone(), permit.place);
     // A request holds the table that it began with, so the backend is in it.
     let Some(backend) = table.backend(&id) else { return Err(Refused::gone()) };
     let failed = times(failed, &id);

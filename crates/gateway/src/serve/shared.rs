@@ -28,7 +28,7 @@ use siphasher::sip128::Hasher128 as _;
 use super::{
     answer::Answer,
     column::{self, Known},
-    give_back::{X_BACKEND, X_FALLBACK, X_QUEUE, X_REQUEST, X_WAIT},
+    give_back::{X_BACKEND, X_EXPECTED, X_FALLBACK, X_QUEUE, X_REQUEST, X_WAIT},
     heard::{Head, Heard, Leading},
     large,
     options::Options,
@@ -307,6 +307,7 @@ fn join(
         trace.at(&backend.into());
     }
     headers.remove(X_QUEUE);
+    headers.remove(X_EXPECTED);
     headers.insert(X_REQUEST, trace.id().into());
     headers.insert(X_WAIT, (trace.wait_us() / 1000).into());
     headers.insert(X_SHARED, HeaderValue::from_static("joined"));

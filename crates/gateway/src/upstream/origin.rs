@@ -71,6 +71,22 @@ impl Origin {
         // Both parts were read as paths before.
         format!("{}{path}", self.prefix).parse().unwrap_or_default()
     }
+
+    /// The path and query, as Plimsoll's clients ask for it, of an address that this backend
+    /// names; `None` where that is not at this backend.
+    pub fn path_of(&self, location: &HeaderValue) -> Option<String> {
+        let text = location.to_str().ok()?;
+        let path = if text.starts_with('/') && !text.starts_with("//") {
+            text.to_owned()
+        } else {
+            let there = Self::parse(text.split(['?', '#']).next()?).ok()?;
+            if (there.tls, &there.host, there.port) != (self.tls, &self.host, self.port) {
+                return None;
+            }
+            text.parse::<Uri>().ok()?.path_and_query()?.as_str().to_owned()
+        };
+        path.strip_prefix(&self.prefix).filter(|path| path.starts_with('/')).map(str::to_owned)
+    }
 }
 
 /// The header that bears a backend's own key; marked so that nothing prints it.
@@ -100,6 +116,28 @@ mod tests {
     fn only_the_path_of_an_absolute_address_goes_on() {
         let asked: Uri = "http://evil.example/v1/models".parse().unwrap();
         assert_eq!(Origin::parse("http://h:1").unwrap().target(&asked), "/v1/models");
+    }
+
+    #[test]
+    fn only_what_is_at_the_backend_itself_is_a_path_of_it() {
+        let of = |url: &str, text: &str| {
+            Origin::parse(url).unwrap().path_of(&HeaderValue::from_str(text).unwrap())
+        };
+        for (text, path) in [
+            ("/v1/embeddings?x=1", Some("/v1/embeddings?x=1")),
+            ("http://h:1/v1/embeddings", Some("/v1/embeddings")),
+            ("https://h:1/v1/embeddings", None),
+            ("http://h:2/v1/embeddings", None),
+            ("http://me@h:1/v1/embeddings", None),
+            ("http://other:1/v1/embeddings", None),
+            ("//other/v1/embeddings", None),
+            ("embeddings", None),
+            ("", None),
+        ] {
+            assert_eq!(of("http://h:1", text).as_deref(), path, "{text}");
+        }
+        assert_eq!(of("http://h:1/team/v1", "/team/v1/x").as_deref(), Some("/v1/x"));
+        assert_eq!(of("http://h:1/team", "http://h:1/v1/x"), None);
     }
 
     #[test]

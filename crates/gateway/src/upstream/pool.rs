@@ -63,6 +63,11 @@ impl Upstream {
         self.origin.place()
     }
 
+    /// See [`Origin::path_of`].
+    pub fn path_of(&self, location: &HeaderValue) -> Option<String> {
+        self.origin.path_of(location)
+    }
+
     /// A connection that rested and is still well.
     pub(super) async fn rested(&self) -> Option<Line> {
         poll_fn(|cx| {

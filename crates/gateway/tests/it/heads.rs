@@ -77,7 +77,7 @@ async fn round(house: &House, from: u64) {
 #[tokio::test]
 async fn requests_as_they_are_written_are_answered_or_turned_away() {
     let (house, _double) = hasty().await;
-    let good = ["chat-", "health", "models", "expect"];
+    let good = ["chat-", "health", "models", "expect", "query-and-escape"];
     for (name, bytes) in files("heads") {
         let answer = said_to(house.address, bytes, false).await;
         let answer = String::from_utf8_lossy(&answer).into_owned();

@@ -52,7 +52,7 @@ pub struct House {
     pub world: Arc<Watching>,
     /// What came to the log.
     pub log: Arc<Log>,
-    _keys: watch::Sender<Arc<Keys>>,
+    pub keys: watch::Sender<Arc<Keys>>,
     _rules: watch::Sender<Arc<Rules>>,
     pump: Pump,
 }
@@ -182,7 +182,7 @@ impl House {
     ) -> Self {
         let (options, options_seen) = watch::channel(Arc::new(options));
         let (table, table_seen) = watch::channel(Arc::new(Table::of(backends)));
-        let (_keys, keys) = watch::channel(Arc::new(Keys::default()));
+        let (keys, keys_seen) = watch::channel(Arc::new(Keys::default()));
         let (_rules, rules) = watch::channel(Arc::new(Rules::default()));
         let desk = Desk::new(limits);
         let log = Arc::new(Log::default());
@@ -194,13 +194,13 @@ impl House {
             table: table_seen,
             desk: desk.clone(),
             records: records.clone(),
-            clients: Clients::new(keys, rules),
+            clients: Clients::new(keys_seen, rules),
             world: world.clone(),
         })
         .await
         .unwrap();
         let address = gateway.address().unwrap();
-        Self { gateway, address, options, table, desk, records, world, log, _keys, _rules, pump }
+        Self { gateway, address, options, table, desk, records, world, log, keys, _rules, pump }
     }
 
     /// One double behind a gateway with as much room as it has slots.
