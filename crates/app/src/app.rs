@@ -25,6 +25,7 @@ use crate::{
     hub::Hub,
     jobs::Jobs,
     keys::KeyRing,
+    limits::DraftDesk,
     logging::Logging,
     services::{Services, actions::Underway, hold::HoldDesk},
 };
@@ -59,6 +60,8 @@ pub struct Parts {
     pub keys: KeyRing,
     /// Models that something is done with now.
     pub underway: Underway,
+    /// What is staged of the limits.
+    pub draft: DraftDesk,
     /// The GPU, free for somebody else for a while.
     pub hold: HoldDesk,
     /// Takes the marks of what a person does.

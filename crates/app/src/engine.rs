@@ -39,6 +39,7 @@ use crate::{
     hub::Hub,
     jobs::{Jobs, Stopped},
     keys::KeyRing,
+    limits::DraftDesk,
     logging::{self, Logging},
     news,
     project::{history_options, project, sense_options},
@@ -219,6 +220,7 @@ impl Engine {
             notifier: Arc::new(ToListeners(hub.clone())),
             restored: restored(&state, &history.reader(), started_ms).await,
         });
+        let draft = DraftDesk::new(state.clone(), hub.clone());
         let app = App::new(Parts {
             home: Home {
                 data: folder.path().to_path_buf(),
@@ -249,6 +251,7 @@ impl Engine {
             traffic,
             keys,
             underway: Underway::default(),
+            draft,
             hold: gpu_hold,
             record,
             ui: OnceLock::new(),

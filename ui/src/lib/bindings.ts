@@ -167,7 +167,13 @@ base: string | null, changes: Array<Change>, text: string | null,
 /**
  * Who asks: `window`, `browser` or `terminal`.
  */
-by: string, };
+by: string, 
+/**
+ * Keys of the changes that are all that is staged of the limits, as whoever asks saw it.
+ * `config.apply` refuses them (`Conflict`) where another draft is staged by now, and takes
+ * what it applied off the draft.
+ */
+staged?: Array<string>, };
 
 export type ConfigView = { path: string, 
 /**
@@ -688,6 +694,10 @@ caution: string, };
 
 export type LimitsDraft = { 
 /**
+ * Grows with every change of the draft: of two, the one with the larger is the later.
+ */
+serial: number, 
+/**
  * Without those that are in force by now.
  */
 changes: Array<DraftChange>, 
@@ -710,7 +720,15 @@ effects: Array<LimitEffect>,
  */
 together: LimitEffect | null, };
 
-export type LimitsStage = { changes: Array<Change>, 
+export type LimitsStage = { 
+/**
+ * Each takes the place of what was staged of its key.
+ */
+set: Array<Change>, 
+/**
+ * Keys of which nothing is to be staged any more.
+ */
+clear: Array<string>, 
 /**
  * After a look at a conflict: what is staged begins from what is in force now.
  */
@@ -738,7 +756,7 @@ title: string,
 /**
  * What to do.
  */
-advice: string, } | { "event": "config", revision: number, } | { "event": "mark", mark: Mark, } | { "event": "job", job: JobProgress, } | { "event": "missed", messages: number, } | { "event": "stopping" };
+advice: string, } | { "event": "config", revision: number, } | { "event": "staged", serial: number, } | { "event": "mark", mark: Mark, } | { "event": "job", job: JobProgress, } | { "event": "missed", messages: number, } | { "event": "stopping" };
 
 export type LiveRequest = { id: number, at_ms: number, client: string, endpoint: Endpoint, model: string, backend: string | null, priority: Priority, stream: boolean, phase: Phase, 
 /**

@@ -160,9 +160,11 @@ pub struct DraftChange {
     pub conflict: bool,
 }
 
-/// What is staged and not in force yet. It outlives the window and Plimsoll.
+/// What is staged and not in force yet, by whatever window. It outlives the window and Plimsoll.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
 pub struct LimitsDraft {
+    /// Grows with every change of the draft: of two, the one with the larger is the later.
+    pub serial: i64,
     /// Without those that are in force by now.
     pub changes: Vec<DraftChange>,
     /// When it was staged last.
@@ -171,11 +173,16 @@ pub struct LimitsDraft {
     pub file_changed: bool,
 }
 
-/// Takes the place of the whole draft; without changes there is none.
+/// Single changes of the draft. What others staged of other keys stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsStage {
-    pub changes: Vec<Change>,
+    /// Each takes the place of what was staged of its key.
+    #[serde(default)]
+    pub set: Vec<Change>,
+    /// Keys of which nothing is to be staged any more.
+    #[serde(default)]
+    pub clear: Vec<String>,
     /// After a look at a conflict: what is staged begins from what is in force now.
     #[serde(default)]
     pub rebase: bool,

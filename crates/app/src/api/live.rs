@@ -72,6 +72,10 @@ pub enum Live {
     Config {
         revision: i64,
     },
+    /// What is staged of the limits changed, to the draft of that number: ask for `limits`.
+    Staged {
+        serial: i64,
+    },
     Mark {
         mark: Arc<Mark>,
     },

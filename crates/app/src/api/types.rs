@@ -233,6 +233,12 @@ pub struct ConfigEdit {
     /// Who asks: `window`, `browser` or `terminal`.
     #[serde(default)]
     pub by: String,
+    /// Keys of the changes that are all that is staged of the limits, as whoever asks saw it.
+    /// `config.apply` refuses them (`Conflict`) where another draft is staged by now, and takes
+    /// what it applied off the draft.
+    #[serde(default)]
+    #[ts(optional)]
+    pub staged: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]

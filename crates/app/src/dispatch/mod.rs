@@ -92,7 +92,7 @@ impl Host for App {
             C::ConfigPreview(edit) => answer(self.config.preview(&edit).await?),
             C::ConfigApply(edit) => {
                 self.services.judge(&edit.changes)?;
-                answer(self.config.apply(&edit).await?)
+                answer(self.apply(&edit).await?)
             }
             C::ConfigRevisions(_) => answer(self.config.revisions().await?),
             C::ConfigRollback(request) => answer(self.config.rollback(&request).await?),

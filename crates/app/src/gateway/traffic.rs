@@ -8,7 +8,7 @@ use plimsoll_core::{
 };
 use plimsoll_gateway::{
     Listening,
-    admission::{self, Desk, GateKind, GateView, Snapshot},
+    admission::{self, Desk, GateKind, GateView, Rest, Snapshot},
     record::{self, ActiveRequest, Records},
     route::Table,
 };
@@ -32,6 +32,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 // === impl Traffic ===
 
 impl Traffic {
+    /// Lets a service take nothing new until that is over.
+    pub fn rest(&self, id: &str) -> Rest {
+        self.desk.rest(id)
+    }
+
+    /// How long what runs has to end.
+    pub fn drain(&self) -> Duration {
+        self.options.borrow().drain
+    }
+
     pub fn now(&self, services: &[Service], now_ms: i64) -> api::Traffic {
         let (state, reason) = self.state();
         let snapshot = self.desk.snapshot();

@@ -7,7 +7,7 @@ use plimsoll_core::{
     config::{
         Config,
         launch::{FIELDS, ways},
-        setting::{Accepts, Constant, Setting},
+        setting::{Constant, Setting},
         table::setting,
         wire::{Changed, ConfigView, Origin as From, SettingState, SettingType, SettingValue},
     },
@@ -21,23 +21,19 @@ use plimsoll_services::{
     service::{Origin, Service},
 };
 
-use super::table::{Drawn, GROUPS, Line, PLACES, Place};
+pub(super) use super::slider::number;
+use super::{
+    slider::slider,
+    table::{Drawn, GROUPS, Line, PLACES, Place},
+};
 use crate::{
     api::{
-        LimitChart, LimitGroupInfo, LimitInfo, LimitLock, LimitPreset, LimitSlider, LimitTakesHold,
-        LimitsDraft, LimitsView, Preset,
+        LimitChart, LimitGroupInfo, LimitInfo, LimitLock, LimitPreset, LimitTakesHold, LimitsDraft,
+        LimitsView, Preset,
     },
     words::span,
 };
 
-/// What a range is gone over in one piece up to; beyond it a slider shows the useful part.
-const WHOLE_RANGE: f64 = 200.0;
-/// A slider with more than this between its ends goes by factors.
-const LOG_FROM: f64 = 100.0;
-/// A slider without a value to go by reaches to twice this, and in tokens to twice the second:
-/// a conversation is some thousands of them.
-const USUAL: f64 = 8.0;
-const USUAL_TOKENS: f64 = 16_384.0;
 /// What can be said of a service that was found.
 const OF_FOUND: [&str; 2] = ["services.*.max_in_flight", "services.*.max_tokens"];
 
@@ -368,34 +364,4 @@ fn basis_words(basis: RoomBasis) -> &'static str {
         RoomBasis::Adaptive => "felt out",
         RoomBasis::Assumed => "assumed",
     }
-}
-
-/// A value as a number, where it is one.
-#[expect(clippy::cast_precision_loss, reason = "a place on a slider")]
-pub(super) fn number(value: &SettingValue) -> Option<f64> {
-    match value {
-        SettingValue::Integer(number) => Some(*number as f64),
-        SettingValue::Number(number) => Some(*number),
-        _ => None,
-    }
-}
-
-/// The useful part of a range: from its beginning to twice the most that is said of it.
-#[expect(clippy::cast_precision_loss, reason = "a place on a slider")]
-fn slider(setting: &Setting, marks: impl Iterator<Item = f64>) -> Option<LimitSlider> {
-    let (min, max, step) = match setting.accepts {
-        Accepts::Whole { min, max } | Accepts::WholeOr { min, max, .. } => {
-            (min as f64, max as f64, 1.0)
-        }
-        Accepts::Number { min, max } => (min, max, (max - min) / 100.0),
-        _ => return None,
-    };
-    if max - min <= WHOLE_RANGE {
-        return Some(LimitSlider { min, max, step, log: false });
-    }
-    let usual = if setting.unit == Some("tokens") { USUAL_TOKENS } else { USUAL };
-    let most = marks.fold(usual, f64::max) * 2.0;
-    let max = most.min(max).max(min + 1.0);
-    let log = max - min > LOG_FROM;
-    Some(LimitSlider { min: if log { min.max(1.0) } else { min }, max, step, log })
 }

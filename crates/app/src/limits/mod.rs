@@ -11,6 +11,7 @@ mod list;
 mod log;
 mod other;
 mod restart;
+mod slider;
 mod starts;
 mod stats;
 mod table;
@@ -22,18 +23,25 @@ mod words;
 
 use std::{collections::BTreeMap, path::Path};
 
-use plimsoll_core::config::file;
+use plimsoll_core::config::{
+    file,
+    wire::{Change, Revision},
+};
 use plimsoll_history::StoredKind;
 use rustix::fs::{Access, access};
 
 pub use self::{
     alone::{effects_alone, view_alone},
+    draft::DraftDesk,
     effect::{Ground, effects},
     list::{Facts, view},
     log::Source,
 };
 use crate::{
-    api::{Fault, LimitsAsk, LimitsCompared, LimitsDraft, LimitsEffect, LimitsStage, LimitsView},
+    api::{
+        ConfigEdit, Fault, LimitsAsk, LimitsCompared, LimitsDraft, LimitsEffect, LimitsStage,
+        LimitsView,
+    },
     app::App,
     dispatch::blocking,
 };
@@ -56,12 +64,21 @@ impl App {
             unwritable: unwritable.as_deref(),
             memory_bytes: self.machine.memory_bytes,
         };
-        let draft = draft::read(&self.state, &current).await?;
+        let draft = self.draft.read(&current).await?;
         Ok(LimitsView { draft, ..view(&facts) })
     }
 
     pub(crate) async fn limits_stage(&self, stage: LimitsStage) -> Result<LimitsDraft, Fault> {
-        draft::stage(&self.state, &self.config.view(), stage, self.now_ms()).await
+        self.draft.stage(&self.config.view(), stage, self.now_ms()).await
+    }
+
+    /// Puts an edit in force; what is staged only as it was looked at.
+    pub(crate) async fn apply(&self, edit: &ConfigEdit) -> Result<Revision, Fault> {
+        let apply = self.config.apply(edit);
+        let Some(keys) = &edit.staged else { return apply.await };
+        let seen = edit.changes.iter().filter(|change| keys.contains(&change.key));
+        let seen: Vec<Change> = seen.cloned().collect();
+        self.draft.apply(&self.config.view(), &seen, self.now_ms(), apply).await
     }
 
     pub(crate) async fn limits_effect(&self, ask: &LimitsAsk) -> Result<LimitsEffect, Fault> {

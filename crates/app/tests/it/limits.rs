@@ -1,13 +1,13 @@
 //! Limits of a whole engine: moved, obeyed, marked, taken back, and staged over a restart.
 
-use std::{fs, net::TcpListener, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use plimsoll_app::{
     api::{
-        Command, ConfigEdit, Fault, FaultCode, JobProgress, JobStarted, JobState, LimitsAsk,
-        LimitsCompared, LimitsDraft, LimitsEffect, LimitsStage, LimitsView, Live, Nothing, Range,
-        RevisionId, RollbackRequest, ServiceId, Subscription, Traffic,
+        Command, ConfigEdit, FaultCode, LimitsAsk, LimitsCompared, LimitsDraft, LimitsEffect,
+        LimitsStage, LimitsView, Live, Nothing, Range, RevisionId, RollbackRequest, Subscription,
+        Traffic,
     },
     session::{Options, Session},
 };
@@ -16,7 +16,6 @@ use plimsoll_core::{
     mark::Mark,
     traffic::RoomBasis,
 };
-use plimsoll_services::service::{RunState, Service};
 use tokio::time::{sleep, timeout};
 
 const ROOM: &str = "services.chat.max_in_flight";
@@ -63,7 +62,7 @@ async fn a_limit_is_moved_obeyed_marked_and_taken_back_and_a_draft_outlives_a_re
     let chat = before.limits.iter().find(|limit| limit.key == ROOM).expect("it is listed");
     assert_eq!((chat.in_force, &chat.value), (Some(4.0), &SettingValue::Text("auto".into())));
 
-    let stage = LimitsStage { changes: to(2), rebase: false };
+    let stage = LimitsStage { set: to(2), ..LimitsStage::default() };
     let draft: LimitsDraft = session.call(Command::LimitsStage(stage)).await.unwrap();
     assert_eq!((draft.changes.len(), draft.changes[0].conflict), (1, false));
     let ask = LimitsAsk { changes: to(2) };
@@ -75,12 +74,17 @@ async fn a_limit_is_moved_obeyed_marked_and_taken_back_and_a_draft_outlives_a_re
     let session = Session::start(options(dir.path())).await.unwrap();
     let after = limits(&session).await;
     assert_eq!(after.draft, draft, "as it was staged");
-    let edit =
-        ConfigEdit { base: Some(after.digest), changes: to(2), text: None, by: "window".into() };
+    let edit = ConfigEdit {
+        base: Some(after.digest),
+        changes: to(2),
+        by: "window".into(),
+        staged: Some(vec![ROOM.into()]),
+        ..ConfigEdit::default()
+    };
     let revision: Revision = session.call(Command::ConfigApply(edit)).await.unwrap();
     room(&session, 2, RoomBasis::Configured).await;
     let now = limits(&session).await;
-    assert_eq!(now.draft, LimitsDraft::default(), "what is in force is staged no more");
+    assert_eq!(now.draft.changes, [], "what is in force is staged no more");
     let range = Range { from_ms: revision.at_ms - 1000, to_ms: revision.at_ms + 1000 };
     let reference = format!("revision:{}", revision.number);
     let asking = async {
@@ -108,63 +112,74 @@ async fn a_limit_is_moved_obeyed_marked_and_taken_back_and_a_draft_outlives_a_re
     session.stop().await;
 }
 
-/// A server of a few lines: it answers every question with 200.
-const SERVER: &str = r#"$s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => shift,
-  Listen => 9, ReuseAddr => 1) or die "no port"; while ($c = $s->accept) { while (<$c>) {
-  last if /^\r?\n$/ } print $c "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-  close $c }"#;
-
-/// The process of the service that Plimsoll runs, once it serves.
-async fn serving(session: &Session) -> i32 {
-    let asking = async {
-        loop {
-            let services: Vec<Service> = session.call(Command::Services(Nothing {})).await.unwrap();
-            let run = services.iter().find(|service| service.id == "a").and_then(|a| a.run.clone());
-            if let Some(run) = run.filter(|run| run.state == RunState::Running)
-                && let Some(pid) = run.pid
-            {
-                return pid;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(Duration::from_secs(60), asking).await.expect("it serves")
+/// Waits until somebody who listens is told that.
+async fn told(
+    live: &mut (impl Stream<Item = Live> + Unpin),
+    what: &str,
+    is: impl Fn(&Live) -> bool,
+) {
+    let hearing = async { while !is(&live.next().await.expect("it goes on")) {} };
+    timeout(Duration::from_secs(60), hearing).await.unwrap_or_else(|_| panic!("never {what}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_launch_setting_needs_is_a_restart_that_says_how_long_it_took() {
+async fn two_who_stage_at_once_lose_nothing_and_apply_only_what_they_saw() {
+    const QUEUE: &str = "gateway.queue.max";
     let dir = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let text = format!(
-        "[services]\ndiscover = false\n[services.a]\nurl = \"http://127.0.0.1:{port}\"\n\
-         kind = \"http\"\nscrape_ms = 250\nstop_s = 5\n\
-         command = [\"perl\", \"-MIO::Socket::INET\", \"-e\", '''{SERVER}''', \"{port}\"]\n\
-         [services.b]\nurl = \"http://127.0.0.1:1\"\nenabled = false\n"
-    );
-    fs::write(dir.path().join("plimsoll.toml"), text).unwrap();
-    let data_dir = Some(dir.path().to_path_buf());
-    let gateway = Some("127.0.0.1:0".parse().unwrap());
-    let options = Options { data_dir, gateway, ..Options::default() };
-    let session = Session::start(options).await.unwrap();
-    let mut live = Box::pin(session.subscribe(Subscription::default()));
-    let before = serving(&session).await;
-    let restart = |id: &str| session.call(Command::ServiceRestart(ServiceId { id: id.into() }));
-    let started: JobStarted = restart("a").await.unwrap();
-    let asking = async {
-        loop {
-            if let Live::Job { job } = live.next().await.unwrap()
-                && job.job == started.job
-                && job.state != JobState::Running
-            {
-                return job;
-            }
-        }
+    let owner = Session::start(options(dir.path())).await.unwrap();
+    let attach = async || Session::start_or_attach(options(dir.path())).await.unwrap();
+    let (one, other) = (attach().await, attach().await);
+    assert!(!one.hosted() && !other.hosted());
+    room(&one, 4, RoomBasis::Told).await;
+    let ticks = Subscription { metrics: vec!["cpu.".into()] };
+    let mut heard = Box::pin(other.subscribe(ticks.clone()));
+    let mut heard_too = Box::pin(owner.subscribe(ticks));
+    told(&mut heard, "a tick", |live| matches!(live, Live::Tick { .. })).await;
+    told(&mut heard_too, "a tick", |live| matches!(live, Live::Tick { .. })).await;
+
+    let change =
+        |key: &str, to: i64| Change { key: key.into(), value: Some(SettingValue::Integer(to)) };
+    let stage = |change: Change| {
+        Command::LimitsStage(LimitsStage { set: vec![change], ..LimitsStage::default() })
     };
-    let ended: JobProgress = timeout(Duration::from_secs(60), asking).await.expect("it ends");
-    assert_eq!(ended.state, JobState::Done, "{}", ended.message);
-    assert!(ended.message.starts_with("a serves again after "), "{}", ended.message);
-    assert_ne!(serving(&session).await, before, "another process");
-    let fault: Fault = restart("b").await.map(|_: JobStarted| ()).unwrap_err();
-    assert_eq!(fault.code, FaultCode::Invalid, "nobody here starts it");
-    session.stop().await;
+    let (first, second) = tokio::join!(
+        one.call::<LimitsDraft>(stage(change(ROOM, 2))),
+        other.call::<LimitsDraft>(stage(change(QUEUE, 64))),
+    );
+    assert_eq!(first.unwrap().serial + second.unwrap().serial, 3, "one after the other");
+    told(&mut heard, "the second", |live| *live == Live::Staged { serial: 2 }).await;
+    told(&mut heard_too, "the second", |live| *live == Live::Staged { serial: 2 }).await;
+    let (seen, also) = (limits(&one).await, limits(&other).await);
+    assert_eq!(seen.draft, also.draft);
+    let mut keys: Vec<_> = seen.draft.changes.iter().map(|one| one.key.as_str()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, [QUEUE, ROOM]);
+
+    // One has looked; the other moves its limit further; what one saw is not what would be applied.
+    let mut edit = ConfigEdit {
+        base: Some(seen.digest),
+        changes: vec![change(ROOM, 2), change(QUEUE, 64)],
+        by: "window".into(),
+        staged: Some(vec![ROOM.into(), QUEUE.into()]),
+        ..ConfigEdit::default()
+    };
+    let _: LimitsDraft = other.call(stage(change(QUEUE, 32))).await.unwrap();
+    let fault = one.call::<Revision>(Command::ConfigApply(edit.clone())).await.unwrap_err();
+    assert_eq!(fault.code, FaultCode::Conflict);
+    assert!(fault.message.contains("gateway.queue.max is staged as 32, not 64"), "{fault}");
+    let now = limits(&one).await;
+    assert_eq!((now.revision, now.draft.changes.len()), (also.revision, 2), "nothing happened");
+
+    edit.changes[1] = change(QUEUE, 32);
+    let _: Revision = one.call(Command::ConfigApply(edit)).await.unwrap();
+    told(&mut heard, "the last", |live| *live == Live::Staged { serial: 4 }).await;
+    assert_eq!(limits(&other).await.draft.changes, []);
+    let value = |view: &LimitsView, key: &str| {
+        view.limits.iter().find(|limit| limit.key == key).map(|limit| limit.value.clone())
+    };
+    let now = limits(&other).await;
+    let number = |value| Some(SettingValue::Integer(value));
+    assert_eq!((value(&now, ROOM), value(&now, QUEUE)), (number(2), number(32)));
+    drop((one, other));
+    owner.stop().await;
 }

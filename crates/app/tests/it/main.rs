@@ -8,6 +8,7 @@ mod host;
 mod limits;
 mod ollama;
 mod page;
+mod restart;
 mod services;
 mod session;
 mod socket;

@@ -170,8 +170,8 @@ async fn a_limit_of_a_service_that_was_found_is_obeyed_at_once_and_one_of_nobody
         let edit = ConfigEdit {
             base: Some(view.digest),
             changes: vec![change],
-            text: None,
             by: "terminal".into(),
+            ..ConfigEdit::default()
         };
         session.call::<Revision>(Command::ConfigApply(edit)).await
     };

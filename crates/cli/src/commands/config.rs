@@ -109,8 +109,8 @@ pub(super) async fn apply(global: &Global, changes: Vec<Change>) -> Result<Revis
     let edit = |base: &str| ConfigEdit {
         base: Some(base.to_owned()),
         changes: changes.clone(),
-        text: None,
         by: "terminal".into(),
+        ..ConfigEdit::default()
     };
     Ok(match attach(global).await? {
         Some(session) => {

@@ -1,9 +1,10 @@
 // The limits as they stand, and what a person is about to change of them. What is staged is
 // the window's one draft (lib/settings), which Plimsoll keeps for the limits among it: it
-// outlives the window and the program.
+// outlives the window and the program, and is the same in every window.
 
 import type {
   Change,
+  ConfigEdit,
   Fault,
   JobProgress,
   LimitEffect,
@@ -18,11 +19,12 @@ import type {
 } from '../bindings';
 import { call, toFault } from '../host';
 import { draft } from '../settings/draft.svelte';
-import { same, stage, type Item, type Staged } from '../settings/values';
+import { same, stage, write, type Item, type Staged } from '../settings/values';
 import { live } from '../state/live.svelte';
 import { services } from '../state/services.svelte';
 import { session } from '../state/session.svelte';
 import { toasts } from '../state/toasts.svelte';
+import { changedBy, changesTo, merged, type Elsewhere } from './merge';
 import { restartsOf, restartWords, type Restart } from './words';
 
 /** After the last change, before it is kept, and before its effect is asked for. */
@@ -71,8 +73,11 @@ class Limits {
   #taken = 0;
   /** All that was ever a limit here: a service that is not found now takes nothing of its draft away. */
   #known = new Set<string>();
-  #keptAs: string | null = null;
-  #restored = false;
+  /** What is staged of the limits as Plimsoll said it last, and the number of that draft. */
+  #base: Staged = new Map();
+  #serial = -1;
+  /** What is being said of it: one after the other. */
+  #said = Promise.resolve();
 
   /** What holds after Apply; what is being moved goes first. */
   proposed(limit: LimitInfo): SettingValue {
@@ -134,9 +139,13 @@ class Limits {
   start(): () => void {
     void this.load();
     draft.besides = (changed) => this.restartsBy(changed);
+    const { put } = draft;
+    draft.put = (edit) => this.#put(edit);
     const stops = [
+      () => (draft.put = put),
       live.on((event) => {
         if (event.event === 'config' || event.event === 'missed') void this.load();
+        else if (event.event === 'staged' && event.serial > this.#serial) void this.load();
         else if (event.event === 'job') this.#heard(event.job);
       }),
       draft.onMade((made) => void this.#restart(made)),
@@ -166,8 +175,8 @@ class Limits {
     this.view = null;
     this.kept = null;
     this.fault = null;
-    this.#restored = false;
-    this.#keptAs = null;
+    this.#base = new Map();
+    this.#serial = -1;
     this.#known = new Set();
     // An answer that is on its way is of what was forgotten.
     this.#taken = ++this.#loads;
@@ -190,9 +199,8 @@ class Limits {
       this.#taken = run;
       for (const { key } of [...view.limits, ...view.draft.changes]) this.#known.add(key);
       this.view = view;
-      this.kept = view.draft;
       this.fault = null;
-      this.#restore(view);
+      this.#take(view.draft, view);
       this.#drop(view);
     } catch (thrown) {
       if (run >= this.#taken) this.fault = toFault(thrown);
@@ -211,38 +219,96 @@ class Limits {
     if (done.length > 0) draft.unsetAll(done.map((limit) => limit.key));
   }
 
-  #restore({ draft: kept, digest }: LimitsView) {
-    if (this.#restored) return;
-    this.#restored = true;
-    const staged = new Map(kept.changes.map(({ key, to }) => [key, to] as const));
-    this.#keptAs = JSON.stringify(kept.changes.map(({ key, to }) => ({ key, value: to })));
+  /** What is staged of the limits here. */
+  #mine(): Staged {
+    return new Map([...draft.staged].filter(([key]) => this.#known.has(key)));
+  }
+
+  /** What is staged by now, by whatever window, put together with what was staged here since. */
+  #take(kept: LimitsDraft, { digest }: LimitsView) {
+    // A newer one overtook it.
+    if (kept.serial < this.#serial) return;
+    this.kept = kept;
+    if (kept.serial === this.#serial) return;
+    const first = this.#serial === -1;
+    const there: Staged = new Map(kept.changes.map(({ key, to }) => [key, to]));
+    const { staged, elsewhere } = merged(this.#base, draft.staged, there);
+    this.#base = there;
+    this.#serial = kept.serial;
+    if (elsewhere.length === 0) return;
     // Where the file is another one by now, the draft began from one that is gone.
-    draft.restore(staged, kept.file_changed ? `not ${digest}` : digest);
+    const base = kept.file_changed ? `not ${digest}` : draft.clean ? digest : null;
+    draft.adopt(staged, base, !first);
+    if (!first) this.#tell(elsewhere);
+  }
+
+  /** Nothing that somebody else did to the draft comes or goes without a word. */
+  #tell(elsewhere: readonly Elsewhere[]) {
+    const words = elsewhere.flatMap(({ key, was, there, mine }) => {
+      const limit = this.byKey.get(key);
+      const title = limit?.title ?? key;
+      if (there === undefined) {
+        // What was applied stands on the charts.
+        const applied = limit !== undefined && was !== undefined && same(was ?? limit.default, limit.value);
+        return applied ? [] : [mine ? `${title} no more; here it stays` : `${title} no more`];
+      }
+      const value = write(there ?? limit?.default ?? '');
+      return [mine ? `${title} ${value}; here it stays another` : `${title} ${value}`];
+    });
+    const [one, two] = words;
+    if (one === undefined) return;
+    const more = words.length > 2 ? ` and ${words.length - 2} more` : '';
+    toasts.show(`Staged elsewhere: ${one}${two === undefined ? '' : `, ${two}`}${more}`);
+  }
+
+  /** A person has looked at the file as it is now, and keeps what was staged. */
+  #looked(): boolean {
+    const { view, kept } = this;
+    const current = session.config?.digest === view?.digest && draft.base === view?.digest;
+    return current && (kept?.file_changed ?? false) && draft.staged.size > 0;
   }
 
   #keep() {
-    const view = this.view;
-    if (!this.#restored || view === null) return;
-    const changes: Change[] = [...draft.staged]
-      .filter(([key]) => this.#known.has(key))
-      .map(([key, value]) => ({ key, value }));
-    const kept = JSON.stringify(changes);
-    // A person has looked at the file as it is now, and keeps what was staged.
-    const current = session.config?.digest === view.digest && draft.base === view.digest;
-    const rebase = current && (this.kept?.file_changed ?? false) && changes.length > 0;
-    if (kept === this.#keptAs && !rebase) return;
-    const timer = setTimeout(() => {
-      this.#keptAs = kept;
-      call('limits.stage', { changes, rebase }).then(
-        (answer) => {
-          if (this.#keptAs !== kept) return;
-          this.kept = answer;
-          this.keepFault = null;
-        },
-        (thrown) => (this.keepFault = toFault(thrown)),
-      );
-    }, KEEP_AFTER_MS);
+    if (this.view === null || this.#serial === -1) return;
+    const { set, clear } = changesTo(this.#base, this.#mine());
+    if (set.length + clear.length === 0 && !this.#looked()) return;
+    const timer = setTimeout(() => void this.#say(), KEEP_AFTER_MS);
     return () => clearTimeout(timer);
+  }
+
+  /** Says what was staged here and is not said yet. */
+  #say(): Promise<void> {
+    this.#said = this.#said.then(async () => {
+      const { view } = this;
+      if (view === null || this.#serial === -1) return;
+      const changes = changesTo(this.#base, this.#mine());
+      const rebase = this.#looked();
+      if (changes.set.length + changes.clear.length === 0 && !rebase) return;
+      try {
+        const kept = await call('limits.stage', { ...changes, rebase });
+        this.keepFault = null;
+        // What is in it besides came from elsewhere.
+        this.#base = changedBy(this.#base, changes);
+        this.#take(kept, this.view ?? view);
+      } catch (thrown) {
+        this.keepFault = toFault(thrown);
+      }
+    });
+    return this.#said;
+  }
+
+  /** Puts in force what stood here when it was asked for: where another draft is staged by now, nothing is. */
+  async #put(edit: ConfigEdit): Promise<Revision> {
+    await this.#say();
+    // What could not be kept stands in no draft.
+    const shared = this.keepFault === null && this.#serial !== -1;
+    const staged = edit.changes.map(({ key }) => key).filter((key) => this.#known.has(key));
+    try {
+      return await call('config.apply', shared ? { ...edit, staged } : edit);
+    } catch (thrown) {
+      void this.load();
+      throw thrown;
+    }
   }
 
   #effect() {

@@ -24,6 +24,8 @@ import { stage, type Item, type Staged, itemsOf, ruleOf, write } from './values'
 /** After the last key that is pressed, before the text is checked. */
 const CHECK_AFTER_MS = 200;
 const UNDO_SECONDS = 10;
+/** A press of Apply that was meant for what stood there before. */
+const LOOK_MS = 1000;
 
 class Draft {
   specs = $state.raw<SettingSpec[]>([]);
@@ -54,6 +56,10 @@ class Draft {
   problems = $derived<Problem[]>(this.clean ? (this.config?.problems ?? []) : (this.preview?.problems ?? []));
   /** What taking a revision back does besides: `restarts chat (about 9 s)`. The button says it. */
   besides: (changed: Revision['changed']) => string = () => '';
+  /** How all that is staged is put in force. */
+  put: (edit: ConfigEdit) => Promise<Revision> = (edit) => call('config.apply', edit);
+  /** It became another one elsewhere, this moment: nobody has seen it yet. */
+  fresh = $state(false);
   /** How often all was thrown away or applied: what a page kept in sight of it may go. */
   cleared = $state(0);
   count = $derived(this.staged.size + (this.text === null ? 0 : 1));
@@ -73,6 +79,7 @@ class Draft {
       !this.conflict &&
       !this.busy &&
       !this.checking &&
+      !this.fresh &&
       this.preview !== null &&
       this.problems.length === 0,
   );
@@ -80,6 +87,9 @@ class Draft {
   #onMade = new Set<(made: Revision) => void>();
   #asked = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The fault is why Apply was refused: a look at what it would do does not take it away. */
+  #refused = false;
+  #looks: ReturnType<typeof setTimeout> | undefined;
   #dropUndo: (() => void) | null = null;
 
   /** Loads the schema and follows changes of the file; answers how to stop. */
@@ -116,13 +126,21 @@ class Draft {
     return true;
   }
 
-  /** What was staged before the window was opened, begun from the file of this digest. */
-  restore(staged: Staged, base: string): void {
-    if (staged.size === 0) return;
-    const began = this.clean;
-    this.staged = new Map([...staged, ...this.staged]);
-    if (began) this.base = base;
-    this.#changed(0);
+  /**
+   * What is staged became this elsewhere, or was so before the window was opened; begun from the
+   * file of this digest where that is known.
+   */
+  adopt(staged: Staged, base: string | null, fresh: boolean): void {
+    this.staged = staged;
+    if (base !== null) this.base = base;
+    if (fresh) {
+      this.fresh = true;
+      clearTimeout(this.#looks);
+      this.#looks = setTimeout(() => (this.fresh = false), LOOK_MS);
+    }
+    // Why Apply was refused stays in sight: this may be what it was refused for.
+    if (this.clean) this.#changed(0);
+    else this.#check(0);
   }
 
   /** A value in words, with its unit: a threshold in that of what its rule watches. */
@@ -210,6 +228,7 @@ class Draft {
   /** After a look at what changed in the file: the draft stands on the file as it is now. */
   rebase(): void {
     this.base = this.config?.digest ?? null;
+    this.#refused = false;
     this.#check(0);
   }
 
@@ -221,6 +240,7 @@ class Draft {
 
   #changed(wait: number) {
     this.fault = null;
+    this.#refused = false;
     if (this.clean) {
       this.base = null;
       this.preview = null;
@@ -243,12 +263,13 @@ class Draft {
       if (run !== this.#asked) return;
       this.preview = preview;
       this.checking = false;
-      this.fault = null;
+      if (!this.#refused) this.fault = null;
     } catch (thrown) {
       if (run !== this.#asked) return;
       this.preview = null;
       this.checking = false;
       this.fault = toFault(thrown);
+      this.#refused = false;
     }
   }
 
@@ -262,7 +283,7 @@ class Draft {
     const before = this.config?.revision ?? null;
     this.busy = true;
     try {
-      const revision = await call('config.apply', this.#request(this.base));
+      const revision = await this.put(this.#request(this.base));
       this.clear();
       const made = this.made(revision, before);
       await session.reload();
@@ -270,6 +291,7 @@ class Draft {
       return true;
     } catch (thrown) {
       this.fault = toFault(thrown);
+      this.#refused = true;
       // The file may be another one by now: show it, and what it does to the draft.
       if (this.fault.code === 'conflict') await session.reload();
       return false;

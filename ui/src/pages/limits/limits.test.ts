@@ -1,7 +1,7 @@
 import { cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/svelte';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import type { Change } from '../../lib/bindings';
+import type { LimitsStage } from '../../lib/bindings';
 import { useHost } from '../../lib/host';
 import { fakeHost, type FakeHost } from '../../lib/host/fake';
 import { limits } from '../../lib/limits/limits.svelte';
@@ -55,7 +55,7 @@ const bar = () => screen.findByRole('region', { name: 'Staged changes' });
 const staged = () =>
   fake.calls
     .filter((c) => c.command === 'limits.stage')
-    .map((c) => (c.args as { changes: Change[] }).changes);
+    .map((c) => (({ set, clear }) => ({ set, clear }))(c.args as LimitsStage));
 const go = async (...rest: string[]) => {
   router.go('limits', ...rest);
   await fireEvent(window, new HashChangeEvent('hashchange'));
@@ -90,7 +90,7 @@ it('what is staged says its effect, is kept, applied together with its restarts 
     expect(chat.textContent).toContain('76 of the last 1000 requests would have waited 2.1 s less'),
   );
   expect(chat.textContent).toContain('auto →');
-  await waitFor(() => expect(staged().at(-1)).toEqual([{ key: KEY, value: 5 }]));
+  await waitFor(() => expect(staged().at(-1)).toEqual({ set: [{ key: KEY, value: 5 }], clear: [] }));
 
   await go('vram');
   await fireEvent.click(within(await panel('KV cache type, chat')).getByRole('radio', { name: /q8_0/ }));
@@ -105,7 +105,11 @@ it('what is staged says its effect, is kept, applied together with its restarts 
     { id: 'chat' },
   ]);
   expect(session.config?.settings.find((s) => s.key === KEY)?.value).toBe(5);
-  await waitFor(() => expect(staged().at(-1)).toEqual([]));
+  // As it was looked at, and off the draft from then on.
+  expect(fake.calls.find((c) => c.command === 'config.apply')?.args).toMatchObject({
+    staged: [KEY, 'services.chat.kv_type'],
+  });
+  await waitFor(() => expect(staged().at(-1)).toEqual({ set: [], clear: [KEY, 'services.chat.kv_type'] }));
   await fireEvent.keyDown(window, { key: 'z', ctrlKey: true });
   await waitFor(() => expect(session.config?.settings.find((s) => s.key === KEY)?.value).toBe('auto'));
 });

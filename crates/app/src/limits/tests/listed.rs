@@ -156,7 +156,7 @@ fn sliders_hold_every_value_that_is_said_of_them_and_charts_name_metrics_that_ar
             assert!(slider.max >= 32_768.0, "a conversation fits: {} {slider:?}", limit.key);
         }
         let marks = [&limit.conservative, &limit.balanced, &limit.aggressive];
-        for mark in marks.into_iter().flatten().filter_map(super::super::list::number) {
+        for mark in marks.into_iter().flatten().filter_map(super::super::slider::number) {
             assert!(mark <= slider.max, "{} {mark}", limit.key);
         }
         for series in limit.chart.iter().flat_map(|chart| &chart.series) {

@@ -127,7 +127,8 @@ pub(super) const SURFACE: &[Setting] = &[
         GATEWAY,
         "gateway.drain_s",
         "Time to finish",
-        "How long running requests have to end when Plimsoll stops; then they are cut off.",
+        "How long running requests have to end when Plimsoll stops, or stops a service that it \
+         runs; then they are cut off.",
     )
     .whole(30, 0, 3600)
     .unit("s")
