@@ -23,6 +23,7 @@ impl Admission {
         }
         self.refresh(at);
         self.pump();
+        self.refuse_hopeless();
     }
 
     /// Whoever waits may ask it now, not at the end of its breaker's pause.
@@ -55,6 +56,7 @@ impl Admission {
         }
         self.refresh(at);
         self.pump();
+        self.refuse_hopeless();
     }
 
     /// How many requests a backend runs that did not come through here.

@@ -4,7 +4,7 @@ use plimsoll_core::config::gateway::Balance;
 
 use super::{
     Admission, Grant, Id, Offered, Outcome, Refusal,
-    entry::{Entry, State, index},
+    entry::{Class, Entry, State, index},
     next::Taken,
 };
 
@@ -99,6 +99,33 @@ impl Admission {
         }
     }
 
+    /// Those that failed before, and that no backend can answer in their time any more. Who
+    /// was not sent yet keeps its place: it has lost nothing.
+    pub(super) fn refuse_hopeless(&mut self) {
+        if self.queue.of_class(Class::Retry) == 0 && self.sleepers.is_empty() {
+            return;
+        }
+        let keys: Vec<u32> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.class == Class::Retry && entry.state != State::Held)
+            .map(|(key, _)| index(key))
+            .collect();
+        let mut any = false;
+        for key in keys {
+            let entry = self.entries[key as usize];
+            let Err(refusal) = self.may_wait_for_backend(&entry) else { continue };
+            if entry.state == State::Sleeping {
+                self.sleepers.remove(&(entry.granted, key));
+            }
+            self.decide(key, Err(refusal));
+            any = true;
+        }
+        if any {
+            self.pump();
+        }
+    }
+
     pub(super) fn grant(&mut self, key: u32, taken: Taken) -> Grant {
         let now = self.now;
         let entry = &mut self.entries[key as usize];
@@ -138,7 +165,13 @@ impl Admission {
         }
     }
 
-    pub(super) fn give_back(&mut self, key: u32, outcome: Outcome, tokens_used: Option<u32>) {
+    /// True when its backend's breaker turned.
+    pub(super) fn give_back(
+        &mut self,
+        key: u32,
+        outcome: Outcome,
+        tokens_used: Option<u32>,
+    ) -> bool {
         let entry = self.entries[key as usize];
         self.in_flight -= 1;
         self.models[entry.model as usize].in_flight -= 1;
@@ -160,5 +193,6 @@ impl Admission {
             self.breaker_moved(entry.backend);
         }
         self.refresh(entry.backend);
+        turned
     }
 }

@@ -206,18 +206,22 @@ impl Admission {
     pub fn release(&mut self, id: Id, outcome: Outcome, tokens_used: Option<u32>, now: Ms) {
         self.pass_time(now);
         let Some(key) = self.find(id, State::Held) else { return };
-        self.give_back(key, outcome, tokens_used);
+        let turned = self.give_back(key, outcome, tokens_used);
         self.forget(key);
         self.pump();
+        if turned {
+            self.refuse_hopeless();
+        }
     }
 
     /// What was granted failed, or was sent away, before its first byte: its permit is
     /// given back, and after `delay` it stands at the head of the line, with the deadline
-    /// it had. The decision is told by [`Self::decisions`].
+    /// it had. Where no backend can answer by then it is refused at once, as one that comes
+    /// is. The decision is told by [`Self::decisions`].
     pub fn retry(&mut self, id: Id, outcome: Outcome, delay: Ms, now: Ms) {
         self.pass_time(now);
         let Some(key) = self.find(id, State::Held) else { return };
-        self.give_back(key, outcome, None);
+        let _ = self.give_back(key, outcome, None);
         let wake = self.now.saturating_add(delay);
         let entry = &mut self.entries[key as usize];
         // Also one that said that it is busy: another may not be.
@@ -242,6 +246,7 @@ impl Admission {
             self.wait(key);
         }
         self.pump();
+        self.refuse_hopeless();
     }
 
     /// The client left. What it held is given back; nothing is said of the backend.
@@ -250,7 +255,7 @@ impl Admission {
         let Some(key) = self.ids.get(&id).copied() else { return };
         let first = match self.entries[key as usize].state {
             State::Held => {
-                self.give_back(key, Outcome::Unknown, None);
+                let _ = self.give_back(key, Outcome::Unknown, None);
                 true
             }
             State::Waiting => self.stop_waiting(key),

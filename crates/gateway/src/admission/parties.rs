@@ -299,6 +299,21 @@ impl Client {
         Some(requests.max(tokens))
     }
 
+    /// Which of its rates lets it wait the longest, and how many a minute that is.
+    pub(super) fn narrowest(&mut self, tokens: u32, now: Ms) -> (&'static str, u32) {
+        let queued = u64::from(self.queued) + 1;
+        let ahead = self.queued_tokens.saturating_add(u64::from(tokens));
+        let never = Ms::MAX;
+        let requests = self.requests.as_mut().map(|rate| {
+            (rate.ready_after(queued, now).unwrap_or(never), ("requests", rate.per_minute()))
+        });
+        let tokens = self.tokens.as_mut().map(|rate| {
+            (rate.ready_after(ahead, now).unwrap_or(never), ("tokens", rate.per_minute()))
+        });
+        let longest = requests.into_iter().chain(tokens).max_by_key(|(ready, _)| *ready);
+        longest.map_or(("requests", 0), |(_, which)| which)
+    }
+
     /// When its rates allow one more after all that wait; `None`: never.
     pub(super) fn ready_after_queue(&mut self, tokens: u32, now: Ms) -> Option<Ms> {
         let one_by_one = self.ready_at(tokens, now)?;

@@ -33,6 +33,10 @@ impl Bucket {
         self.level = self.level.min(self.full());
     }
 
+    pub(super) fn per_minute(&self) -> u32 {
+        u32::try_from(self.per_minute).unwrap_or(u32::MAX)
+    }
+
     /// When `need` can be taken, if nothing else is until then; `None`: never.
     pub(super) fn ready_at(&mut self, need: u64, now: Ms) -> Option<Ms> {
         self.fill(now);

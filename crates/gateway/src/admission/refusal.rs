@@ -13,6 +13,9 @@ use super::{
 const SOON: Ms = 1000;
 /// When to come again where a backend must first be started.
 const LATER: Ms = 5000;
+/// When to come again where it is down: whoever asks for it has it looked at, and by then that
+/// look has ended.
+const LOOKED: Ms = 2000;
 
 // === impl Refusal ===
 
@@ -189,7 +192,7 @@ impl Admission {
         if ready == Some(now) {
             return None;
         }
-        Some(client.over_rate(ready.map(|ready| ready - now)))
+        Some(client.over_rate(entry.tokens, ready, now))
     }
 
     fn may_wait_for_rate(&mut self, entry: &Entry) -> Result<(), Refusal> {
@@ -200,13 +203,13 @@ impl Admission {
         }
         match client.ready_after_queue(entry.tokens, now) {
             Some(ready) if ready <= entry.deadline => Ok(()),
-            ready => Err(client.over_rate(ready.map(|ready| ready - now))),
+            ready => Err(client.over_rate(entry.tokens, ready, now)),
         }
     }
 
     /// Where no backend serves, it waits only for one that is asked again in its time, or that
     /// Plimsoll itself is starting anew.
-    fn may_wait_for_backend(&self, entry: &Entry) -> Result<(), Refusal> {
+    pub(super) fn may_wait_for_backend(&self, entry: &Entry) -> Result<(), Refusal> {
         let hope = self.members(entry).any(|backend| {
             let until = backend.breaker.until();
             backend.resting > 0 || (backend.up && until.is_none_or(|until| until < entry.deadline))
@@ -240,7 +243,10 @@ impl Admission {
                 continue;
             }
             let _ = match (backend.up, view.tripped, view.next_probe) {
-                (false, ..) => write!(reason, "{} is down", backend.id),
+                (false, ..) => {
+                    soonest = Some(soonest.map_or(LOOKED, |before| before.min(LOOKED)));
+                    write!(reason, "{} is down", backend.id)
+                }
                 (true, Some(why), Some(at)) => {
                     let left = at.saturating_sub(self.now);
                     soonest = Some(soonest.map_or(left, |before| before.min(left)));
@@ -307,16 +313,21 @@ impl Admission {
 // === impl Client ===
 
 impl Client {
-    fn over_rate(&self, left: Option<Ms>) -> Refusal {
+    fn over_rate(&mut self, tokens: u32, ready: Option<Ms>, now: Ms) -> Refusal {
+        let (what, rate) = self.narrowest(tokens, now);
+        let left = ready.map(|ready| ready.saturating_sub(now));
         let reason = match left {
             Some(left) => {
                 format!(
-                    "The client {} has used up its rate; there is more in {}.",
+                    "The client {} has used up its rate of {rate} {what} a minute; there is \
+                     more in {}.",
                     self.name,
                     Span(left)
                 )
             }
-            None => format!("The client {} may have no requests: its rate is 0.", self.name),
+            None => {
+                format!("The client {} may have no requests: its rate of {what} is 0.", self.name)
+            }
         };
         Refusal { limit: Limit::Rate, reason, retry_after: left.map(|left| left.max(SOON)) }
     }

@@ -126,7 +126,7 @@ fn where_no_backend_is_up_a_request_is_refused_at_once() {
     let refusal = floor.refused[0].1.clone();
     assert_eq!(refusal.limit, Limit::Backends);
     assert_eq!(refusal.reason, "No backend can answer: a is down.");
-    assert_eq!(refusal.retry_after, Some(5000));
+    assert_eq!(refusal.retry_after, Some(2000));
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn a_rate_makes_wait_and_refuses_what_would_wait_too_long() {
     assert_eq!(floor.refused[0].1.retry_after, Some(61_000));
     assert_eq!(
         floor.refused[0].1.reason,
-        "The client x has used up its rate; there is more in 61 s."
+        "The client x has used up its rate of 60 requests a minute; there is more in 61 s."
     );
     assert_eq!(floor.refused(), [(too_many, Limit::Rate)]);
     let other = floor.come("y");
@@ -143,6 +143,24 @@ fn tokens_are_charged_as_estimated_and_settled_as_they_were() {
     assert_eq!(floor.machine.next_due(), Some(1000));
     floor.pass(1000);
     assert_eq!(floor.granted(), [second]);
+}
+
+#[test]
+fn a_refusal_names_the_rate_that_is_used_up_and_not_the_other() {
+    let mut floor = Floor::new(room(100));
+    floor.set(|limits| {
+        named(limits, "x", |client| {
+            (client.requests_per_minute, client.tokens_per_minute) = (Some(600), Some(6000));
+        });
+    });
+    // One has a minute's worth, two wait for theirs, and the fourth would wait too long.
+    for _ in 0..4 {
+        sized(&mut floor, 6000);
+    }
+    assert_eq!(
+        floor.refused[0].1.reason,
+        "The client x has used up its rate of 6000 tokens a minute; there is more in 2 min."
+    );
 }
 
 #[test]

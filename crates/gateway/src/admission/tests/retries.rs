@@ -90,3 +90,46 @@ fn a_retry_that_would_come_back_too_late_is_refused_at_once() {
     assert_eq!((refusal.limit, refusal.retry_after), (Limit::Deadline, Some(60_000)));
     assert_eq!((floor.machine.in_flight(), floor.machine.queued()), (0, 0));
 }
+
+#[test]
+fn a_retry_is_refused_as_soon_as_no_backend_can_answer_in_its_time() {
+    let mut floor = Floor::new(room(3));
+    let ids = floor.come_many("x", 4);
+    // One pauses and one is in line for the probe when its backend is found to be down.
+    floor.set(|limits| limits.breaker.failures = 1);
+    floor.retry(ids[0], 700);
+    floor.retry(ids[1], 0);
+    assert_eq!((floor.refused(), floor.machine.queued()), (vec![], 3));
+    floor.up("a", false);
+    let refusal = floor.refused[0].1.clone();
+    assert_eq!(refusal.reason, "No backend can answer: a is down.");
+    assert_eq!(floor.refused(), [(ids[0], Limit::Backends), (ids[1], Limit::Backends)]);
+    // One that fails only now finds it so, and who was never sent waits for it.
+    floor.retry(ids[2], 0);
+    assert_eq!(floor.refused(), [(ids[2], Limit::Backends)]);
+    assert_eq!((floor.machine.in_flight(), floor.machine.queued()), (0, 1));
+    floor.granted();
+    floor.up("a", true);
+    assert_eq!(floor.granted(), ids[3..]);
+}
+
+#[test]
+fn a_retry_does_not_wait_for_a_probe_that_comes_after_its_deadline() {
+    let mut floor = Floor::new(room(2));
+    floor.set(|limits| {
+        limits.breaker = BreakerLimits { failures: 1, pause: 2000, ..limits.breaker };
+    });
+    let soon = Ask { deadline: 1500, ..floor.ask("x", "m", "a") };
+    let (soon, _) = (soon.id, floor.offer(soon));
+    let other = floor.come("x");
+    floor.retry(soon, 100);
+    assert_eq!(floor.refused(), [(soon, Limit::Backends)]);
+    // And where it is another's failure that makes the backend be left alone.
+    floor.set(|limits| limits.breaker.failures = 2);
+    let soon = Ask { deadline: 1500, ..floor.ask("x", "m", "a") };
+    let (soon, _) = (soon.id, floor.offer(soon));
+    floor.retry(soon, 100);
+    assert_eq!(floor.refused(), []);
+    floor.end(other, Outcome::Failed);
+    assert_eq!(floor.refused(), [(soon, Limit::Backends)]);
+}
