@@ -72,6 +72,12 @@ fn chunk(text: &str) -> String {
     format!("data: {}\n\n", json!({ "id": "x", "created": 5, "choices": [choice] }))
 }
 
+const DONE: &str = "data: [DONE]\n\n";
+
+fn done(text: &str) -> String {
+    chunk(text) + DONE
+}
+
 const USAGE: &str =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n";
 
@@ -101,8 +107,8 @@ fn at_most_five_are_asked_unless_another_number_is_set() {
 
 #[test]
 fn each_answer_is_a_choice_of_one_stream() {
-    let one = chunk("a1") + &chunk("a2") + "data: [DONE]\n\n";
-    let chunks = read(together(vec![streams(&one), streams(&chunk("b1"))], false, 1 << 20));
+    let one = chunk("a1") + &done("a2");
+    let chunks = read(together(vec![streams(&one), streams(&done("b1"))], false, 1 << 20));
     let said: Vec<_> = chunks
         .iter()
         .map(|c| (c["choices"][0]["index"].as_u64().unwrap(), &c["choices"][0]["delta"]["content"]))
@@ -119,7 +125,7 @@ fn each_answer_is_a_choice_of_one_stream() {
 #[test]
 fn one_that_fails_ends_its_choice_and_the_others_go_on() {
     let broken = chunk("b1") + "data: {\"error\":{\"message\":\"out of memory\"}}\n\n";
-    let all = vec![refuses("The queue is full."), streams(&broken), streams(&chunk("c1"))];
+    let all = vec![refuses("The queue is full."), streams(&broken), streams(&done("c1"))];
     let chunks = read(together(all, false, 1 << 20));
     assert!(chunks.iter().all(|c| c.get("error").is_none()), "it would end the whole stream");
     let failed: Vec<_> = chunks
@@ -135,7 +141,8 @@ fn one_that_fails_ends_its_choice_and_the_others_go_on() {
 
 #[test]
 fn tokens_are_told_once_of_all_and_only_where_they_were_asked_for() {
-    let all = || vec![streams(&(chunk("a") + USAGE)), streams(&(chunk("b") + USAGE))];
+    let counted = |text| streams(&(chunk(text) + USAGE + DONE));
+    let all = || vec![counted("a"), counted("b")];
     let last = read(together(all(), true, 1 << 20)).pop().unwrap();
     assert_eq!(last["choices"], json!([]));
     let sum = json!({ "prompt_tokens": 6, "completion_tokens": 4, "total_tokens": 10 });
@@ -178,6 +185,52 @@ fn a_server_that_does_not_stream_gives_its_answer_as_one_piece() {
     let chunks = read(together(vec![answers("application/json", text)], false, 1 << 20));
     assert_eq!(chunks[0]["choices"][0]["delta"]["content"], "all");
     assert_eq!(chunks[0]["object"], "chat.completion.chunk");
+}
+
+#[test]
+fn a_stream_that_ends_without_its_end_is_no_whole_answer() {
+    let stop = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+    // Broken off; ended by its reason alone, on a line that has no end; and without a word.
+    let all = vec![streams(&chunk("a")), streams(&(chunk("b") + stop)), streams(DONE)];
+    let chunks = read(together(all, false, 1 << 20));
+    let ends: Vec<_> = chunks
+        .iter()
+        .map(|chunk| &chunk["choices"][0])
+        .filter(|choice| choice["finish_reason"].is_string())
+        .map(|choice| {
+            (choice["index"].as_u64(), &choice["finish_reason"], &choice["error"]["code"])
+        })
+        .collect();
+    let (error, none) = (json!("error"), Value::Null);
+    let (broke, empty) = (json!("backend_broke_off"), json!("unreadable_answer"));
+    assert_eq!(ends.len(), 3, "{chunks:?}");
+    for end in
+        [(Some(0), &error, &broke), (Some(1), &json!("stop"), &none), (Some(2), &error, &empty)]
+    {
+        assert!(ends.contains(&end), "{end:?} in {ends:?}");
+    }
+}
+
+#[test]
+fn what_plimsoll_itself_says_of_a_broken_stream_keeps_its_code() {
+    let said = r#"data: {"error":{"message":"It broke off.","code":"backend_broke_off"}}"#;
+    let chunks = read(together(vec![streams(&(chunk("a") + said + "\n\n"))], false, 1 << 20));
+    assert_eq!(chunks[1]["choices"][0]["error"]["code"], "backend_broke_off");
+}
+
+#[test]
+fn an_answer_without_a_choice_is_told_in_its_place_and_every_answer_says_when_it_began() {
+    let empty = answers("application/json", r#"{"choices":[]}"#);
+    let text = r#"{"created":null,"choices":[{"index":0,"message":{"content":"a"}}]}"#;
+    let all = vec![empty, answers("application/json", text)];
+    let told = whole(together(all, false, 1 << 20)).unwrap();
+    assert_eq!(told["created"], 0);
+    let choices = told["choices"].as_array().unwrap();
+    assert_eq!((choices.len(), &choices[0]["finish_reason"]), (2, &json!("error")));
+    assert_eq!(choices[0]["error"]["message"], "The service answered without a choice.");
+    assert_eq!(choices[1]["message"]["content"], "a");
+    let chunks = read(together(vec![answers("application/json", text)], false, 1 << 20));
+    assert_eq!(chunks[0]["created"], 0);
 }
 
 // DE4: 512 MB for all answers
