@@ -95,7 +95,9 @@ impl Page {
     pub fn allow(&self, headers: &mut HeaderMap) {
         let Some(origin) = &self.0 else { return };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        headers.append(header::VARY, HeaderValue::from_static("origin"));
+        if !varies(headers) {
+            headers.append(header::VARY, HeaderValue::from_static("origin"));
+        }
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     }
 
@@ -127,10 +129,18 @@ impl Page {
     }
 }
 
+/// It says so already that it is another answer for another page.
+fn varies(headers: &HeaderMap) -> bool {
+    let told = headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok());
+    told.flat_map(|value| value.split(','))
+        .any(|name| matches!(name.trim(), "*") || name.trim().eq_ignore_ascii_case("origin"))
+}
+
 const PRIVATE_NETWORK: &str = "access-control-request-private-network";
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "retry-after, x-plimsoll-request, x-plimsoll-backend, x-plimsoll-wait-ms, \
-     x-plimsoll-fallback, x-plimsoll-queue, x-plimsoll-expected-wait-ms, x-plimsoll-limit",
+     x-plimsoll-fallback, x-plimsoll-queue, x-plimsoll-expected-wait-ms, x-plimsoll-limit, \
+     x-plimsoll-cache, x-plimsoll-shared, age",
 );
 
 #[cfg(test)]
@@ -203,6 +213,21 @@ mod tests {
         let page = pass(&options, &path, &asks).unwrap();
         let told = page.preflight(&Method::OPTIONS, &asks).unwrap();
         assert_eq!(told["access-control-allow-origin"], "http://localhost:3000");
+        // The answer to the page's own request is marked by the same word, once, whatever its
+        // backend said of it.
+        let mut told = told;
+        page.allow(&mut told);
+        assert_eq!(told.get_all(header::VARY).iter().count(), 1);
+        let mut told = headers(&[(header::VARY, "accept-encoding, Origin")]);
+        page.allow(&mut told);
+        assert_eq!(told.get_all(header::VARY).iter().count(), 1);
+        let mut told = headers(&[(header::VARY, "accept-encoding")]);
+        page.allow(&mut told);
+        assert_eq!(told.get_all(header::VARY).iter().count(), 2);
+        let read = told[header::ACCESS_CONTROL_EXPOSE_HEADERS].to_str().unwrap();
+        for name in ["x-plimsoll-cache", "x-plimsoll-shared", "age"] {
+            assert!(read.split(", ").any(|read| read == name), "{name}");
+        }
         assert!(matches!(pass(&options, &path, &evil), Err(Turned::Origin(_))));
         options.origins = vec!["*".into()];
         assert!(pass(&options, &path, &evil).is_ok());
