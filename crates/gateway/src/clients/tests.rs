@@ -226,3 +226,24 @@ fn a_name_that_a_client_gives_itself_is_short_and_plain() {
     assert_eq!(short(&"a".repeat(500)).unwrap().len(), MAX_NAME);
     assert_eq!(short("evil\u{7}name").unwrap(), "evilname");
 }
+
+#[test]
+fn the_client_of_the_docs_is_the_script_that_they_speak_of() {
+    use plimsoll_core::config::{parse::parse, wire::SettingValue};
+
+    let docs = include_str!("../../../../docs/gateway.md");
+    let example = docs.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let parsed = parse(example);
+    assert_eq!(parsed.problems, []);
+    let program =
+        parsed.entries.iter().find(|entry| entry.key == "gateway.clients.nightly.program");
+    let SettingValue::Text(program) = &program.unwrap().value else { panic!("no text") };
+    // `python3 nightly_job.py` goes by the name of its script.
+    assert!(example.contains(&format!("# runs as python3 {program}.py")), "{example}");
+    let mut gateway = Config::default().gateway;
+    let entry = entry(program, "", "", AsPriority::Batch);
+    gateway.clients.entries = [("nightly".to_owned(), entry)].into();
+    let rules = Rules::new(&gateway);
+    assert_eq!(rules.of(Some("nightly_job"), "").map(|rule| &*rule.name), Some("nightly"));
+    assert_eq!(rules.of(Some("python3"), ""), None);
+}

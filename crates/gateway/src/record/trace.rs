@@ -199,7 +199,8 @@ impl Trace {
         self.backend_us = self.backend_us.saturating_sub(us);
     }
 
-    /// Tokens as the backend counted them.
+    /// Tokens as the backend counted them; of an answer that ended early, at least as many as
+    /// came of it.
     pub fn usage(&self, tokens_in: Option<u32>, tokens_out: Option<u32>) {
         let keep = |cell: &std::sync::atomic::AtomicU32, tokens: Option<u32>| {
             if let Some(tokens) = tokens {

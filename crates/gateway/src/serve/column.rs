@@ -9,24 +9,22 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{
-    Method, Request, Response, Uri,
+    HeaderMap, Method, Request, Response, Uri,
     body::{Body as _, Incoming},
     header,
     http::request,
 };
-use plimsoll_core::{
-    request::{Endpoint, Priority},
-    traffic::Scope,
-};
+use plimsoll_core::request::{Endpoint, Priority};
 
 use super::{
     answer::Answer,
+    aside::{self, Aside},
     connection::Link,
     consult,
     course::Course,
     door::{self, Page},
     give_back::give_back,
-    large,
+    large, ollama,
     options::Options,
     own,
     read::{self, Share},
@@ -37,7 +35,7 @@ use super::{
     wishes::Wishes,
 };
 use crate::{
-    admission::{Admit, Ask, Ms, Outcome},
+    admission::{Admit, Ask, Ms, Outcome, Refusal},
     clients::Client,
     record::Trace,
     request::{self as body, Understood},
@@ -92,16 +90,30 @@ async fn go(
 
     // Models and figures are Plimsoll's own to tell, and wait for nothing.
     if let Some(own) = own::answer(state, &client, &head)? {
-        return Ok(own);
+        let path = head.uri.path().trim_end_matches('/');
+        let tags = head.method == Method::GET && path == ollama::TAGS;
+        return Ok(if tags { Box::pin(ollama::told(state, options, own)).await } else { own });
+    }
+    if let Some(running) = Box::pin(ollama::running(state, options, &client, &head)).await {
+        return Ok(running);
     }
 
     // What is asked for, by its path: administration of a backend is closed.
-    let endpoint = endpoint_of(&head, &client)?;
+    let aside = Aside::of(&head, &client)?;
+    let endpoint = match aside {
+        Some(_) => Endpoint::Other,
+        None => endpoint_of(&head)?,
+    };
     if let Some(path) = body::endpoint::without_slash(head.uri.path()) {
         head.uri = at_path(path, &head.uri);
     }
     let mut trace = state.records.begin(endpoint);
     trace.client(&client.name, client.basis);
+
+    // What is compressed would be read as what it is not.
+    if let Some(encoding) = encoding_of(&head.headers) {
+        return Err(refuse(trace, Refused::encoded(encoding)));
+    }
 
     // All of the body, within its bounds: nothing is decided on a half.
     trace.uploads();
@@ -117,7 +129,8 @@ async fn go(
     let wishes = Wishes::of(&head.headers);
     upstream::cross_to_backend(&mut head.headers);
     let (head, client) = (&head, &*client);
-    ask(state, options, Received { head, endpoint, client, wishes, body, share, trace }).await
+    let received = Received { head, endpoint, client, wishes, aside, body, share, trace };
+    ask(state, options, received).await
 }
 
 /// A question that came whole.
@@ -127,6 +140,7 @@ pub struct Received<'a> {
     pub endpoint: Endpoint,
     pub client: &'a Client,
     pub wishes: Wishes,
+    pub aside: Option<Aside>,
     pub body: Bytes,
     pub share: Share,
     pub trace: Trace,
@@ -154,6 +168,10 @@ pub async fn ask(
     // Also what is refused is told with its model; how urgent it is, is known later.
     received.trace.asked(model, understood.stream, Priority::default());
 
+    if let Some(aside) = received.aside.take() {
+        return Box::pin(aside::ask(state, options, &aside, received, &understood)).await;
+    }
+
     // Several models at once: each of them comes this way by itself.
     if let Some(names) = consult::models(received.endpoint, model) {
         return match consult::judge(&names, options) {
@@ -161,7 +179,7 @@ pub async fn ask(
             Err(refused) => Err(refuse(received.trace, refused)),
         };
     }
-    let Received { head, endpoint, client, wishes, body, share, mut trace } = received;
+    let Received { head, endpoint, client, wishes, body, share, mut trace, .. } = received;
 
     // Which backends could answer.
     let table = state.table();
@@ -235,7 +253,7 @@ pub async fn run(
         policy: way.policy,
         hash: understood.prefix,
     });
-    admit(&mut course, admitted).await?;
+    admit(&mut course, admitted, |why| state.look_again(table, way, why)).await?;
 
     // To the backend …
     let question = Question { head, body, understood, way };
@@ -246,15 +264,23 @@ pub async fn run(
 }
 
 /// Waits for room, and ends what does not get it.
-async fn admit(course: &mut Course, admitted: Admit) -> Result<(), Refused> {
-    match room(course, admitted).await {
+async fn admit(
+    course: &mut Course,
+    admitted: Admit,
+    refused: impl FnOnce(&Refusal),
+) -> Result<(), Refused> {
+    match room(course, admitted, refused).await {
         Ok(()) => Ok(()),
         Err(refused) => Err(course.refuse(refused, Outcome::Unknown)),
     }
 }
 
 /// Waits for room, for as long as the client and the person who watches want it to.
-pub async fn room(course: &mut Course, mut admitted: Admit) -> Result<(), Refused> {
+pub async fn room(
+    course: &mut Course,
+    mut admitted: Admit,
+    refused: impl FnOnce(&Refusal),
+) -> Result<(), Refused> {
     if admitted.place().is_some() {
         course.trace.queued();
     }
@@ -268,7 +294,10 @@ pub async fn room(course: &mut Course, mut admitted: Admit) -> Result<(), Refuse
             course.holds(permit);
             Ok(())
         }
-        Some(Err(refusal)) => Err(refusal.into()),
+        Some(Err(refusal)) => {
+            refused(&refusal);
+            Err(refusal.into())
+        }
         None => Err(Refused::cancelled()),
     }
 }
@@ -276,6 +305,7 @@ pub async fn room(course: &mut Course, mut admitted: Admit) -> Result<(), Refuse
 /// Ends the row of a request that got no permit.
 pub fn refuse(mut trace: Trace, refused: Refused) -> Refused {
     trace.status(refused.status.as_u16());
+    let refused = Refused { request: Some(trace.id()), ..refused };
     trace.finish(refused.finish, refused.message.clone());
     refused
 }
@@ -287,14 +317,29 @@ fn at_path(path: &str, uri: &Uri) -> Uri {
     format!("{path}{query}").parse().unwrap_or_default()
 }
 
+/// How a body is compressed; `None`: it comes as it is.
+fn encoding_of(headers: &HeaderMap) -> Option<&str> {
+    let mut told = headers.get_all(header::CONTENT_ENCODING).iter();
+    let told = told.find(|told| !told.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))?;
+    Some(told.to_str().unwrap_or("?"))
+}
+
 /// An unknown path and a closed one are told apart, since only one of them has a way out.
-fn endpoint_of(head: &request::Parts, client: &Client) -> Result<Endpoint, Refused> {
+fn endpoint_of(head: &request::Parts) -> Result<Endpoint, Refused> {
     let path = head.uri.path();
+    // A path that is known is there, also where it is asked for in another way.
+    let asked = body::endpoint::of(&Method::POST, path);
+    let allow = match asked.filter(|endpoint| *endpoint != Endpoint::Other) {
+        Some(_) => Some("POST").filter(|_| head.method != Method::POST),
+        None => own::methods_of(path),
+    };
+    if let Some(allow) = allow {
+        return Err(Refused::no_method(path, head.method.as_str(), allow));
+    }
     match body::endpoint::of(&head.method, path) {
         Some(endpoint) => Ok(endpoint),
-        None if !body::endpoint::is_administrative(path) => Err(Refused::no_path(path)),
-        None if head.method == Method::POST && client.may(Scope::Admin) => Ok(Endpoint::Other),
-        None => Err(Refused::closed_path(path)),
+        None if body::endpoint::is_administrative(path) => Err(Refused::closed_path(path)),
+        None => Err(Refused::no_path(path)),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{passing::is_failure, read::Share, refuse::Refused, state::State};
 use crate::{
-    admission::{Admit, Outcome, Permit},
+    admission::{Admit, BackendId, Outcome, Permit, Place},
     record::Trace,
     sse::Seen,
 };
@@ -21,6 +21,8 @@ pub struct Course {
     /// As it was asked for.
     pub model: Arc<str>,
     permit: Option<Permit>,
+    /// Without a permit: the server that it is for.
+    asks: Option<BackendId>,
     /// Since then a backend may be at work on it.
     sent: Option<Instant>,
     answered: bool,
@@ -47,6 +49,7 @@ impl Course {
             trace,
             model,
             permit: None,
+            asks: None,
             sent: None,
             answered: false,
             first: false,
@@ -60,8 +63,17 @@ impl Course {
         self.permit = Some(permit);
     }
 
-    pub fn permit(&self) -> Option<&Permit> {
-        self.permit.as_ref()
+    /// It is for this server, and takes no room there.
+    pub fn asks(&mut self, backend: BackendId) {
+        self.asks = Some(backend);
+    }
+
+    /// The backend that it goes to, and where it stood in line for it.
+    pub fn backend(&self) -> Option<(BackendId, Option<Place>)> {
+        match &self.permit {
+            Some(permit) => Some((permit.grant.backend.clone(), permit.place)),
+            None => Some((self.asks.clone()?, None)),
+        }
     }
 
     /// From here on a backend may be at work on it.
@@ -109,11 +121,13 @@ impl Course {
     /// What was seen of its answer.
     pub fn saw(&mut self, seen: &Seen) {
         let counts = seen.counts;
-        self.trace.usage(counts.tokens_in, counts.tokens_out);
+        let chunks = (seen.chunks > 0).then(|| u32::try_from(seen.chunks).unwrap_or(u32::MAX));
+        // An answer that ended early was counted by nobody to its end: what was seen of it is
+        // the least that it was. Anthropic's begin with a count of 0.
+        let early = chunks.filter(|_| !seen.complete);
+        self.trace.usage(counts.tokens_in, counts.tokens_out.max(early));
         // Who leaves before the backend counts them pays for what it got all the same.
-        let written = counts
-            .tokens_out
-            .or((seen.chunks > 0).then(|| u32::try_from(seen.chunks).unwrap_or(u32::MAX)));
+        let written = counts.tokens_out.max(early).or(chunks);
         self.tokens = match (counts.tokens_in, written) {
             (None, None) => None,
             (read, written) => {
@@ -144,7 +158,7 @@ impl Course {
     pub fn refuse(&mut self, refused: Refused, outcome: Outcome) -> Refused {
         self.trace.status(refused.status.as_u16());
         self.end(refused.finish, refused.message.clone(), outcome);
-        refused
+        Refused { request: Some(self.trace.id()), ..refused }
     }
 
     /// Where nobody waits any more for what a backend may still be at work on, its slot is

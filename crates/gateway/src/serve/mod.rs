@@ -3,6 +3,7 @@
 //! [`column`] is to be read from top to bottom; every other file is one step of it.
 
 mod answer;
+mod aside;
 mod column;
 mod connection;
 mod consult;
@@ -15,6 +16,8 @@ mod hang_up;
 mod heard;
 mod large;
 mod listen;
+mod look;
+mod ollama;
 mod options;
 mod own;
 mod pace;

@@ -151,6 +151,15 @@ fn decoded(name: &str) -> String {
     String::from_utf8(text).unwrap_or_else(|_| name.to_owned())
 }
 
+/// The paths that are Plimsoll's own to answer, and with which methods they are asked.
+pub fn methods_of(path: &str) -> Option<&'static str> {
+    let own = matches!(
+        path,
+        "/" | "/health" | "/ready" | "/metrics" | "/v1/models" | "/v1/models/" | "/models"
+    ) || matches!(path, "/api/tags" | "/api/tags/" | "/api/ps" | "/api/version");
+    own.then_some("GET, HEAD")
+}
+
 fn is_question(head: &Parts) -> bool {
     head.method == Method::GET || head.method == Method::HEAD
 }

@@ -10,7 +10,12 @@ use hyper::{
 use plimsoll_core::request::Finish;
 
 pub use super::dialect::Dialect;
-use super::{answer::Answer, door::Turned, give_back::X_EXPECTED, read::Unread};
+use super::{
+    answer::Answer,
+    door::Turned,
+    give_back::{X_EXPECTED, X_REQUEST},
+    read::Unread,
+};
 use crate::{
     admission::{Limit, Ms, Refusal},
     clients::Stranger,
@@ -34,6 +39,10 @@ pub struct Refused {
     pub close: bool,
     /// How it is recorded.
     pub finish: Finish,
+    /// Number of its row in the log, where it has one.
+    pub request: Option<i64>,
+    /// The methods that the path has.
+    pub allow: Option<&'static str>,
 }
 
 /// Which limit refused, for programs.
@@ -51,6 +60,8 @@ impl Refused {
             retry_after: None,
             close: false,
             finish: Finish::Refused,
+            request: None,
+            allow: None,
         }
     }
 
@@ -82,7 +93,30 @@ impl Refused {
             "unknown_path",
             format!(
                 "Plimsoll does not pass `{path}` on. It passes POST /v1/… that names a known \
-                 model, and /api/chat, /api/generate and /api/embed."
+                 model, and /api/chat, /api/generate, /api/embed and /api/show."
+            ),
+        )
+    }
+
+    /// A path that is known, asked for with a method that it has not got.
+    pub fn no_method(path: &str, method: &str, allow: &'static str) -> Self {
+        let path: String = path.chars().take(100).collect();
+        let method: String = method.chars().take(20).collect();
+        let message = format!("`{path}` is asked for with {allow}, and not with {method}.");
+        let refused = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+        Self { allow: Some(allow), ..refused }
+    }
+
+    /// A body that is sent compressed: no model server here takes one, and the model that it
+    /// asks for could not be read.
+    pub fn encoded(encoding: &str) -> Self {
+        let encoding: String = encoding.chars().take(40).collect();
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content_encoding",
+            format!(
+                "The body comes with `Content-Encoding: {encoding}`. Plimsoll, like the servers \
+                 behind it, takes bodies as they are: send it without."
             ),
         )
     }
@@ -93,7 +127,7 @@ impl Refused {
         Self::new(
             StatusCode::FORBIDDEN,
             "administrative_path",
-            format!("`{path}` administers a server. It is closed unless a key has that scope."),
+            format!("`{path}` administers a server: it wants a key with the scope `admin`."),
         )
     }
 
@@ -142,13 +176,21 @@ impl Refused {
             .ending(Finish::Failed)
     }
 
-    /// The backend's failure stays the reason where another try found no room in time.
+    /// The backend's failure stays the reason where another try found no room in time, after
+    /// so many of them and so long a wait for it.
     #[must_use]
-    pub fn not_again(self, why: Self) -> Self {
+    pub fn not_again(self, tries: usize, waited: Duration, why: Self) -> Self {
         if why.finish == Finish::Cancelled {
             return why;
         }
-        let message = format!("{} It was not tried again. {}", self.message, why.message);
+        let seconds = waited.as_secs();
+        let again = match (tries, seconds) {
+            (..=1, 0) => "It was not tried again.".to_owned(),
+            (..=1, _) => format!("It waited {seconds} s for another try, and got none."),
+            (_, 0) => format!("It was tried {tries} times."),
+            _ => format!("It was tried {tries} times, and waited {seconds} s for another one."),
+        };
+        let message = format!("{} {again} {}", self.message, why.message);
         Self { message, retry_after: self.retry_after.max(why.retry_after), ..self }
     }
 
@@ -169,6 +211,12 @@ impl Refused {
             && matches!(self.code, "queue_full" | "deadline" | "rate")
         {
             headers.insert(X_EXPECTED, ms.into());
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(request) = self.request {
+            headers.insert(X_REQUEST, request.into());
         }
         if self.finish == Finish::Refused {
             headers.insert(X_LIMIT, HeaderValue::from_static(self.code));
@@ -325,6 +373,20 @@ mod tests {
         assert_eq!(response.headers()["retry-after"], "2");
         assert_eq!(response.headers()["x-plimsoll-limit"], "queue_full");
         assert_eq!(response.headers()["x-plimsoll-expected-wait-ms"], "1500");
+    }
+
+    #[test]
+    fn what_is_said_of_further_tries_is_what_there_was_of_them() {
+        let said = |tries, waited_s| {
+            let why = Refused::new(StatusCode::SERVICE_UNAVAILABLE, "backends", "a is down.");
+            let failed = Refused::failed("It broke.".into());
+            failed.not_again(tries, Duration::from_secs(waited_s), why).message
+        };
+        assert_eq!(said(1, 0), "It broke. It was not tried again. a is down.");
+        assert_eq!(said(1, 9), "It broke. It waited 9 s for another try, and got none. a is down.");
+        assert_eq!(said(3, 0), "It broke. It was tried 3 times. a is down.");
+        let both = "It broke. It was tried 2 times, and waited 7 s for another one. a is down.";
+        assert_eq!(said(2, 7), both);
     }
 
     #[test]

@@ -122,10 +122,13 @@ pub async fn send(
             _ => outcome,
         };
         failed.push(from.backend.clone());
+        let since = Instant::now();
         if let Some(admitted) = course.again(outcome, pause)
-            && let Err(refused) = room(course, admitted).await
+            && let Err(refused) =
+                room(course, admitted, |why| state.look_again(table, question.way, why)).await
         {
-            return Err(course.refuse(why.not_again(refused), Outcome::Unknown));
+            let why = why.not_again(failed.len(), since.elapsed(), refused);
+            return Err(course.refuse(why, Outcome::Unknown));
         }
     }
 }
@@ -144,8 +147,7 @@ async fn aim(
     failed: &[BackendId],
     end: Instant,
 ) -> Result<(AnsweredBy, Bytes), Refused> {
-    let Some(permit) = course.permit() else { return Err(Refused::gone()) };
-    let (id, place) = (permit.grant.backend.clone(), permit.place);
+    let Some((id, place)) = course.backend() else { return Err(Refused::gone()) };
     // A request holds the table that it began with, so the backend is in it.
     let Some(backend) = table.backend(&id) else { return Err(Refused::gone()) };
     let failed = times(failed, &id);

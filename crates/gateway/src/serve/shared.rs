@@ -216,7 +216,8 @@ async fn follow(
 
 /// No backend failed: it was refused, or ended, for what it was itself.
 fn is_the_leaders(refused: &Refused) -> bool {
-    matches!(refused.finish, Finish::Refused | Finish::Cancelled) && *refused != Refused::gone()
+    let gone = Refused { request: refused.request, ..Refused::gone() };
+    matches!(refused.finish, Finish::Refused | Finish::Cancelled) && *refused != gone
 }
 
 /// Has it answered, in a task that goes on without this client where others listen.

@@ -13,6 +13,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    look::Looks,
     options::Options,
     read::Held,
     shared,
@@ -57,6 +58,7 @@ pub struct State {
     pub resting: AtomicUsize,
     /// Requests whose client left and whose slot is not yet known to be free.
     leavers: Mutex<HashMap<BackendId, u32>>,
+    pub looks: Looks,
 }
 
 /// How often a slot is looked at after its client left: at first, and at most.
@@ -89,6 +91,7 @@ impl State {
             connections: AtomicUsize::new(0),
             resting: AtomicUsize::new(0),
             leavers: Mutex::default(),
+            looks: Looks::default(),
         }
     }
 

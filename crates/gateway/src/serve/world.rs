@@ -20,7 +20,8 @@ pub trait World: Send + Sync + 'static {
     }
 
     /// How many requests a backend itself says it works on now; asked after a client
-    /// left. Must not wake or load anything. `None`: this look showed nothing.
+    /// left, and of one that is down when it is asked for. Must not wake or load anything.
+    /// `None`: this look showed nothing.
     fn running(&self, _backend: &BackendId) -> BoxFuture<'static, Option<u32>> {
         Box::pin(ready(None))
     }

@@ -26,3 +26,4 @@ mod stop;
 mod streams;
 mod thread;
 mod tls;
+mod told;

@@ -87,13 +87,14 @@ pub fn consult(
         .map(|(name, asking)| Expert::new(name, asking, consults.share(), held))
         .collect();
     let mut together = Together::new(experts, format!("consult-{request}"), usage);
+    let told = move |refused| Refused { request: Some(request), ..refused };
     Box::pin(async move {
         let (kind, mut answer) = if stream {
             // Until the first has begun it may still be an error as a whole.
-            poll_fn(|cx| together.poll_begun(cx)).await?;
+            poll_fn(|cx| together.poll_begun(cx)).await.map_err(told)?;
             ("text/event-stream", Response::new(Answer::together(together)))
         } else {
-            let whole = poll_fn(|cx| together.poll_whole(cx, &model)).await?;
+            let whole = poll_fn(|cx| together.poll_whole(cx, &model)).await.map_err(told)?;
             ("application/json", Response::new(Answer::whole(whole)))
         };
         let headers = answer.headers_mut();
@@ -112,7 +113,7 @@ fn questions(
     understood: &Understood,
     names: Vec<Arc<str>>,
 ) -> Vec<(Arc<str>, expert::Asking)> {
-    let Received { head, endpoint, client, wishes, body: whole, share, trace } = received;
+    let Received { head, endpoint, client, wishes, body: whole, share, trace, .. } = received;
     let (options, client) = (Arc::new(options.clone()), Arc::new(client.clone()));
     let understood = Arc::new(understood.clone());
     // The first takes what was begun for all; the others get their own.
@@ -139,8 +140,9 @@ fn questions(
             if !share.grow(body.len(), options.bounds.bodies_bytes) {
                 return Err(column::refuse(trace, Unread::Full.into()));
             }
+            let (head, client) = (&head, &*client);
             let received =
-                Received { head: &head, endpoint, client: &client, wishes, body, share, trace };
+                Received { head, endpoint, client, wishes, aside: None, body, share, trace };
             column::ask(&state, &options, received).await
         };
         (name, Box::pin(asking) as expert::Asking)
