@@ -36,7 +36,7 @@ pub use browser::BROWSER;
 pub use follow::FileWatch;
 pub use revisions::{KeptRevision, Revisions};
 
-use self::words::title;
+use self::words::{title, trouble_of};
 use crate::api::{Fault, FaultCode};
 
 /// Revisions that are listed at once.
@@ -57,6 +57,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     config: watch::Sender<Arc<Config>>,
     view: watch::Sender<Arc<ConfigView>>,
+    trouble: watch::Sender<Option<String>>,
     marks: StdMutex<Marks>,
     /// Held while something is applied or read again: one change at a time.
     standing: Mutex<Standing>,
@@ -108,6 +109,7 @@ impl ConfigHandle {
             watch::Sender::new(good.config.clone()),
             watch::Sender::new(Arc::new(view_of(&path, &good, &disk, number))),
         );
+        let trouble = watch::Sender::new(trouble_of(&path, &disk, number));
         let sound = disk.sound;
         let known = number != 0 && disk.text == good.text;
         let standing = Standing { good, disk: disk.clone(), revision: number };
@@ -119,6 +121,7 @@ impl ConfigHandle {
                 clock,
                 config,
                 view,
+                trouble,
                 marks: StdMutex::new(Marks::Waiting(Vec::new())),
                 standing: Mutex::new(standing),
             }),
@@ -163,6 +166,11 @@ impl ConfigHandle {
     /// The view, now and whenever the file or what is in force changes.
     pub fn watch_view(&self) -> watch::Receiver<Arc<ConfigView>> {
         self.inner.view.subscribe()
+    }
+
+    /// Why the file, or a variable, is not in force, and what is instead; `None` where all is.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.inner.trouble.subscribe()
     }
 
     pub fn path(&self) -> &Path {
@@ -274,6 +282,12 @@ impl ConfigHandle {
             if differs {
                 *now = config.clone();
             }
+            differs
+        });
+        let trouble = trouble_of(&self.inner.path, &standing.disk, standing.revision);
+        self.inner.trouble.send_if_modified(|now| {
+            let differs = *now != trouble;
+            *now = trouble;
             differs
         });
         let view = view_of(&self.inner.path, &standing.good, &standing.disk, standing.revision);

@@ -70,9 +70,12 @@ pub struct Engine {
 pub struct Doors {
     /// Serve the window to a browser at this loopback address.
     pub ui: Option<SocketAddr>,
-    /// The gateway's address; `None`: as configured.
+    /// The gateway's address, in place of `gateway.address`; `None`: as configured.
     pub gateway: Option<SocketAddr>,
 }
+
+/// By this word a person names the gateway's address.
+const GATEWAY_FLAG: &str = "--gateway";
 
 /// Where the doors are going to be.
 struct Places {
@@ -114,7 +117,7 @@ impl Engine {
         let state = Arc::new(State::open(folder.path()).await?);
         let config = ConfigHandle::load(
             folder.config().to_path_buf(),
-            Environment::of_process(),
+            environment_of(doors),
             state.clone(),
             clock.clone(),
         )
@@ -211,6 +214,7 @@ impl Engine {
             pulse: sampler.watch(),
             gpu: sources.gpu.clone(),
             recording: project(history.watch(), |status: &RecordingStatus| status.into()),
+            shortfalls: shortfalls(&traffic, &config),
             fleet: services.view(),
             config: config.watch(),
             clock: clock.clone(),
@@ -348,6 +352,18 @@ impl Engine {
     }
 }
 
+/// This process's variables, and what was said at its start.
+fn environment_of(doors: Doors) -> Environment {
+    let environment = Environment::of_process();
+    match doors.gateway {
+        // Who names an address wants it to be listened at.
+        Some(address) => environment
+            .with_flag(GATEWAY_FLAG, "gateway.address", &address.to_string())
+            .with_flag(GATEWAY_FLAG, "gateway.enabled", "true"),
+        None => environment,
+    }
+}
+
 /// Passes notifications on to those who can show them.
 struct ToListeners(Hub);
 
@@ -361,6 +377,28 @@ impl Notifier for ToListeners {
             advice: notice.advice.clone(),
         });
     }
+}
+
+/// What Plimsoll was told to do and cannot.
+fn shortfalls(traffic: &Traffic, config: &ConfigHandle) -> watch::Receiver<alerts::Shortfalls> {
+    type Told = watch::Receiver<Option<String>>;
+    let (mut unheard, mut unread) = (traffic.unheard(), config.trouble());
+    let now = |unheard: &mut Told, unread: &mut Told| alerts::Shortfalls {
+        gateway: unheard.borrow_and_update().clone(),
+        config: unread.borrow_and_update().clone(),
+    };
+    let (publish, read) = watch::channel(now(&mut unheard, &mut unread));
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = publish.closed() => return,
+                changed = unheard.changed() => if changed.is_err() { return },
+                changed = unread.changed() => if changed.is_err() { return },
+            }
+            publish.send_replace(now(&mut unheard, &mut unread));
+        }
+    });
+    read
 }
 
 /// What an earlier run left; where it cannot be read, alerts begin anew.

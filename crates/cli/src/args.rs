@@ -100,7 +100,8 @@ pub struct Up {
     /// Serve the window to a browser at this loopback address; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub ui: Option<SocketAddr>,
-    /// Where the gateway listens, whatever the configuration says; port 0 takes a free one
+    /// Where the gateway listens, in place of gateway.address (127.0.0.1 brings [::1] with it,
+    /// gateway.also stays); port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub gateway: Option<SocketAddr>,
 }

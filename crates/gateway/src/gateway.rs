@@ -37,6 +37,8 @@ pub struct Parts {
 /// Where it listens, or why it does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listening {
+    /// What was wanted when this became so; port 0: any.
+    pub asked: Vec<SocketAddr>,
     pub addresses: Vec<SocketAddr>,
     /// One sentence for each address that could not be had.
     pub reasons: Vec<String>,
@@ -207,7 +209,7 @@ impl Keeper {
             stays
         });
         let addresses = self.held.iter().map(|held| held.address).collect();
-        (Listening { addresses, reasons }, first_error)
+        (Listening { asked: wanted, addresses, reasons }, first_error)
     }
 
     fn open(&mut self, asked: SocketAddr) -> Result<(), ListenError> {

@@ -17,7 +17,7 @@ mod text;
 
 pub use machine::machine_info;
 pub use own::{OwnMeasures, raise_open_files_limit};
-pub use process::{Peers, listening_here};
+pub use process::{Ends, Holder, Peers, listening_here};
 pub use roots::Roots;
 pub use sampler::{Pulse, Rate, Sampler};
 pub use sources::{Inspect, InspectError, Options, Sources, real_sources, sources_at};

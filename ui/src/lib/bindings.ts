@@ -1546,9 +1546,19 @@ self_cpu_percent: number | null, self_rss_bytes: number | null, active_alerts: n
  */
 gateway: string | null, 
 /**
+ * Which of its addresses the gateway could not have, by whom they are taken and what to
+ * do; `None` where it has them all.
+ */
+gateway_trouble: string | null, 
+/**
  * Plimsoll's own time of the last 5 minutes' requests, p99; `None` where there were none.
  */
-gateway_overhead_us: number | null, };
+gateway_overhead_us: number | null, 
+/**
+ * Why the configuration file, or a variable, is not in force, and what is instead; `None`
+ * where all is.
+ */
+config_trouble: string | null, };
 
 export type StorageKind = { 
 /**

@@ -39,6 +39,15 @@ pub struct Recording {
     pub series_turned_away: u32,
 }
 
+/// What Plimsoll was told to do and cannot, in words; `None` where it does it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shortfalls {
+    /// Addresses that the gateway could not have.
+    pub gateway: Option<String>,
+    /// What of the configuration is not in force.
+    pub config: Option<String>,
+}
+
 /// What one look brings.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
@@ -48,6 +57,7 @@ pub struct Inputs<'a> {
     pub sources: &'a [SourceStatus],
     pub gpu: Option<&'a GpuInfo>,
     pub recording: &'a Recording,
+    pub shortfalls: &'a Shortfalls,
     pub fleet: &'a FleetView,
 }
 
@@ -87,6 +97,7 @@ pub struct Facts {
     /// The card as it was last described: a lost one is still known by name.
     pub gpu: Option<GpuInfo>,
     pub recording: Recording,
+    pub shortfalls: Shortfalls,
     pub fleet: Fleet,
     cadences: Cadences,
 }
@@ -141,6 +152,7 @@ impl Facts {
             self.gpu = Some(gpu.clone());
         }
         self.recording = inputs.recording.clone();
+        self.shortfalls = inputs.shortfalls.clone();
         self.fleet.take(now, inputs.fleet);
     }
 

@@ -311,6 +311,20 @@ pub fn recording_paused(_: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
     out.push(state("", reason.is_some(), title));
 }
 
+pub fn gateway_address(_: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
+    let reason = facts.shortfalls.gateway.as_deref();
+    out.push(state("", reason.is_some(), shortfall(reason)));
+}
+
+pub fn config_file(_: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
+    let reason = facts.shortfalls.config.as_deref();
+    out.push(state("", reason.is_some(), shortfall(reason)));
+}
+
+fn shortfall(reason: Option<&str>) -> String {
+    sentence(reason.unwrap_or("It is as it was told to be."))
+}
+
 pub fn source_silent(rule: &Rule, facts: &Facts, out: &mut Vec<Measured>) {
     for source in &facts.sources {
         let Some((silent_ms, usual_ms)) = facts.silence_ms(&source.name) else { continue };

@@ -38,7 +38,7 @@ use tokio::{
 
 pub use self::{
     engine::{Answer, Engine, Event, HOLD_MS, LIST_MS as DAY_MS, Notice, Restored},
-    facts::{Inputs, Recording},
+    facts::{Inputs, Recording, Shortfalls},
     fleet::{Minute, Wish},
     rehearsal::Rehearsal,
     seed::Past,
@@ -75,6 +75,7 @@ pub struct Parts {
     pub pulse: channel::Receiver<Arc<Pulse>>,
     pub gpu: channel::Receiver<Option<Arc<GpuInfo>>>,
     pub recording: channel::Receiver<Recording>,
+    pub shortfalls: channel::Receiver<Shortfalls>,
     pub fleet: channel::Receiver<Arc<FleetView>>,
     pub config: channel::Receiver<Arc<Config>>,
     pub clock: Arc<dyn Clock>,
@@ -109,7 +110,7 @@ struct Shared {
 impl Alerts {
     /// Starts to watch. Call it on a runtime.
     pub fn start(parts: Parts) -> Self {
-        let Parts { pulse, gpu, recording, fleet, config, .. } = parts;
+        let Parts { pulse, gpu, recording, shortfalls, fleet, config, .. } = parts;
         let Parts { clock, record, past, store, notifier, restored, .. } = parts;
         let (answers, to_store) = mpsc::channel(ANSWERS);
         let (wish, wishes) = mpsc::channel(MAX_SERVICES);
@@ -128,8 +129,17 @@ impl Alerts {
         shared.carry_out(events);
         let (stop, stopped) = channel::channel(false);
         let stop_too = stopped.clone();
-        let watching =
-            Watching { pulse, gpu, recording, fleet, config, wish, heard, stopped: stop_too };
+        let watching = Watching {
+            pulse,
+            gpu,
+            recording,
+            shortfalls,
+            fleet,
+            config,
+            wish,
+            heard,
+            stopped: stop_too,
+        };
         let tasks = vec![
             tokio::spawn(watching.run(shared.clone())),
             tokio::spawn(ask_the_past(past, clock, wishes, told, stopped.clone())),
@@ -240,6 +250,7 @@ struct Watching {
     pulse: channel::Receiver<Arc<Pulse>>,
     gpu: channel::Receiver<Option<Arc<GpuInfo>>>,
     recording: channel::Receiver<Recording>,
+    shortfalls: channel::Receiver<Shortfalls>,
     fleet: channel::Receiver<Arc<FleetView>>,
     config: channel::Receiver<Arc<Config>>,
     wish: mpsc::Sender<Wish>,
@@ -281,6 +292,7 @@ impl Watching {
             let pulse = self.pulse.borrow_and_update().clone();
             let gpu = self.gpu.borrow().clone();
             let recording = self.recording.borrow().clone();
+            let shortfalls = self.shortfalls.borrow().clone();
             let fleet = self.fleet.borrow().clone();
             let inputs = Inputs {
                 tick: fresh.then_some(&*pulse.tick),
@@ -288,6 +300,7 @@ impl Watching {
                 sources: &pulse.sources,
                 gpu: gpu.as_deref(),
                 recording: &recording,
+                shortfalls: &shortfalls,
                 fleet: &fleet,
             };
             let (events, wishes) = {

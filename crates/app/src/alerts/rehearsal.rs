@@ -8,13 +8,14 @@ use plimsoll_core::{
     record::Record, source::SourceStatus,
 };
 
-use super::{Engine, Event, Inputs, Recording, told::FromTicks};
+use super::{Engine, Event, Inputs, Recording, Shortfalls, told::FromTicks};
 
 /// Rules at work on ticks from the past. Nobody is notified of them.
 pub struct Rehearsal {
     engine: Engine,
     gpu: GpuInfo,
     recording: Recording,
+    shortfalls: Shortfalls,
     fleet: FromTicks,
     ended: Vec<AlertRow>,
 }
@@ -27,6 +28,7 @@ impl Rehearsal {
             engine: Engine::new(config),
             gpu,
             recording: Recording::default(),
+            shortfalls: Shortfalls::default(),
             fleet: FromTicks::default(),
             ended: Vec::new(),
         }
@@ -40,6 +42,7 @@ impl Rehearsal {
             sources,
             gpu: Some(&self.gpu),
             recording: &self.recording,
+            shortfalls: &self.shortfalls,
             fleet: self.fleet.take(tick),
         };
         let events = self.engine.observe(tick.at, &inputs);

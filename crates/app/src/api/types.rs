@@ -86,8 +86,14 @@ pub struct Status {
     pub sources: Vec<SourceStatus>,
     /// Where the gateway listens; `None` where it does not.
     pub gateway: Option<String>,
+    /// Which of its addresses the gateway could not have, by whom they are taken and what to
+    /// do; `None` where it has them all.
+    pub gateway_trouble: Option<String>,
     /// Plimsoll's own time of the last 5 minutes' requests, p99; `None` where there were none.
     pub gateway_overhead_us: Option<f64>,
+    /// Why the configuration file, or a variable, is not in force, and what is instead; `None`
+    /// where all is.
+    pub config_trouble: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]

@@ -1,6 +1,11 @@
 //! What is said of edits and revisions, to people.
 
-use plimsoll_core::config::wire::{Changed, Problem, Revision};
+use plimsoll_core::config::{
+    Loaded,
+    wire::{Changed, Problem, Revision},
+};
+
+use std::path::Path;
 
 use super::hidden::said;
 use crate::api::{ConfigEdit, Fault, FaultCode};
@@ -34,6 +39,44 @@ pub(super) fn refused(problems: &[Problem]) -> Fault {
     }
     let hint = problems.iter().find_map(|p| p.hint.clone());
     Fault { code: FaultCode::Invalid, message, hint }
+}
+
+/// Problems that are told of one by one.
+const TOLD: usize = 3;
+
+/// What of the file, or of the variables, is not in force: where, what to do, and what is in
+/// force instead. `None` where all of it is.
+pub(super) fn trouble_of(path: &Path, disk: &Loaded, revision: i64) -> Option<String> {
+    if disk.problems.is_empty() {
+        return None;
+    }
+    let mut text = match disk.sound {
+        // The file is; a variable is left out.
+        true => "A part of the configuration is not in force.".to_owned(),
+        false => {
+            let instead = match revision {
+                0 => "the defaults are".to_owned(),
+                number => format!("revision {number} is, the last that was sound"),
+            };
+            format!("{} is not in force, {instead}.", path.display())
+        }
+    };
+    for problem in disk.problems.iter().take(TOLD) {
+        text.push(' ');
+        if let Some(line) = problem.line {
+            text.push_str(&format!("Line {line}: "));
+        }
+        text.push_str(problem.message.trim());
+        if let Some(hint) = &problem.hint {
+            text.push(' ');
+            text.push_str(hint);
+        }
+    }
+    let more = disk.problems.len().saturating_sub(TOLD);
+    if more > 0 {
+        text.push_str(&format!(" And {more} more."));
+    }
+    Some(text)
 }
 
 /// Most characters of a title.

@@ -62,7 +62,9 @@ impl App {
             active_alerts: self.alerts.active(),
             sources: pulse.sources.to_vec(),
             gateway: self.traffic.address().map(|address| address.to_string()),
+            gateway_trouble: self.traffic.trouble(),
             gateway_overhead_us: self.traffic.overhead_us(),
+            config_trouble: self.config.trouble().borrow().clone(),
         }
     }
 

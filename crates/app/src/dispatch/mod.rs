@@ -92,7 +92,9 @@ impl Host for App {
             C::ConfigPreview(edit) => answer(self.config.preview(&edit).await?),
             C::ConfigApply(edit) => {
                 self.services.judge(&edit.changes)?;
-                answer(self.apply(&edit).await?)
+                let revision = self.apply(&edit).await?;
+                self.traffic.settled().await;
+                answer(revision)
             }
             C::ConfigRevisions(_) => answer(self.config.revisions().await?),
             C::ConfigRollback(request) => answer(self.config.rollback(&request).await?),

@@ -10,6 +10,7 @@ mod log;
 mod marks;
 mod metrics;
 mod power;
+mod programs;
 mod traffic;
 mod trial;
 mod world;
@@ -21,6 +22,7 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use plimsoll_core::{
@@ -46,8 +48,10 @@ use crate::{
     services::Services,
 };
 
-use self::{follow::Followed, world::Around};
+use self::{follow::Followed, programs::Programs, world::Around};
 
+/// Addresses are opened at once; longer than this nobody waits for it.
+const SETTLES_WITHIN: Duration = Duration::from_secs(10);
 /// Where the demo's gateway listens, beside that of a real Plimsoll.
 const DEMO_PORT: u16 = 1886;
 
@@ -65,7 +69,7 @@ pub struct Parts<'a> {
     pub processes: watch::Receiver<Arc<ProcessTable>>,
     pub pulse: watch::Receiver<Arc<Pulse>>,
     pub gpu: watch::Receiver<Option<Arc<GpuInfo>>>,
-    /// Where it listens, whatever the configuration says.
+    /// The address that was named at the start; the configuration has it, too.
     pub address: Option<SocketAddr>,
     pub simulated: bool,
 }
@@ -77,6 +81,10 @@ pub struct Traffic {
     desk: Desk,
     table: watch::Receiver<Arc<Table>>,
     followed: watch::Receiver<Arc<Followed>>,
+    config: watch::Receiver<Arc<Config>>,
+    /// Its address was named at the start.
+    named: bool,
+    simulated: bool,
     options: watch::Receiver<Arc<Options>>,
     listening: watch::Receiver<Listening>,
     draining: std::sync::atomic::AtomicBool,
@@ -93,8 +101,9 @@ impl Traffic {
         let Parts { config, clock, hub, record, records, pump, .. } = parts;
         let Parts { keys, services, processes, pulse, gpu, address, simulated, .. } = parts;
         let followers = CancellationToken::new();
+        let named = address.is_some();
         let options = project(config.clone(), move |config: &Arc<Config>| {
-            Arc::new(options_of(config, address, simulated))
+            Arc::new(options_of(config, named, simulated))
         });
         let rules =
             project_always(&config, &followers, |config| Arc::new(Rules::new(&config.gateway)));
@@ -113,7 +122,7 @@ impl Traffic {
             keys: keys.clone(),
             wanted: services.wanted(),
             view: services.view(),
-            processes: processes.clone(),
+            processes,
             desk: desk.clone(),
             records: records.clone(),
             gpu: gpu.clone(),
@@ -125,14 +134,14 @@ impl Traffic {
             marks::follow(desk.clone(), records.clone(), clock.clone(), record.clone()),
         );
         let world = Around {
-            processes,
             looker: services.looker(),
             clock,
             record: record.clone(),
             records: records.clone(),
             desk: desk.clone(),
             pulse,
-            peers: world::Programs::default(),
+            programs: Programs::default(),
+            holders: Mutex::default(),
             simulated,
         };
         let (gateway, error) = Gateway::begin(GatewayParts {
@@ -145,8 +154,13 @@ impl Traffic {
             runtime: lane.handle().clone(),
         });
         let listening = gateway.listening();
+        let has = |address: SocketAddr| {
+            let port = |at: SocketAddr| address.port() == 0 || at.port() == address.port();
+            let addresses = &listening.borrow().addresses;
+            addresses.iter().any(|at| at.ip() == address.ip() && port(*at))
+        };
         if let (Some(address), Some(error)) = (address, error)
-            && gateway.address().is_none()
+            && !has(address)
         {
             gateway.stop().await;
             followers.cancel();
@@ -154,7 +168,7 @@ impl Traffic {
                 FaultCode::Unavailable,
                 format!("The gateway cannot listen at {address}: {error}"),
             )
-            .hint("Choose another port; 0 takes a free one."));
+            .hint("Stop what has it, or choose another port; 0 takes a free one."));
         }
         follow::spawn(
             &followers,
@@ -167,6 +181,9 @@ impl Traffic {
             desk,
             table,
             followed,
+            config,
+            named,
+            simulated,
             options,
             listening,
             draining: std::sync::atomic::AtomicBool::new(false),
@@ -203,6 +220,32 @@ impl Traffic {
         self.records.totals().overhead_p99_us.map(traffic::float)
     }
 
+    /// What it says where it does not listen at each address that it should, as that changes.
+    pub fn unheard(&self) -> watch::Receiver<Option<String>> {
+        project(self.listening.clone(), |listening: &Listening| {
+            (!listening.reasons.is_empty()).then(|| listening.reasons.join(" "))
+        })
+    }
+
+    /// Which of its addresses it could not have, why, and what to do; `None` where all is well.
+    pub fn trouble(&self) -> Option<String> {
+        let listening = self.listening.borrow();
+        (!listening.reasons.is_empty()).then(|| listening.reasons.join(" "))
+    }
+
+    /// Waits until it listens as the configuration in force says, or knows why it cannot: so
+    /// that whoever changed an address is told what became of it.
+    pub async fn settled(&self) {
+        let wanted = {
+            let config = self.config.borrow();
+            options_of(&config, self.named, self.simulated).listen
+        };
+        let mut listening = self.listening.clone();
+        let settled = listening.wait_for(|listening| listening.asked == wanted);
+        // Another change may come in between; then its own asker is told.
+        let _ = tokio::time::timeout(SETTLES_WITHIN, settled).await;
+    }
+
     /// How it is, and why where it does not listen.
     pub fn state(&self) -> (GatewayState, String) {
         let listening = self.listening.borrow();
@@ -235,12 +278,10 @@ impl Traffic {
     }
 }
 
-/// The configuration's options; an address that was named at the start goes before them.
-fn options_of(config: &Config, address: Option<SocketAddr>, simulated: bool) -> Options {
+/// The configuration's options; the demo listens elsewhere unless an address is named.
+fn options_of(config: &Config, named: bool, simulated: bool) -> Options {
     let mut options = settings::options(config);
-    if let Some(address) = address {
-        options.listen = vec![address];
-    } else if simulated && config.gateway.address == Config::default().gateway.address {
+    if simulated && !named && config.gateway.address == Config::default().gateway.address {
         // Beside the gateway of a real Plimsoll.
         for address in &mut options.listen {
             address.set_port(DEMO_PORT);

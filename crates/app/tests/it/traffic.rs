@@ -82,7 +82,8 @@ async fn a_request_goes_through_the_gateway_and_is_shown_counted_and_kept() {
     let now = traffic(&session).await;
     assert_eq!(now.state, GatewayState::Listening);
     assert!(now.totals.ended > 0);
-    assert_eq!(now.addresses, std::slice::from_ref(&address));
+    // `127.0.0.1` brings `[::1]` with it, where this machine has one.
+    assert_eq!(now.addresses.first(), Some(&address));
     let backend = now.backends.iter().find(|backend| backend.id == "chat").unwrap();
     assert_eq!((backend.room, backend.room_basis), (Some(4), RoomBasis::Told));
     // The demo's clients ask, too.

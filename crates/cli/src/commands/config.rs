@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use plimsoll_app::{
-    api::{Command, ConfigEdit, Fault, FaultCode, Nothing, RollbackRequest},
+    api::{Command, ConfigEdit, Fault, FaultCode, Nothing, RollbackRequest, Status},
     offline::{self, Offline},
 };
 use plimsoll_core::config::{
@@ -22,6 +22,9 @@ use crate::{
     out::{self, Failure, Outcome},
     words,
 };
+
+/// By these it is said where the gateway listens.
+const LISTENS: [&str; 3] = ["gateway.enabled", "gateway.address", "gateway.also"];
 
 pub async fn run(global: &Global, command: Config) -> Outcome {
     match command {
@@ -101,7 +104,22 @@ async fn set(global: &Global, changes: &[String]) -> Outcome {
         }
         changes => changes.iter().map(|text| change(text)).collect::<Result<Vec<_>, _>>()?,
     };
-    tell(global, &apply(global, changes).await?)
+    let keys: Vec<String> = changes.iter().map(|change| change.key.clone()).collect();
+    tell(global, &apply(global, changes).await?)?;
+    tell_what_is_not(global, &keys).await
+}
+
+/// Beside what is in force: what of it cannot be done.
+async fn tell_what_is_not(global: &Global, keys: &[String]) -> Outcome {
+    if keys.iter().any(|key| LISTENS.contains(&key.as_str()))
+        && let Some(session) = attach(global).await?
+    {
+        let status: Status = session.call(Command::Status(Nothing {})).await?;
+        if let Some(trouble) = status.gateway_trouble {
+            out::aside(format_args!("the gateway does not listen everywhere: {trouble}"));
+        }
+    }
+    Ok(())
 }
 
 /// Puts changes in force as one revision: through the running Plimsoll, or in the file.

@@ -33,6 +33,9 @@ pub async fn run(global: &Global) -> Outcome {
         row("GPU", gpu.name.clone());
     }
     row("data", about.data_dir);
+    if let Some(trouble) = &status.config_trouble {
+        row("configuration", trouble.clone());
+    }
     row(
         "recording",
         match (status.recording, status.recording_reason) {
@@ -66,6 +69,9 @@ pub async fn run(global: &Global) -> Outcome {
     if let Some(gateway) = &status.gateway {
         let own = status.gateway_overhead_us.map(|us| format!(", adds {:.2} ms p99", us / 1000.0));
         row("gateway", format!("{gateway}{}", own.unwrap_or_default()));
+    }
+    if let Some(trouble) = &status.gateway_trouble {
+        row("not listening", trouble.clone());
     }
     row("alerts", format!("{} active", status.active_alerts));
     if let Some(ui) = about.ui {

@@ -1,7 +1,7 @@
 //! `up` and `demo`: host the engine until told to end.
 
 use plimsoll_app::{
-    api::{Command, Fault, FaultCode, Nothing, Traffic},
+    api::{Command, Fault, FaultCode, Nothing, Status, Traffic},
     session::Session,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -53,6 +53,11 @@ pub async fn run(global: &Global, args: Up, demo: bool) -> Outcome {
     };
     // Whether or not somebody reads this, it records.
     let traffic: Traffic = session.call(Command::Traffic(Nothing {})).await?;
+    let status: Status = session.call(Command::Status(Nothing {})).await?;
+    // It runs on, and whoever started it is to know what it does not do.
+    for trouble in [&status.config_trouble, &status.gateway_trouble].into_iter().flatten() {
+        out::aside(trouble);
+    }
     let _ = match global.json {
         true => ready_line(&session, &traffic),
         false => ready_words(&session, &traffic, demo),

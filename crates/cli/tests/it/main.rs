@@ -17,3 +17,4 @@ mod requests;
 mod runs;
 mod sample;
 mod services;
+mod shortfalls;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::program::Place;
 
-fn ask(address: &str, request: &str) -> String {
+pub fn ask(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -19,6 +19,8 @@ const LONGEST: usize = 64 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: Vec<(String, String)>,
+    /// What was said at the start, e.g. `--gateway`, with the key and the value.
+    flags: Vec<(String, String, String)>,
 }
 
 /// A checked value of a variable.
@@ -80,15 +82,28 @@ impl Environment {
             .filter(|(name, _)| name.starts_with(PREFIX))
             .collect();
         variables.sort();
-        Self { variables }
+        Self { variables, flags: Vec::new() }
+    }
+
+    /// With a setting that a flag of the command line names: it goes before a variable, and
+    /// is locked as one is.
+    #[must_use]
+    pub fn with_flag(mut self, flag: &str, key: &str, value: &str) -> Self {
+        self.flags.push((flag.into(), key.into(), value.into()));
+        self
     }
 
     /// Checked values, and what is wrong with the others. A variable that is
     /// wrong is left out; it never takes the file down with it.
     pub fn read(&self) -> (Vec<Override>, Vec<Problem>) {
         let (mut overrides, mut problems) = (Vec::new(), Vec::new());
-        for (variable, text) in &self.variables {
-            let Some(key) = key_of(variable) else { continue };
+        let is_flagged = |key: &str| self.flags.iter().any(|(_, flagged, _)| flagged == key);
+        let variables = self.variables.iter().filter_map(|(variable, text)| {
+            let key = key_of(variable).filter(|key| !is_flagged(key))?;
+            Some((variable, key, text))
+        });
+        let flags = self.flags.iter().map(|(flag, key, text)| (flag, key.clone(), text));
+        for (variable, key, text) in variables.chain(flags) {
             match read_one(variable, &key, text) {
                 Ok(value) => overrides.push(Override { variable: variable.clone(), key, value }),
                 Err(problem) => problems.push(problem),
@@ -206,6 +221,28 @@ mod tests {
             assert!(overrides.is_empty() && problems.len() == 1, "{text}");
             assert!(!format!("{problems:?}").contains("hush"), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file_and_a_variable_and_says_its_own_name() {
+        let variable = ("PLIMSOLL_GATEWAY__ADDRESS", "127.0.0.1:2");
+        let environment = Environment::from_variables([variable]).with_flag(
+            "--gateway",
+            "gateway.address",
+            "127.0.0.1:3",
+        );
+        let text = "gateway.address = \"127.0.0.1:1\"\ngateway.also = [\"127.0.0.9:1\"]\n";
+        let loaded = Loaded::of(text.into(), &environment);
+        assert_eq!(loaded.problems, []);
+        assert_eq!(loaded.config.gateway.address, "127.0.0.1:3");
+        assert_eq!(loaded.config.gateway.also, ["127.0.0.9:1"], "it names no other setting");
+        let origin = |key: &str| {
+            let found = loaded.settings.iter().find(|state| state.key == key);
+            found.unwrap().origin.clone()
+        };
+        let flag = crate::config::wire::Origin::Environment { variable: "--gateway".into() };
+        assert_eq!(origin("gateway.address"), flag);
+        assert_ne!(origin("gateway.also"), flag);
     }
 
     // AR9: every limit can be set by environment

@@ -54,13 +54,20 @@ impl Loaded {
 }
 
 fn overridden(o: &Override) -> Problem {
+    let (by, hint) = match o.variable.starts_with("--") {
+        true => (
+            o.variable.clone(),
+            format!("Start Plimsoll without {}, and the file counts.", o.variable),
+        ),
+        false => (
+            format!("the environment variable {}", o.variable),
+            format!("Unset {} and start Plimsoll again.", variable_of(&o.key)),
+        ),
+    };
     Problem {
         key: Some(o.key.clone()),
-        message: format!(
-            "{} is set by the environment variable {}; the file has no say in it.",
-            o.key, o.variable
-        ),
-        hint: Some(format!("Unset {} and start Plimsoll again.", variable_of(&o.key))),
+        message: format!("{} is set by {by}; the file has no say in it.", o.key),
+        hint: Some(hint),
         ..Problem::default()
     }
 }

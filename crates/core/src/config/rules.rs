@@ -225,6 +225,20 @@ pub static BUILT_IN: &[BuiltIn] = &[
         Critical,
         "The history cannot be written: disk full, read-only or failing.",
     ),
+    holds(
+        "gateway-address",
+        "",
+        0,
+        Warning,
+        "The gateway cannot listen at one of its addresses: another program has it, most often.",
+    ),
+    holds(
+        "config-file",
+        "",
+        0,
+        Warning,
+        "The configuration file is not in force, or a variable is not: something in it is wrong.",
+    ),
     past(
         "source-silent",
         "",

@@ -28,7 +28,11 @@ use plimsoll_core::{
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
-pub use self::{inspect::Inspector, listening::listening_here, peer::Peers};
+pub use self::{
+    inspect::Inspector,
+    listening::listening_here,
+    peer::{Ends, Holder, Peers},
+};
 use self::{names::Names, table::Table};
 use crate::{roots::Roots, sources::Options};
 

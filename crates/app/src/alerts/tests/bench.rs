@@ -15,7 +15,7 @@ use plimsoll_core::{
 use plimsoll_sense::Rate;
 use plimsoll_services::fleet::FleetView;
 
-use super::super::{Answer, Engine, Event, Inputs, Notice, Recording, Restored};
+use super::super::{Answer, Engine, Event, Inputs, Notice, Recording, Restored, Shortfalls};
 
 pub const GIB: f64 = 1_073_741_824.0;
 pub const START_MS: i64 = 1_794_925_920_000;
@@ -28,6 +28,7 @@ pub struct Bench {
     pub sources: Vec<SourceStatus>,
     pub gpu: Option<GpuInfo>,
     pub recording: Recording,
+    pub shortfalls: Shortfalls,
     pub fleet: FleetView,
     pub events: Vec<Event>,
 }
@@ -43,6 +44,7 @@ impl Bench {
             sources: Vec::new(),
             gpu: None,
             recording: Recording::default(),
+            shortfalls: Shortfalls::default(),
             fleet: FleetView::default(),
             events: Vec::new(),
         }
@@ -75,6 +77,7 @@ impl Bench {
             sources: &self.sources,
             gpu: self.gpu.as_ref(),
             recording: &self.recording,
+            shortfalls: &self.shortfalls,
             fleet: &self.fleet,
         };
         self.events.extend(self.engine.observe(now, &inputs));

@@ -329,6 +329,22 @@ fn paused_recording_and_too_many_series_alert_at_once() {
 }
 
 #[test]
+fn an_address_that_is_taken_and_a_file_that_is_broken_alert_at_once_in_their_own_words() {
+    let mut bench = fresh();
+    let taken = "127.0.0.1:1876 is taken by vllm (pid 7). Stop it.";
+    let broken = "/c/plimsoll.toml is not in force. Line 2: there is no setting a.";
+    bench.shortfalls.gateway = Some(taken.into());
+    bench.shortfalls.config = Some(broken.into());
+    bench.tick(&[]);
+    let mut rows: Vec<_> = bench.rows().iter().map(|row| (&*row.rule, &*row.title)).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, [("config-file", broken), ("gateway-address", taken)]);
+    bench.shortfalls = Default::default();
+    bench.tick(&[]);
+    assert!(bench.active().is_empty());
+}
+
+#[test]
 fn the_list_of_rules_carries_sentences_and_load_lines_in_force() {
     let mut bench = Bench::new(|config| {
         config.alerts.rules.get_mut("memory-warn").unwrap().threshold = Some(75.0);

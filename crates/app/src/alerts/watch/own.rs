@@ -5,7 +5,8 @@ use plimsoll_core::{metric::Metric, unit::Unit};
 use super::{STATE, Watch};
 use crate::{
     alerts::measure::{
-        compare, for_at_least, held, limit, recording_paused, series_limit, source_silent,
+        compare, config_file, for_at_least, gateway_address, held, limit, recording_paused,
+        series_limit, source_silent,
     },
     words::{bytes, number, percent, span},
 };
@@ -17,6 +18,26 @@ pub static WATCHES: &[Watch] = &[
         sentence: |r| format!("The history cannot be written{}.", for_at_least(r)),
         advice: advice!(
             "Free some space or make the data folder writable; recording then goes on by itself, and the newest ten minutes are kept until then."
+        ),
+        ..STATE
+    },
+    Watch {
+        id: "gateway-address",
+        measure: gateway_address,
+        sentence: |r| format!("The gateway cannot listen where it should{}.", for_at_least(r)),
+        advice: advice!(
+            "Programs that are pointed there do not reach Plimsoll. Stop what has the address, or set another gateway.address or gateway.also; it is tried again every few seconds."
+        ),
+        ..STATE
+    },
+    Watch {
+        id: "config-file",
+        measure: config_file,
+        sentence: |r| {
+            format!("The configuration, or a part of it, is not in force{}.", for_at_least(r))
+        },
+        advice: advice!(
+            "Mend it under Settings, File, or with an editor: it is put in force at once. `plimsoll config validate` says what is wrong with it."
         ),
         ..STATE
     },

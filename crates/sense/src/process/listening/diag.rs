@@ -33,6 +33,8 @@ const ANY: u32 = u32::MAX;
 const HEAD: usize = 16;
 /// Length of `struct inet_diag_req_v2`.
 const REQUEST: usize = 56;
+/// Length of the two ends of a connection in `struct inet_diag_sockid`.
+const ENDS: usize = 36;
 /// Answers are made in pieces of at most this size.
 const PIECE: usize = 32 * 1024;
 /// Bound of the pieces of one answer.
@@ -47,40 +49,70 @@ pub fn listeners() -> Option<Vec<Listener>> {
     Some(found)
 }
 
-/// Inode of the one connected socket that has these ends; its own is `local`. Takes some
-/// ten microseconds however many connections there are.
-pub fn connected(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
-    let family = match local {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let mut request = request(u8::try_from(family.as_raw()).ok()?, ONE, ANY)?;
-    // `struct inet_diag_sockid`: both ports in network order, both addresses in 16 bytes each,
-    // an interface, and a cookie that is not known.
-    let mut id = Vec::with_capacity(48);
-    id.extend(local.port().to_be_bytes());
-    id.extend(remote.port().to_be_bytes());
-    for address in [local.ip(), remote.ip()] {
-        let end = id.len() + 16;
-        match address {
-            IpAddr::V4(ip) => id.extend(ip.octets()),
-            IpAddr::V6(ip) => id.extend(ip.octets()),
-        }
-        id.resize(end, 0);
+/// A connected socket of our network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    pub inode: u64,
+    /// The user who opened it.
+    pub user: u32,
+}
+
+/// Asks for one connected socket after the other.
+pub struct Asks {
+    socket: OwnedFd,
+    piece: Vec<u8>,
+}
+
+// === impl Asks ===
+
+impl Asks {
+    /// `None` where the kernel cannot be asked.
+    pub fn open() -> Option<Self> {
+        Some(Self { socket: open()?, piece: vec![0; 1024] })
     }
-    id.extend([0; 4]);
-    id.extend([0xff; 8]);
-    request.truncate(HEAD + REQUEST - id.len());
-    request.extend(id);
-    let socket = open()?;
-    send(&socket, &request, SendFlags::empty()).ok()?;
-    let mut piece = vec![0; 1024];
-    let (length, _) = recv(&socket, &mut piece[..], RecvFlags::DONTWAIT).ok()?;
-    let message = piece.get(..length)?;
-    // Anything else is the kernel's word that there is none.
-    (u16::from_ne_bytes(part(message, 4)?) == BY_FAMILY).then_some(())?;
-    let inode = u64::from(u32::from_ne_bytes(part(message, HEAD + 68)?));
-    Some(inode).filter(|&inode| inode != 0)
+
+    /// The one connected socket that has these ends; its own is `local`. Takes a few
+    /// microseconds however many connections there are.
+    pub fn connected(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<Connected> {
+        let family = match local {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let mut request = request(u8::try_from(family.as_raw()).ok()?, ONE, ANY)?;
+        let ends = ends(local, remote);
+        request.truncate(HEAD + REQUEST - ENDS - 12);
+        request.extend(&ends);
+        // An interface, and a cookie that is not known.
+        request.extend([0; 4]);
+        request.extend([0xff; 8]);
+        send(&self.socket, &request, SendFlags::empty()).ok()?;
+        let (length, _) = recv(&self.socket, &mut self.piece[..], RecvFlags::DONTWAIT).ok()?;
+        let message = self.piece.get(..length)?;
+        // Anything else is the kernel's word that there is none.
+        (u16::from_ne_bytes(part(message, 4)?) == BY_FAMILY).then_some(())?;
+        // An answer to another question is none to this.
+        (message.get(HEAD + 4..HEAD + 4 + ENDS)? == ends).then_some(())?;
+        let user = u32::from_ne_bytes(part(message, HEAD + 64)?);
+        let inode = u64::from(u32::from_ne_bytes(part(message, HEAD + 68)?));
+        (inode != 0).then_some(Connected { inode, user })
+    }
+}
+
+/// The head of `struct inet_diag_sockid`: both ports in network order, then both addresses
+/// in 16 bytes each.
+fn ends(local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
+    let mut ends = Vec::with_capacity(ENDS);
+    ends.extend(local.port().to_be_bytes());
+    ends.extend(remote.port().to_be_bytes());
+    for address in [local.ip(), remote.ip()] {
+        let end = ends.len() + 16;
+        match address {
+            IpAddr::V4(ip) => ends.extend(ip.octets()),
+            IpAddr::V6(ip) => ends.extend(ip.octets()),
+        }
+        ends.resize(end, 0);
+    }
+    ends
 }
 
 fn open() -> Option<OwnedFd> {
@@ -208,10 +240,14 @@ mod tests {
                 number.parse::<u64>().unwrap()
             };
             let (a, b) = (there.local_addr().unwrap(), here.local_addr().unwrap());
-            assert_eq!(connected(a, b), Some(inode(&there)), "{host}");
-            assert_eq!(connected(b, a), Some(inode(&here)), "{host}");
+            let mut asks = Asks::open().unwrap();
+            let mut told = |local, remote| asks.connected(local, remote).map(|found| found.inode);
+            assert_eq!(told(a, b), Some(inode(&there)), "{host}");
+            assert_eq!(told(b, a), Some(inode(&here)), "{host}");
             let other = SocketAddr::new(b.ip(), 1);
-            assert_eq!(connected(a, other), None, "{host}");
+            assert_eq!(told(a, other), None, "{host}");
+            let found = asks.connected(a, b).unwrap();
+            assert_eq!(found.user, rustix::process::geteuid().as_raw(), "{host}");
         }
     }
 

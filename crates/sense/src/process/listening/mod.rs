@@ -17,7 +17,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use self::sockets::Listener;
 pub use self::{
-    diag::connected,
+    diag::Asks,
     sockets::{addresses, held_by},
 };
 use super::known::Known;

@@ -77,5 +77,7 @@ export const status = (gpu: boolean, start: number, series: number, paused: stri
   active_alerts: 0,
   sources: sources(gpu, start),
   gateway: null,
+  gateway_trouble: null,
   gateway_overhead_us: null,
+  config_trouble: null,
 });

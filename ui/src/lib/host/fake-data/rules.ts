@@ -120,6 +120,8 @@ export function rules(gpu: boolean, alarm: boolean): AlertRule[] {
     rule('gpu-throttle-power', 'The GPU slows down at its power limit', null, null, [], { severity: 'info' }),
     rule('gpu-lost', 'The GPU does not answer any more', null, null, [], { severity: 'critical' }),
     rule('recording-paused', 'Readings are not being recorded', null, null, [], { severity: 'critical' }),
+    rule('gateway-address', 'The gateway cannot listen where it should', null, null, []),
+    rule('config-file', 'The configuration, or a part of it, is not in force', null, null, []),
     rule('source-silent', 'A source has been silent for 30 s', 'count', 30, []),
     rule('series-limit', 'There are more series than are recorded', null, null, []),
   ].filter((r) => gpu || !/gpu|vram/.test(r.id));
