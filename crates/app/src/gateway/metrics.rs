@@ -120,10 +120,12 @@ fn name_of(metric: Metric) -> String {
         name.push('_');
         name.push_str(unit);
     }
-    if spec.kind == Kind::Counter {
-        name.push_str("_total");
+    // The word is kept for what only grows.
+    match name.strip_suffix("_total") {
+        _ if spec.kind == Kind::Counter => name + "_total",
+        Some(level) => level.to_owned(),
+        None => name,
     }
-    name
 }
 
 fn label(out: &mut String, kind: SubjectKind, subject: &str) {
@@ -156,6 +158,7 @@ fn label(out: &mut String, kind: SubjectKind, subject: &str) {
 
 /// Plimsoll's own time over the last five minutes.
 fn summary(out: &mut String, name: &str, quantiles: &[(&str, Option<u64>)]) {
+    let _ = writeln!(out, "# HELP {name} Plimsoll's own time for a request");
     let _ = writeln!(out, "# TYPE {name} summary");
     for (quantile, us) in quantiles {
         if let Some(us) = us {
@@ -203,6 +206,30 @@ mod tests {
         assert_eq!(name_of(Metric::GpuEnergy), "plimsoll_gpu_energy_joules_total");
         let names: BTreeSet<_> = Metric::ALL.iter().map(|&metric| name_of(metric)).collect();
         assert_eq!(names.len(), Metric::ALL.len());
+        for &metric in Metric::ALL {
+            let counts = metric.spec().kind == Kind::Counter;
+            assert_eq!(name_of(metric).ends_with("_total"), counts, "{}", name_of(metric));
+        }
+    }
+
+    #[tokio::test]
+    async fn each_family_says_once_what_it_is() {
+        let at = Instant3 { wall_ms: 0, monotonic_ms: 0, boottime_ms: 0 };
+        let readings = vec![
+            Reading::gauge(Metric::CpuBusy, &"".into(), 12.5),
+            Reading::gauge(Metric::SlotsTotal, &"a".into(), 4.0),
+            Reading::gauge(Metric::SlotsTotal, &"b".into(), 2.0),
+        ];
+        let records = Records::new(Arc::new(SystemClock));
+        let text = text(&Tick { at, readings }, &records, &[], &OwnFigures::default());
+        let told = |word: &str| -> Vec<String> {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(word));
+            lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+        };
+        let (helps, types) = (told("# HELP "), told("# TYPE "));
+        assert_eq!(helps, types);
+        assert_eq!(types.iter().collect::<BTreeSet<_>>().len(), types.len());
+        assert!(types.contains(&"plimsoll_service_slots".into()), "{types:?}");
     }
 
     #[tokio::test]
