@@ -23,6 +23,8 @@ use crate::{
     words,
 };
 
+pub(super) const SO_ALREADY: &str = "It is so already.";
+
 /// By these it is said where the gateway listens.
 const LISTENS: [&str; 3] = ["gateway.enabled", "gateway.address", "gateway.also"];
 
@@ -105,7 +107,7 @@ async fn set(global: &Global, changes: &[String]) -> Outcome {
         changes => changes.iter().map(|text| change(text)).collect::<Result<Vec<_>, _>>()?,
     };
     let keys: Vec<String> = changes.iter().map(|change| change.key.clone()).collect();
-    tell(global, &apply(global, changes).await?)?;
+    tell_made(global, apply(global, changes).await?.as_ref())?;
     tell_what_is_not(global, &keys).await
 }
 
@@ -122,28 +124,42 @@ async fn tell_what_is_not(global: &Global, keys: &[String]) -> Outcome {
     Ok(())
 }
 
-/// Puts changes in force as one revision: through the running Plimsoll, or in the file.
-pub(super) async fn apply(global: &Global, changes: Vec<Change>) -> Result<Revision, Failure> {
+/// Puts changes in force as one revision: through the running Plimsoll, or in the file. `None`
+/// where all of it was so already.
+pub(super) async fn apply(
+    global: &Global,
+    changes: Vec<Change>,
+) -> Result<Option<Revision>, Failure> {
     let edit = |base: &str| ConfigEdit {
         base: Some(base.to_owned()),
         changes: changes.clone(),
         by: "terminal".into(),
         ..ConfigEdit::default()
     };
-    Ok(match attach(global).await? {
+    let (before, made): (i64, Revision) = match attach(global).await? {
         Some(session) => {
             let view: ConfigView = session.call(Command::Config(Nothing {})).await?;
-            session.call(Command::ConfigApply(edit(&view.digest))).await?
+            (view.revision, session.call(Command::ConfigApply(edit(&view.digest))).await?)
         }
         None => {
             let offline = Offline::open(&options(global)).await?;
-            let digest = offline.config.view().digest.clone();
-            offline.config.apply(&edit(&digest)).await?
+            let view = offline.config.view().clone();
+            (view.revision, offline.config.apply(&edit(&view.digest)).await?)
         }
-    })
+    };
+    // Where nothing is new, what is answered is the revision in force, and what another changed.
+    Ok((made.number != before).then_some(made))
 }
 
-pub(super) fn tell(global: &Global, revision: &Revision) -> Outcome {
+pub(super) fn tell_made(global: &Global, made: Option<&Revision>) -> Outcome {
+    match made {
+        Some(revision) => tell(global, revision),
+        None if global.json => out::json(&made),
+        None => out::line(SO_ALREADY),
+    }
+}
+
+fn tell(global: &Global, revision: &Revision) -> Outcome {
     if global.json {
         return out::json(revision);
     }

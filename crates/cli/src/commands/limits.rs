@@ -127,10 +127,10 @@ fn row(limit: &LimitInfo) -> Vec<String> {
 
 async fn set(global: &Global, name: &str, value: Option<&str>) -> Outcome {
     let (limit, change) = change(global, name, value).await?;
-    let revision = config::apply(global, vec![change]).await?;
-    config::tell(global, &revision)?;
-    if let (LimitTakesHold::ServiceRestarts { service, .. }, false) =
-        (&limit.takes_hold, global.json)
+    let made = config::apply(global, vec![change]).await?;
+    config::tell_made(global, made.as_ref())?;
+    if let (LimitTakesHold::ServiceRestarts { service, .. }, true, false) =
+        (&limit.takes_hold, made.is_some(), global.json)
     {
         out::aside(format!(
             "It takes hold when {service} starts again: plimsoll services stop {service}, then \
@@ -181,16 +181,16 @@ async fn preset(global: &Global, name: PresetName, dry_run: bool) -> Outcome {
     let changes = preset.changes.iter();
     let changes =
         changes.map(|c| Change { key: c.key.clone(), value: Some(c.new.clone()) }).collect();
-    let revision = config::apply(global, changes).await?;
+    let made = config::apply(global, changes).await?;
     if global.json {
-        return out::json(&Chosen { preset, revision: Some(&revision) });
+        return out::json(&Chosen { preset, revision: made.as_ref() });
     }
-    config::tell(global, &revision)
+    config::tell_made(global, made.as_ref())
 }
 
 fn tell(preset: &LimitPreset) -> Outcome {
     if preset.changes.is_empty() {
-        return out::line("It is in force already.");
+        return out::line(config::SO_ALREADY);
     }
     let row = |c: &plimsoll_core::config::wire::Changed| {
         vec![c.key.clone(), format!("{} → {}", plain(&c.old), plain(&c.new))]

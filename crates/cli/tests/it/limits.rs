@@ -35,6 +35,26 @@ fn a_limit_is_set_beside_a_running_up_at_once_and_without_one_in_the_file() {
     assert_eq!(up.end("-TERM").code(), Some(0));
 }
 
+#[test]
+fn what_is_so_already_is_told_and_no_other_change_in_its_place() {
+    let place = Place::new();
+    let nothing_new = || {
+        let set = ["limits", "set", "gateway.queue.max", "5"];
+        place.out(&set);
+        assert_eq!(place.out(&set), "It is so already.\n");
+        assert_eq!(
+            place.out(&["limits", "reset", "gateway.gates.memory.mode"]),
+            "It is so already.\n"
+        );
+        assert!(place.json(&[&set[..], &["--json"]].concat()).is_null());
+    };
+    nothing_new();
+    let up = place.up(&["--gateway", "127.0.0.1:0"]);
+    place.out(&["limits", "reset", "gateway.queue.max"]);
+    nothing_new();
+    assert_eq!(up.end("-TERM").code(), Some(0));
+}
+
 // AA3
 #[test]
 fn a_preset_says_what_it_changes_before_and_does_that_and_no_more() {
@@ -52,7 +72,7 @@ fn a_preset_says_what_it_changes_before_and_does_that_and_no_more() {
     assert!(count > 40 && done.as_array().unwrap().len() == count, "{count}");
     let again = place.json(&["limits", "preset", "conservative", "--json"]);
     assert!(keys(&again) == keys(&planned) && again["revision"].is_null());
-    assert!(place.out(&["limits", "preset", "conservative"]).contains("in force already"));
+    assert!(place.out(&["limits", "preset", "conservative"]).contains("so already"));
     place.out(&["limits", "preset", "balanced"]);
     assert_eq!(limit(&place, "gateway.queue.max")["value"], 1000);
 }
