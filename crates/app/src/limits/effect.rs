@@ -15,7 +15,7 @@ use plimsoll_core::{
 use plimsoll_gateway::{
     admission::BackendId,
     clients::Keys,
-    replay::{Terms, compare, replay, suppose},
+    replay::{BothWays, Terms, both_ways, suppose},
     route::{Room, Table},
     settings,
 };
@@ -27,7 +27,7 @@ use super::{
     log::{Log, Source},
     other,
     trace::{Told, Ways, asked_for_room},
-    words::{figures_of, said, unknown},
+    words::{Replay, either, figures_of, said, unknown},
 };
 use crate::{
     api::{Fault, LimitEffect, LimitsEffect},
@@ -235,18 +235,25 @@ impl Ground<'_> {
         let counted = || trace.iter().filter(|one| one.counted);
         let (from, to) = (counted().map(|one| one.at).min(), counted().map(|one| one.at).max());
         let recorded: u64 = counted().map(|one| one.waited).sum();
-        let figures = blocking(move || {
-            let (today, proposed) = (replay(&trace, &today), replay(&trace, &proposed));
-            Some(compare(&trace, &today?, &proposed?))
-        })
-        .await?;
-        let Some(figures) = figures else {
+        let (tighter, looser) = (kept.iter().any(|k| k.tighter), kept.iter().any(|k| !k.tighter));
+        let figures = blocking(move || both_ways(trace, &today, &proposed)).await?;
+        let Some(BothWays { followed, regardless, waiting }) = figures else {
             return Ok(unknown(keys, "what was recorded could not be replayed to its end."));
         };
-        let tighter = kept.iter().any(|kept| kept.tighter);
         let ms = |at: Option<u64>| at.and_then(|at| i64::try_from(at).ok()).unwrap_or(0);
-        let mut effect =
-            figures_of(keys, &figures, (ms(from), ms(to)), recorded, supposed, tighter);
+        let ground = Replay {
+            from_ms: ms(from),
+            to_ms: ms(to),
+            recorded_wait_ms: recorded,
+            supposed,
+            followed,
+            tighter,
+            looser,
+        };
+        let mut effect = match waiting {
+            Some(waiting) => either(keys, &waiting, &regardless, &ground),
+            None => figures_of(keys, &regardless, &ground),
+        };
         if effect.known {
             effect.why.push_str(&self.not_in_it(&config));
         }

@@ -122,6 +122,9 @@ impl<'a> Ways<'a> {
             patience: (!ran(row) && gave_up).then_some(waited),
             candidates,
             waited,
+            lasted: ms(row.total_us),
+            refused: row.finish == Finish::Refused,
+            follows: None,
             counted,
         })
     }

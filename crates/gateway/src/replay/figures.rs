@@ -17,6 +17,8 @@ pub struct Side {
     pub wait_max: Ms,
     pub refused: u32,
     pub most_at_once: u32,
+    /// From the first to the end of the last.
+    pub lasted: Ms,
 }
 
 /// What another limit would have changed.
@@ -67,7 +69,8 @@ pub fn compare(trace: &[Recorded], today: &Replayed, proposed: &Replayed) -> Fig
 }
 
 fn side(trace: &[Recorded], replayed: &Replayed) -> Side {
-    let mut side = Side { most_at_once: replayed.most_at_once, ..Side::default() };
+    let mut side =
+        Side { most_at_once: replayed.most_at_once, lasted: replayed.lasted, ..Side::default() };
     let mut waits: Vec<Ms> = Vec::new();
     for (one, fate) in trace.iter().zip(&replayed.fates) {
         match fate {

@@ -3,14 +3,18 @@
 //!
 //! The machine is the one that serves ([`crate::admission::Admission`]), fed with recorded
 //! times in place of a clock. What is replayed is who comes, when, and how long each holds
-//! its room: that time is taken as it was recorded, whatever else runs beside it. Breakers,
+//! its room: that time is taken as it was recorded, whatever else runs beside it. Who waited
+//! for an answer before it asked again ([`follow`]) comes as long after that answer's end as
+//! it did, and everyone else at the recorded time. Breakers,
 //! gates and limits that move by themselves hold nobody here: what they did stands in the
 //! record already, or follows from times that are not known. Nor is the hash of a prompt
 //! known: whoever goes by it is to have the backend that answered as its only candidate.
 //!
 //! Pure and deterministic: the same trace under the same terms gives the same fates.
 
+mod both;
 mod figures;
+mod follow;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +26,11 @@ use std::{
 
 use plimsoll_core::{config::gateway::Balance, request::Priority};
 
-pub use self::figures::{Figures, Side, compare};
+pub use self::{
+    both::{BothWays, both_ways},
+    figures::{Figures, Side, compare},
+    follow::{Followed, Follows, PAUSE, Unsure, follow},
+};
 use crate::admission::{
     Admission, Ask, BreakerLimits, Candidate, Gates, Limits, Ms, Offered, Outcome,
 };
@@ -32,6 +40,8 @@ pub const MOST: usize = 20_000;
 /// Steps for each request: it comes, is looked at when its time is over, and ends. More is
 /// a fault of the machine, and ends the replay.
 const STEPS_EACH: usize = 64;
+/// Who is refused, and is not told when to come again, comes after that.
+const AGAIN: Ms = 1000;
 
 /// A request as it was recorded.
 #[derive(Clone, Debug)]
@@ -52,6 +62,12 @@ pub struct Recorded {
     pub patience: Option<Ms>,
     /// In fact.
     pub waited: Ms,
+    /// From its coming to its end, in fact.
+    pub lasted: Ms,
+    /// In fact.
+    pub refused: bool,
+    /// As [`follow`] tells; `None`: it comes at its recorded time.
+    pub follows: Option<Follows>,
     /// The figures are about it; the others only take room.
     pub counted: bool,
 }
@@ -85,6 +101,8 @@ pub struct Replayed {
     pub fates: Vec<Fate>,
     /// Most of the counted ones that ran at once.
     pub most_at_once: u32,
+    /// From the first of the counted ones to the end of the last.
+    pub lasted: Ms,
 }
 
 /// Gives the requests that never had room the middle time of their model, or else of all.
@@ -122,16 +140,16 @@ pub fn replay(trace: &[Recorded], terms: &Terms) -> Option<Replayed> {
 }
 
 fn steps(trace: &[Recorded], terms: &Terms, each: usize) -> Option<Replayed> {
-    let trace = &trace[trace.len().saturating_sub(MOST)..];
-    let mut run = Run::new(trace, terms);
-    let mut next = 0;
+    let skipped = trace.len().saturating_sub(MOST);
+    let trace = &trace[skipped..];
+    let mut run = Run::new(trace, skipped, terms);
     let mut ended = trace.is_empty();
     for _ in 0..trace.len().saturating_mul(each) {
         // Whoever goes makes room for whoever comes at the same moment.
         let ends = run.ends.peek().map(|Reverse((at, _))| (*at, Step::End));
         let leaves = run.leaves.peek().map(|Reverse((at, _))| (*at, Step::Leave));
         let due = run.machine.next_due().map(|at| (at.max(run.now + 1), Step::Tick));
-        let comes = trace.get(next).map(|one| (one.at.max(run.now), Step::Come));
+        let comes = run.comes.peek().map(|Reverse((at, _))| (*at, Step::Come));
         let Some((at, step)) = [ends, leaves, due, comes].into_iter().flatten().min() else {
             ended = true;
             break;
@@ -141,15 +159,16 @@ fn steps(trace: &[Recorded], terms: &Terms, each: usize) -> Option<Replayed> {
             Step::End => run.end(),
             Step::Leave => run.leave(),
             Step::Tick => run.machine.tick(at),
-            Step::Come => {
-                run.come(next);
-                next += 1;
-            }
+            Step::Come => run.come(),
         }
         run.hear();
     }
     let decided = ended && !run.waits.contains(&true);
-    decided.then_some(Replayed { fates: run.fates, most_at_once: run.most_at_once })
+    decided.then(|| Replayed {
+        lasted: run.first.map_or(0, |first| run.last.saturating_sub(first)),
+        fates: run.fates,
+        most_at_once: run.most_at_once,
+    })
 }
 
 /// In the order in which they are done at one moment.
@@ -166,6 +185,12 @@ struct Run<'a> {
     terms: &'a Terms,
     machine: Admission,
     now: Ms,
+    /// When whoever comes next comes; those that follow another are not in it before its end.
+    comes: BinaryHeap<Reverse<(Ms, usize)>>,
+    /// When each came.
+    came: Vec<Ms>,
+    /// What follows each.
+    after: Vec<Vec<usize>>,
     ends: BinaryHeap<Reverse<(Ms, usize)>>,
     /// When a client that waits has no patience any more.
     leaves: BinaryHeap<Reverse<(Ms, usize)>>,
@@ -173,12 +198,16 @@ struct Run<'a> {
     fates: Vec<Fate>,
     at_once: u32,
     most_at_once: u32,
+    /// Of the counted ones, when the first came and the last was over.
+    first: Option<Ms>,
+    last: Ms,
 }
 
 // === impl Run ===
 
 impl<'a> Run<'a> {
-    fn new(trace: &'a [Recorded], terms: &'a Terms) -> Self {
+    /// `skipped` stood before these in their trace.
+    fn new(trace: &'a [Recorded], skipped: usize, terms: &'a Terms) -> Self {
         let mut limits = terms.limits.clone();
         limits.breaker = BreakerLimits { enabled: false, ..limits.breaker };
         limits.gates = Gates::default();
@@ -186,9 +215,22 @@ impl<'a> Run<'a> {
         for backend in limits.backends.values_mut() {
             backend.adaptive = None;
         }
+        let mut after = vec![Vec::new(); trace.len()];
+        let mut comes = BinaryHeap::with_capacity(trace.len());
+        for (which, one) in trace.iter().enumerate() {
+            let before = one.follows.and_then(|follows| follows.which.checked_sub(skipped));
+            // Whatever else is said of it: nothing comes after itself.
+            match before.filter(|before| *before < which) {
+                Some(before) => after[before].push(which),
+                None => comes.push(Reverse((one.at, which))),
+            }
+        }
         Self {
             trace,
             terms,
+            comes,
+            came: trace.iter().map(|one| one.at).collect(),
+            after,
             machine: Admission::new(limits),
             now: trace.first().map_or(0, |one| one.at),
             ends: BinaryHeap::new(),
@@ -197,11 +239,18 @@ impl<'a> Run<'a> {
             fates: vec![Fate::Refused; trace.len()],
             at_once: 0,
             most_at_once: 0,
+            first: None,
+            last: 0,
         }
     }
 
-    fn come(&mut self, which: usize) {
+    fn come(&mut self) {
+        let Some(Reverse((_, which))) = self.comes.pop() else { return };
         let one = &self.trace[which];
+        self.came[which] = self.now;
+        if one.counted {
+            self.first.get_or_insert(self.now);
+        }
         let wait = match one.priority {
             Priority::Interactive => self.terms.wait,
             Priority::Batch => self.terms.batch_wait,
@@ -220,11 +269,11 @@ impl<'a> Run<'a> {
         };
         match self.machine.offer(ask, self.now) {
             Offered::Granted(_) => self.serve(which),
-            Offered::Refused(_) => {}
+            Offered::Refused(refusal) => self.refuse(which, refusal.retry_after),
             Offered::Queued(_) => {
                 self.waits[which] = true;
                 if let Some(patience) = one.patience {
-                    self.leaves.push(Reverse((one.at.saturating_add(patience), which)));
+                    self.leaves.push(Reverse((self.now.saturating_add(patience), which)));
                 }
             }
         }
@@ -233,7 +282,7 @@ impl<'a> Run<'a> {
     fn serve(&mut self, which: usize) {
         let one = &self.trace[which];
         self.waits[which] = false;
-        self.fates[which] = Fate::Served { waited: self.now.saturating_sub(one.at) };
+        self.fates[which] = Fate::Served { waited: self.now.saturating_sub(self.came[which]) };
         self.ends.push(Reverse((self.now.saturating_add(one.held.unwrap_or(0)), which)));
         self.at_once += u32::from(one.counted);
         self.most_at_once = self.most_at_once.max(self.at_once);
@@ -244,15 +293,40 @@ impl<'a> Run<'a> {
         let one = &self.trace[which];
         self.at_once -= u32::from(one.counted);
         self.machine.release(which as u64, Outcome::Served, Some(one.tokens), self.now);
+        self.over(which, 0);
+    }
+
+    /// Whoever was refused here and not in fact asks again when it was told to, and not at once:
+    /// it would ask as fast as it is refused.
+    fn refuse(&mut self, which: usize, retry_after: Option<Ms>) {
+        self.waits[which] = false;
+        let later = retry_after.unwrap_or(AGAIN).min(PAUSE);
+        self.over(which, if self.trace[which].refused { 0 } else { later });
+    }
+
+    /// What follows it comes, after a pause no shorter than that.
+    fn over(&mut self, which: usize, least: Ms) {
+        if self.trace[which].counted {
+            self.last = self.now;
+        }
+        for next in std::mem::take(&mut self.after[which]) {
+            let one = &self.trace[next];
+            let at = match one.follows.and_then(|follows| follows.pause) {
+                Some(pause) => self.now.saturating_add(pause.max(least)),
+                None => one.at.max(self.now),
+            };
+            self.comes.push(Reverse((at, next)));
+        }
     }
 
     fn leave(&mut self) {
         let Some(Reverse((_, which))) = self.leaves.pop() else { return };
         // It may have been served or refused before.
         if std::mem::take(&mut self.waits[which]) {
-            let waited = self.now.saturating_sub(self.trace[which].at);
+            let waited = self.now.saturating_sub(self.came[which]);
             self.fates[which] = Fate::Left { waited };
             self.machine.leave(which as u64, self.now);
+            self.over(which, 0);
         }
     }
 
@@ -263,7 +337,7 @@ impl<'a> Run<'a> {
             let Ok(which) = usize::try_from(id) else { continue };
             match decision {
                 Ok(_) => self.serve(which),
-                Err(_) => self.waits[which] = false,
+                Err(refusal) => self.refuse(which, refusal.retry_after),
             }
         }
     }

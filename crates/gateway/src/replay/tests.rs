@@ -1,4 +1,6 @@
-use std::collections::VecDeque;
+mod closed;
+
+use std::collections::{BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
@@ -31,6 +33,9 @@ fn trace(rows: &[(Ms, Ms)]) -> Vec<Recorded> {
         held: Some(*held),
         patience: None,
         waited: 0,
+        lasted: *held,
+        refused: false,
+        follows: None,
         counted: true,
     };
     rows.iter().map(one).collect()
@@ -47,46 +52,71 @@ fn terms(room: u32, queue: u32) -> Terms {
 }
 
 /// The same by another way: a clock that goes millisecond by millisecond, some places and a
-/// line. `None`: refused.
-fn by_hand(rows: &[(Ms, Ms)], room: usize, queue: usize) -> Vec<Option<Ms>> {
-    let mut waits = vec![None; rows.len()];
-    let (mut running, mut line) = (Vec::<Ms>::new(), VecDeque::<usize>::new());
-    let (mut now, mut next) = (0, 0);
-    while next < rows.len() || !line.is_empty() {
-        running.retain(|end| *end > now);
+/// line. When each came, and how long it waited; `None`: refused.
+fn by_hand(trace: &[Recorded], room: usize, queue: usize) -> Vec<(Ms, Option<Ms>)> {
+    let mut comes: BTreeSet<(Ms, usize)> = BTreeSet::new();
+    let mut after: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (which, one) in trace.iter().enumerate() {
+        match one.follows {
+            Some(follows) => after.entry(follows.which).or_default().push(which),
+            None => _ = comes.insert((one.at, which)),
+        }
+    }
+    let mut fates = vec![(0, None); trace.len()];
+    let (mut running, mut line) = (Vec::<(Ms, usize)>::new(), VecDeque::<usize>::new());
+    let mut now = 0;
+    while !comes.is_empty() || !running.is_empty() {
+        for (_, over) in running.extract_if(.., |(end, _)| *end == now) {
+            for next in after.remove(&over).unwrap_or_default() {
+                let one = &trace[next];
+                let pause = one.follows.unwrap().pause;
+                comes.insert((pause.map_or(one.at.max(now), |pause| now + pause), next));
+            }
+        }
         while running.len() < room
             && let Some(first) = line.pop_front()
         {
-            waits[first] = Some(now - rows[first].0);
-            running.push(now + rows[first].1);
+            fates[first].1 = Some(now - fates[first].0);
+            running.push((now + trace[first].held.unwrap(), first));
         }
-        while next < rows.len() && rows[next].0 == now {
+        while comes.first().is_some_and(|(at, _)| *at == now)
+            && let Some((_, next)) = comes.pop_first()
+        {
+            fates[next].0 = now;
             if running.len() < room {
-                waits[next] = Some(0);
-                running.push(now + rows[next].1);
+                fates[next].1 = Some(0);
+                running.push((now + trace[next].held.unwrap(), next));
             } else if line.len() < queue {
                 line.push_back(next);
             }
-            next += 1;
         }
         now += 1;
     }
-    waits
+    fates
 }
 
-fn figures_by_hand(today: &[Option<Ms>], proposed: &[Option<Ms>]) -> Figures {
-    let side = |waits: &[Option<Ms>]| {
-        let mut served: Vec<Ms> = waits.iter().flatten().copied().collect();
+fn figures_by_hand(
+    trace: &[Recorded],
+    today: &[(Ms, Option<Ms>)],
+    proposed: &[(Ms, Option<Ms>)],
+) -> Figures {
+    let side = |fates: &[(Ms, Option<Ms>)]| {
+        let mut served: Vec<Ms> = fates.iter().filter_map(|(_, wait)| *wait).collect();
         served.sort_unstable();
         let within = |most: Ms| served.iter().filter(|wait| **wait <= most).count();
         let p95 = served.iter().copied().find(|most| within(*most) * 100 >= served.len() * 95);
+        let over = |((came, wait), one): (&(Ms, Option<Ms>), &Recorded)| {
+            came + wait.map_or(0, |wait| wait + one.held.unwrap())
+        };
+        let last = fates.iter().zip(trace).map(over).max().unwrap();
         Side {
             waited: u32::try_from(served.iter().filter(|wait| **wait > 0).count()).unwrap(),
             wait_sum: served.iter().sum(),
             wait_p95: p95,
             wait_max: *served.last().unwrap(),
-            refused: u32::try_from(waits.len() - served.len()).unwrap(),
+            refused: u32::try_from(fates.len() - served.len()).unwrap(),
             most_at_once: 0,
+            lasted: last - fates.iter().map(|(came, _)| *came).min().unwrap(),
         }
     };
     let mut figures = Figures {
@@ -96,7 +126,7 @@ fn figures_by_hand(today: &[Option<Ms>], proposed: &[Option<Ms>]) -> Figures {
         ..Figures::default()
     };
     for pair in today.iter().zip(proposed) {
-        match pair {
+        match (pair.0.1, pair.1.1) {
             (Some(today), Some(proposed)) if today > proposed => {
                 (figures.less, figures.less_sum) =
                     (figures.less + 1, figures.less_sum + today - proposed);
@@ -115,8 +145,7 @@ fn figures_by_hand(today: &[Option<Ms>], proposed: &[Option<Ms>]) -> Figures {
 
 #[test]
 fn a_stored_trace_gives_the_figures_that_are_worked_out_by_hand() {
-    let rows = stored();
-    let trace = trace(&rows);
+    let trace = trace(&stored());
     for ((room, queue), (more, longer)) in [
         ((2_u32, 1000_u32), (4_u32, 1000_u32)),
         ((4, 1000), (2, 1000)),
@@ -126,8 +155,8 @@ fn a_stored_trace_gives_the_figures_that_are_worked_out_by_hand() {
     ] {
         let today = replay(&trace, &terms(room, queue)).unwrap();
         let proposed = replay(&trace, &terms(more, longer)).unwrap();
-        let hand = |room: u32, queue: u32| by_hand(&rows, room as usize, queue as usize);
-        let mut by_hand = figures_by_hand(&hand(room, queue), &hand(more, longer));
+        let hand = |room: u32, queue: u32| by_hand(&trace, room as usize, queue as usize);
+        let mut by_hand = figures_by_hand(&trace, &hand(room, queue), &hand(more, longer));
         by_hand.today.most_at_once = today.most_at_once;
         by_hand.proposed.most_at_once = proposed.most_at_once;
         assert_eq!(compare(&trace, &today, &proposed), by_hand, "{room} of {queue} → {more}");
@@ -145,7 +174,10 @@ fn the_same_trace_under_the_same_terms_is_the_same_again() {
 
 #[test]
 fn nothing_and_a_single_request_are_replayed_too() {
-    assert_eq!(replay(&[], &terms(1, 1)), Some(Replayed { fates: vec![], most_at_once: 0 }));
+    assert_eq!(
+        replay(&[], &terms(1, 1)),
+        Some(Replayed { fates: vec![], most_at_once: 0, lasted: 0 })
+    );
     let one = replay(&trace(&[(5, 10)]), &terms(1, 1)).unwrap();
     assert_eq!((one.fates, one.most_at_once), (vec![Fate::Served { waited: 0 }], 1));
 }
@@ -213,13 +245,15 @@ fn a_trace_is_bounded_and_its_newest_count() {
 
 proptest! {
     /// Whatever came, however long it took and however little there is for it: each has its
-    /// fate, none runs beyond the room, and nobody who was refused had waited for nothing else.
+    /// fate, none runs beyond the room, and nobody who was refused had waited for nothing else,
+    /// also where each comes after another.
     #[test]
     fn each_request_has_its_fate_and_the_room_is_never_more_than_full(
         rows in prop::collection::vec((0..40_u64, 0..400_u64, any::<bool>(), 0..300_u64), 0..120),
         room in 1..5_u32,
         queue in 0..6_u32,
         wait in 0..500_u64,
+        waits in any::<bool>(),
     ) {
         let mut at = 0;
         let times: Vec<(Ms, Ms)> = rows.iter().map(|(gap, held, ..)| {
@@ -231,6 +265,7 @@ proptest! {
             one.priority = if *batch { Priority::Batch } else { Priority::Interactive };
             one.patience = (*patience > 100).then_some(*patience);
         }
+        follow(&mut trace, if waits { Unsure::Waits } else { Unsure::AsksRegardless });
         let terms = Terms { wait, batch_wait: 2 * wait, ..terms(room, queue) };
         let replayed = replay(&trace, &terms).unwrap();
         prop_assert_eq!(replayed.fates.len(), trace.len());

@@ -1,7 +1,7 @@
 //! Sentences from what was recorded.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -221,6 +221,83 @@ async fn who_would_be_refused_is_counted_and_who_was_is_given_the_usual_time() {
         );
         assert!(!effect.known && effect.why.starts_with("20 of "), "{}", effect.why);
     }
+}
+
+/// What is recorded of programs that ask one after the other: a tenth of a second after each
+/// answer, or sooner.
+fn programs(many: usize, requests: usize, room: usize, held: impl Fn(usize) -> u64) -> Vec<Row> {
+    let mut comes: BTreeSet<(u64, usize)> = (0..many).map(|n| (40 * n as u64, n)).collect();
+    let mut places = vec![0_u64; room];
+    let mut rows = Vec::new();
+    while rows.len() < requests
+        && let Some((at, program)) = comes.pop_first()
+    {
+        places.sort_unstable();
+        let (wait, held) = (places[0].saturating_sub(at), held(rows.len()));
+        places[0] = at + wait + held;
+        comes.insert((places[0] + 10 + 13 * (held % 7), program));
+        rows.push(Row { program, at, wait, held });
+    }
+    rows
+}
+
+struct Row {
+    program: usize,
+    at: u64,
+    wait: u64,
+    held: u64,
+}
+
+fn as_rows(of: &[Row]) -> Vec<RequestRow> {
+    let one = |(n, of): (usize, &Row)| RequestRow {
+        client: format!("notebook-{}", of.program),
+        ..row(n as i64, START + of.at as i64, of.wait, of.held)
+    };
+    of.iter().enumerate().map(one).collect()
+}
+
+#[tokio::test]
+async fn programs_that_wait_for_their_answers_ask_less_often_and_are_not_said_to_be_refused() {
+    let held = |n: usize| 300 + (n as u64 * 7919) % 101;
+    let (today, tighter) = (programs(6, 600, 4, held), programs(6, 600, 2, held));
+    // At their recorded times hundreds would have waited for longer than that, and been refused.
+    let text = "gateway.queue.wait_s = 10";
+    let effects = asked_where(as_rows(&today), text, &[change(ROOM, 2)], |ground| {
+        ground.rooms = rooms(4, RoomBasis::Told);
+    })
+    .await;
+    let (effect, replay) = (&effects[0], effects[0].replay.unwrap());
+    assert_eq!((replay.requests, replay.proposed.refused), (600, 0));
+    let wait = |rows: &[Row]| rows.iter().map(|row| row.wait).sum::<u64>();
+    let near = |one: u64, other: u64| one.abs_diff(other) * 20 <= other;
+    assert!(near(replay.today.wait_sum_ms, wait(&today)), "{replay:?}");
+    assert!(near(replay.proposed.wait_sum_ms, wait(&tighter)), "{replay:?} {}", wait(&tighter));
+    assert!(effect.known && effect.text.contains(" longer; none refused; done in "), "{effect:?}");
+    assert!(effect.why.contains(" 594 followed an answer to the same client"), "{}", effect.why);
+}
+
+#[tokio::test]
+async fn where_it_hangs_on_whether_a_program_waits_both_are_said() {
+    let rows = programs(2, 12, 2, |n| 9000 + 100 * (n as u64 % 5));
+    let effects = asked(as_rows(&rows), "", &[change(ROOM, 1)]).await;
+    let (text, end) = (&effects[0].text, "by whether notebook-1 and 1 more waited for answers;");
+    assert!(text.starts_with("On average the last 12 requests would have waited "), "{text}");
+    assert!(text.contains(end) && text.ends_with(" none refused."), "{text}");
+    assert!(effects[0].known && effects[0].replay.is_some());
+    // Nobody is said to be refused who is only by one of them.
+    let text = "gateway.queue.wait_s = 20";
+    let effects = asked(as_rows(&rows), text, &[change(ROOM, 1)]).await;
+    let effect = &effects[0];
+    assert_eq!(
+        (effect.known, effect.text.as_str()),
+        (
+            false,
+            "Cannot tell: it hangs on whether notebook-1 and 1 more wait for their answers before \
+             they ask again, and the record does not say."
+        )
+    );
+    assert!(effect.why.starts_with("If so: ") && effect.why.contains(" If not: "), "{effect:?}");
+    assert_eq!(effect.replay, None);
 }
 
 #[tokio::test]
