@@ -127,7 +127,7 @@ impl<'a> Judge<'a> {
                     self.first(&CLIENTS, &id),
                     key("program"),
                     format!("The client {id} needs a program, an agent or a key to be told by."),
-                    "For example program = \"python3\".",
+                    "For example program = \"nightly_job\", for what runs as python3 nightly_job.py.",
                 );
             }
         }

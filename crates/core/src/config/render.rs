@@ -65,7 +65,7 @@ pub fn defaults_toml() -> String {
          # coalesce. A client that has limits of its own is told by its program, its user agent or\n\
          # its key, e.g.\n\
          #   [gateway.clients.nightly]\n\
-         #   program = \"python3\"\n\
+         #   program = \"nightly_job\"    # runs as python3 nightly_job.py\n\
          #   priority = \"batch\"\n\
          #   max_in_flight = 2\n\
          # and, where they help, agent, key, requests_per_min and tokens_per_min.\n",
