@@ -53,6 +53,10 @@ class Limits {
 
   byKey = $derived(new Map((this.view?.limits ?? []).map((limit) => [limit.key, limit])));
   staged = $derived((this.view?.limits ?? []).filter((limit) => draft.staged.has(limit.key)));
+  /** Staged limits of what is not there now: nothing can be applied with them. */
+  absent = $derived(
+    this.view ? [...draft.staged.keys()].filter((key) => this.#known.has(key) && !this.byKey.has(key)) : [],
+  );
   restarts = $derived(this.#restarted(this.staged));
   /** What is proposed is another than what the effects were asked for. */
   pending = $derived(

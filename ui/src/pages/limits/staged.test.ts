@@ -223,3 +223,23 @@ it('a service that a person stopped is neither promised a start nor started', as
   draft.made(revision(LAUNCH), 39);
   await waitFor(() => expect(starts()).toBe(1));
 });
+
+it('what is staged of a service that is gone is named, and can be left out alone', async () => {
+  await open('#/limits/staged');
+  draft.setAll([
+    [ROOM, 2],
+    [QUEUE, 64],
+  ]);
+  await waitFor(() => expect(limits.absent).toEqual([]));
+  const answer = fake.handlers.limits as () => Promise<LimitsView>;
+  fake.handlers.limits = async () => {
+    const view = await answer();
+    return { ...view, limits: view.limits.filter(({ key }) => !key.startsWith('services.chat.')) };
+  };
+  await limits.load();
+  const said = await screen.findByText(/Staged for what is not there now/);
+  expect(said.textContent).toContain(ROOM);
+  await fireEvent.click(screen.getByRole('button', { name: 'Leave it out' }));
+  expect([...draft.staged.keys()]).toEqual([QUEUE]);
+  expect(screen.queryByText(/Staged for what is not there now/)).toBeNull();
+});
