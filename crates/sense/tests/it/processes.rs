@@ -38,14 +38,22 @@ impl Machine {
     }
 }
 
-/// A process that is no child of ours: its parent has left it.
+/// A process that is no child of ours: its parent has left it. It is itself by now, and sleeps:
+/// while one program becomes another, its memory is neither's.
 fn stranger() -> i32 {
     let output = Command::new("sh")
         .args(["-c", "exec 2>&- ; sleep 300 >&- & echo $!"])
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+    let pid: i32 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let mut looks = 0..2000;
+    while !stat().contains("(sleep) S ") {
+        looks.next().expect("a process that sleeps");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    pid
 }
 
 /// Whether it runs; one that ended and was not asked for does not.
