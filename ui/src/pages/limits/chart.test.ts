@@ -4,7 +4,7 @@ import type { Compared, LimitInfo, MetricSpec, SeriesInfo } from '../../lib/bind
 import { apart } from '../../lib/chart/load';
 import { drawnOf, heightOf, loadOf, roomOf, valueOf } from './chart';
 import { nextLookMs, pairOf } from './compare';
-import { unsaid } from './view';
+import { firstSentence, unsaid } from './view';
 
 const limit = (more: Partial<LimitInfo> = {}): LimitInfo => ({
   key: 'gateway.queue.wait_s',
@@ -137,4 +137,11 @@ it('a young revision is looked at again within seconds', () => {
   expect(nextLookMs(0)).toBeLessThanOrEqual(5_000);
   expect(nextLookMs(-2_000)).toBeLessThanOrEqual(5_000);
   expect(nextLookMs(3_600_000)).toBe(60_000);
+});
+
+it('of how an effect is known the first sentence stands there, figures and all', () => {
+  expect(firstSentence('It took 1.6 s, as recorded. Gates hold nobody back in it.')).toBe(
+    'It took 1.6 s, as recorded.',
+  );
+  expect(firstSentence('')).toBe('');
 });

@@ -51,6 +51,8 @@ export function unsaid(text: string, said: string): string {
     .join(' ');
 }
 
+export const firstSentence = (text: string): string => text.split(/(?<=\.)\s+/)[0] ?? '';
+
 /** Number of the revision in an address: 38 of `r-38`. */
 export function revisionAt(at: string): number | null {
   const number = Number(/^r-(\d+)$/.exec(at)?.[1]);
