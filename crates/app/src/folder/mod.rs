@@ -10,6 +10,7 @@ mod lock;
 mod private;
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -145,14 +146,31 @@ fn prepare(path: &Path) -> Result<PathBuf, Fault> {
     fs::canonicalize(path).map_err(|error| cannot("find", path, &error))
 }
 
+/// The window opens before the folder is owned, and may have been first in it.
+const OURS: [&str; 6] =
+    ["plimsoll.lock", "plimsoll.toml", "history.db", "moved.json", "webview", "window.json"];
+
 /// Open to others, not empty, and nothing of ours in it.
 fn holds_other_things(path: &Path) -> bool {
     let open = fs::metadata(path).is_ok_and(|meta| meta.is_dir() && meta.mode() & 0o077 != 0);
-    // The window opens before the folder is owned, and may have been first in it.
-    let ours =
-        ["plimsoll.lock", "plimsoll.toml", "history.db", "moved.json", "webview", "window.json"];
-    open && !ours.iter().any(|name| path.join(name).exists())
-        && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+    open && fs::read_dir(path).is_ok_and(|entries| are_others(names(entries)))
+}
+
+fn names(entries: fs::ReadDir) -> impl Iterator<Item = OsString> {
+    entries.filter_map(|entry| entry.ok().map(|entry| entry.file_name()))
+}
+
+/// One look tells both whether there is anything and whose it is: the window puts its first
+/// file there at any moment.
+fn are_others(names: impl Iterator<Item = OsString>) -> bool {
+    let mut any = false;
+    for name in names {
+        if OURS.iter().any(|ours| name == *ours) {
+            return false;
+        }
+        any = true;
+    }
+    any
 }
 
 fn check_kind(folder: &Path, simulated: bool, first_start: bool) -> Result<(), Fault> {
@@ -211,6 +229,14 @@ mod tests {
         assert!(dir.path().join(LOCK).exists());
         assert!(DataFolder::owner(dir.path()).unwrap().is_none());
         own(dir.path(), false).unwrap();
+    }
+
+    #[test]
+    fn one_look_says_whose_a_folder_is() {
+        let others = |names: &[&str]| are_others(names.iter().map(OsString::from));
+        assert!(!others(&[]), "whoever comes a moment later has not been looked for");
+        assert!(others(&["letters", ".profile"]));
+        assert!(!others(&["webview"]) && !others(&["letters", "history.db"]));
     }
 
     #[test]
