@@ -30,7 +30,6 @@ pub async fn run(app: AppHandle, graphics: Graphics) {
             // The log is open since the session is there.
             graphics.log();
         }
-        settings(&app, &next).await;
         follow(&app, &next).await;
         session = Some(next);
     }
@@ -44,6 +43,8 @@ async fn follow(app: &AppHandle, session: &Arc<Session>) {
         Subscription { metrics: own.chain(page.iter().cloned()).collect() }
     };
     let mut live = Box::pin(session.subscribe(ask(&wanted.borrow_and_update())));
+    // After it listens: what changes or is told meanwhile is not missed.
+    settings(app, session).await;
     loop {
         tokio::select! {
             changed = wanted.changed() => {

@@ -4,7 +4,10 @@
 //! who falls behind it is told how much was missed. Of ticks only the newest
 //! is kept, for an older one is of no use to a live chart.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use futures::Stream;
 use plimsoll_core::{reading::Value, series::SeriesKey};
@@ -15,6 +18,9 @@ use crate::api::{Live, LiveValue, Subscription};
 
 /// News that a listener may be behind before it misses some.
 const NEWS: usize = 256;
+/// News of the start waits so long for the first who listens: an alert may begin before a
+/// window can hear of it. What is older is no news to whoever comes then.
+const START: Duration = Duration::from_secs(10);
 /// Prefixes of one subscription; further ones are left out.
 const PREFIXES: usize = 64;
 
@@ -23,6 +29,14 @@ const PREFIXES: usize = 64;
 pub struct Hub {
     news: broadcast::Sender<Arc<Live>>,
     ticks: watch::Sender<Option<Arc<LiveTick>>>,
+    start: Arc<Start>,
+}
+
+/// What was told before anybody listened.
+#[derive(Debug)]
+struct Start {
+    at: Instant,
+    news: Mutex<Option<broadcast::Receiver<Arc<Live>>>>,
 }
 
 /// A tick in the words of the live stream, made once for all listeners.
@@ -45,7 +59,9 @@ pub struct Listener {
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { news: broadcast::channel(NEWS).0, ticks: watch::channel(None).0 }
+        let (news, first) = broadcast::channel(NEWS);
+        let start = Start { at: Instant::now(), news: Mutex::new(Some(first)) };
+        Self { news, ticks: watch::channel(None).0, start: Arc::new(start) }
     }
 }
 
@@ -70,7 +86,18 @@ impl Hub {
             ticks.mark_unchanged();
             ticks
         });
-        Listener { news: self.news.subscribe(), ticks, prefixes }
+        let news = self.start.first().unwrap_or_else(|| self.news.subscribe());
+        Listener { news, ticks, prefixes }
+    }
+}
+
+// === impl Start ===
+
+impl Start {
+    /// For the first who listens, soon after the start.
+    fn first(&self) -> Option<broadcast::Receiver<Arc<Live>>> {
+        let first = self.news.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.filter(|_| self.at.elapsed() < START)
     }
 }
 
@@ -172,6 +199,18 @@ mod tests {
 
     fn busy(value: f64) -> Reading {
         Reading::gauge(Metric::CpuBusy, &"".into(), value)
+    }
+
+    #[tokio::test]
+    async fn news_of_the_start_waits_for_the_first_who_listens_alone() {
+        let hub = Hub::default();
+        hub.tell(Live::Staged { serial: 1 });
+        let mut first = hub.listen(&Subscription::default());
+        let mut second = hub.listen(&Subscription::default());
+        hub.tell(Live::Staged { serial: 2 });
+        assert_eq!(first.next().await, Some(Live::Staged { serial: 1 }));
+        assert_eq!(first.next().await, Some(Live::Staged { serial: 2 }));
+        assert_eq!(second.next().await, Some(Live::Staged { serial: 2 }));
     }
 
     #[tokio::test]
