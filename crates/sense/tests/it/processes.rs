@@ -50,7 +50,7 @@ fn stranger() -> i32 {
     let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let mut looks = 0..2000;
     while !stat().contains("(sleep) S ") {
-        looks.next().expect("a process that sleeps");
+        assert!(looks.next().is_some(), "it does not come to sleep: {}", stat());
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     pid
