@@ -113,6 +113,10 @@ impl Page {
         wait::until(xpath, || async {
             let element = self.driver.find(By::XPath(xpath)).await?;
             element.scroll_into_view().await?;
+            // A click on a button that is not ready yet is lost without a word.
+            if !element.is_enabled().await? {
+                return Ok(None);
+            }
             Ok(Some(element.click().await?))
         })
         .await
