@@ -246,6 +246,7 @@ mod tests {
     use std::{
         net::{TcpListener, TcpStream},
         process::{Child, Command, Stdio},
+        thread,
     };
 
     use super::*;
@@ -303,9 +304,12 @@ mod tests {
     fn two_hundred_that_connect_at_once_are_each_told_apart_in_one_pass() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let here = listener.local_addr().unwrap();
+        // Met while they come: together they are more than the listener's queue takes (128), and who finds
+        // no room there tries again for two minutes at most.
+        let meeting = thread::spawn(move || (0..200).map(|_| listener.accept().unwrap()).collect());
         let children = [bash(here.port(), 100), bash(here.port(), 60)];
         let own: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(here).unwrap()).collect();
-        let met: Vec<_> = (0..200).map(|_| listener.accept().unwrap()).collect();
+        let met: Vec<_> = meeting.join().unwrap();
         let own: Vec<SocketAddr> = own.iter().map(|own| own.local_addr().unwrap()).collect();
         let ends: Vec<Ends> = met.iter().map(|(_, there)| (*there, here)).collect();
         let mut peers = Peers::default();
