@@ -42,6 +42,7 @@ bench_gateway() {
 
 bench_window() {
   say "building the window and the measuring tool"
+  # shellcheck disable=SC2086  # a list of names
   need_packages "the window" $BUILD_PACKAGES
   need_packages "a display without a screen" xvfb dbus
   need_node

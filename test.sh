@@ -49,6 +49,7 @@ programs() {
 }
 
 rust_tools() {
+  # shellcheck disable=SC2086  # a list of names
   need_packages "the window" $BUILD_PACKAGES
   need_rust
 }

@@ -21,6 +21,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 if [ -z "$from" ]; then
+  # shellcheck disable=SC2086  # a list of names
   need_packages "the window" $BUILD_PACKAGES
   need_rust
   need_node

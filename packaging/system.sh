@@ -3,8 +3,13 @@
 # manager, cargo and npm.
 
 RUST_MIN=1.95
-# What the window is built with. The tray's library is loaded by name when the program starts.
-BUILD_PACKAGES="build-essential pkg-config libwebkit2gtk-4.1-dev libayatana-appindicator3-1"
+# What the programs are built with. Cargo fetches nothing without the certificates, and a small system has none.
+PROGRAM_PACKAGES="build-essential pkg-config ca-certificates"
+# And the window. The tray's library is loaded by name when the program starts.
+# shellcheck disable=SC2034  # for those that source this
+BUILD_PACKAGES="$PROGRAM_PACKAGES libwebkit2gtk-4.1-dev libayatana-appindicator3-1"
+# A newer npm is no business of this build.
+export npm_config_update_notifier=false
 
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 note() { printf '   %s\n' "$*"; }
@@ -27,7 +32,7 @@ missing_packages() {
 
 # need_packages WHY PACKAGE...: installs what is missing, on Debian and its kin.
 need_packages() {
-  local why=$1 missing root=()
+  local why=$1 missing as_root=()
   shift
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     if [ -z "${PLIMSOLL_SKIP_PACKAGES:-}" ]; then
@@ -40,17 +45,30 @@ need_packages() {
     return
   fi
   missing=$(missing_packages "$@")
+  missing=${missing% }
   [ -n "$missing" ] || return 0
-  say "Installing packages for $why: $missing"
   if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || fail "packages are missing and there is no sudo here." \
-      "As root: apt-get install $missing"
-    root=(sudo)
+    command -v sudo >/dev/null || fail "packages are missing for $why, and there is no sudo here." \
+      "As root: apt-get update && apt-get install $missing" "Then run this again."
+    as_root=(sudo)
   fi
-  "${root[@]}" apt-get update -q || note "the package lists could not be renewed; trying with the old ones"
+  say "Installing packages for $why: $missing"
+  # Asked for once and apart, so that a refusal is not taken for a failure of apt.
+  if [ ${#as_root[@]} -gt 0 ]; then
+    note "as root, by sudo"
+    sudo true || fail "sudo does not let you install packages." \
+      "As root: apt-get update && apt-get install $missing" "Then run this again."
+  fi
+  "${as_root[@]}" apt-get update -q || note "the package lists could not be renewed; trying with the old ones"
+  # A fresh system often updates itself just now, and holds the lock for a while.
   # shellcheck disable=SC2086  # a list of names
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing ||
-    fail "apt could not install: $missing" "On Debian 12 and Ubuntu 22.04 or newer these packages exist."
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+    -oDPkg::Lock::Timeout=300 $missing ||
+    fail "apt could not install: $missing" "Why stands above, in apt's own words." \
+      "On Debian 12 and Ubuntu 22.04 or newer these packages exist."
+  # An apt that is interrupted between two packages calls that a success.
+  [ -z "$(missing_packages "$@")" ] ||
+    fail "apt ended before everything was installed." "Run this again: it goes on where it stopped."
 }
 
 need_rust() {

@@ -13,7 +13,8 @@ use std::{
 
 /// What the scripts use of any system.
 const TOOLS: &[&str] = &[
-    "bash", "cat", "cut", "dirname", "env", "find", "grep", "head", "mkdir", "sed", "sort", "touch",
+    "bash", "cat", "cut", "dirname", "env", "find", "grep", "head", "mkdir", "sed", "sort",
+    "touch", "true",
 ];
 
 /// A system on which nothing is installed yet but what [`System::new`] says.
@@ -154,8 +155,10 @@ impl System {
     }
 }
 
-const PACKAGES: &str =
-    "build-essential pkg-config libwebkit2gtk-4.1-dev libayatana-appindicator3-1";
+const PACKAGES: &str = "build-essential pkg-config ca-certificates libwebkit2gtk-4.1-dev \
+                        libayatana-appindicator3-1";
+/// The call that installs what follows. An apt that updates the system just now is waited for.
+const INSTALL: &str = "apt-get install -y -q --no-install-recommends -oDPkg::Lock::Timeout=300";
 
 #[test]
 fn a_first_run_installs_builds_and_opens_and_a_second_one_only_opens() {
@@ -163,10 +166,12 @@ fn a_first_run_installs_builds_and_opens_and_a_second_one_only_opens() {
     assert_eq!(
         system.runs(&["--demo", "--", "--data-dir", "/some where", "--hidden"]),
         [
+            // Asked for once, before it is used.
+            "sudo",
             "sudo",
             "apt-get update -q",
             "sudo",
-            &format!("apt-get install -y -q --no-install-recommends {PACKAGES}"),
+            &format!("{INSTALL} {PACKAGES}"),
             "npm --prefix ui ci --no-audit --no-fund",
             "npm --prefix ui run --silent build",
             "cargo build --release --locked -p plimsoll-desktop -p plimsoll",
@@ -189,10 +194,9 @@ fn only_missing_packages_are_installed_and_root_needs_no_sudo() {
     let system = System::new();
     system.stands_in("id", "echo 0");
     system.lacks("sudo");
-    fs::write(system.path("installed"), "build-essential\npkg-config\n").unwrap();
-    let install = "apt-get install -y -q --no-install-recommends libwebkit2gtk-4.1-dev \
-                   libayatana-appindicator3-1";
-    assert_eq!(system.runs(&[])[..2], ["apt-get update -q", install]);
+    fs::write(system.path("installed"), "build-essential\npkg-config\nca-certificates\n").unwrap();
+    let install = format!("{INSTALL} libwebkit2gtk-4.1-dev libayatana-appindicator3-1");
+    assert_eq!(system.runs(&[])[..2], ["apt-get update -q", &install]);
 }
 
 #[test]
@@ -200,8 +204,33 @@ fn without_root_and_without_sudo_the_command_for_root_is_said() {
     let system = System::new();
     system.lacks("sudo");
     let words = system.ends(1, &[]);
-    assert!(words.contains(&format!("As root: apt-get install {PACKAGES}")), "{words}");
+    assert!(
+        words.contains(&format!("As root: apt-get update && apt-get install {PACKAGES}")),
+        "{words}"
+    );
     assert!(system.calls().is_empty(), "nothing was begun: {:?}", system.calls());
+}
+
+#[test]
+fn a_sudo_that_refuses_is_said_and_asked_no_second_time() {
+    let system = System::new();
+    system.stands_in("sudo", r#"said "sudo $*"; exit 1"#);
+    let words = system.ends(1, &[]);
+    assert!(words.contains("sudo does not let you install packages"), "{words}");
+    assert!(
+        words.contains(&format!("As root: apt-get update && apt-get install {PACKAGES}")),
+        "{words}"
+    );
+    assert_eq!(system.calls(), ["sudo true"]);
+}
+
+#[test]
+fn an_apt_that_is_interrupted_and_calls_that_a_success_is_not_believed() {
+    let system = System::new();
+    system.stands_in("apt-get", r#"said "apt-get $1""#);
+    let words = system.ends(1, &[]);
+    assert!(words.contains("Run this again: it goes on where it stopped"), "{words}");
+    assert_eq!(system.calls().last().unwrap(), "apt-get install", "nothing was built");
 }
 
 #[test]
@@ -226,7 +255,7 @@ fn another_system_is_told_the_names_of_its_packages_and_how_to_go_on() {
 }
 
 #[test]
-fn rust_that_is_missing_too_old_or_without_a_toolchain_is_said_before_anything_is_built() {
+fn rust_that_is_missing_too_old_or_without_a_toolchain_is_said_before_anything_is_installed() {
     let ends = |change: fn(&System), parts: [&str; 2]| {
         let system = System::new();
         change(&system);
@@ -234,7 +263,7 @@ fn rust_that_is_missing_too_old_or_without_a_toolchain_is_said_before_anything_i
         for part in parts {
             assert!(words.contains(part), "{part} is missing in {words}");
         }
-        assert!(!system.calls().iter().any(|call| call.starts_with("npm")));
+        assert_eq!(system.calls(), Vec::<String>::new());
     };
     ends(|system| system.lacks("cargo"), ["Rust is not installed", "https://rustup.rs"]);
     let old = |system: &System| system.stands_in("rustc", "echo 'rustc 1.94.1 (abc 2026-01-01)'");
@@ -282,7 +311,7 @@ fn without_a_display_it_says_so_and_offers_to_record_without_a_window() {
     let mut system = System::new();
     system.display = false;
     let words = system.ends(1, &[]);
-    for part in ["no display", "plimsoll up", "plimsoll up --ui 127.0.0.1:"] {
+    for part in ["no display", "./run.sh --no-window", "plimsoll up --ui 127.0.0.1:"] {
         assert!(words.contains(part), "{part} is missing in {words}");
     }
     assert!(system.calls().is_empty(), "nothing is installed unasked: {:?}", system.calls());
@@ -293,7 +322,7 @@ fn without_a_display_a_person_is_asked_and_yes_records_without_a_window() {
     let mut system = System::new();
     system.display = false;
     let words = system.asked("--demo -- --ui 127.0.0.1:0", "y");
-    assert!(words.contains("run 'plimsoll up' now?"), "{words}");
+    assert!(words.contains("Do that now?"), "{words}");
     let calls = system.calls();
     assert_eq!(calls.last().unwrap(), "plimsoll up --demo --ui 127.0.0.1:0");
     assert!(calls.contains(&"cargo build --release --locked -p plimsoll".to_owned()), "{calls:?}");
@@ -301,6 +330,18 @@ fn without_a_display_a_person_is_asked_and_yes_records_without_a_window() {
 
     system.asked("", "n");
     assert_eq!(system.calls(), Vec::<String>::new());
+}
+
+#[test]
+fn with_no_window_it_records_unasked_and_shows_the_page() {
+    let mut system = System::new();
+    for display in [false, true] {
+        system.display = display;
+        let calls = system.runs(&["--no-window", "--", "--data-dir", "/some where"]);
+        let last = "plimsoll up --ui 127.0.0.1:1877 --data-dir /some where";
+        assert_eq!(calls.last().unwrap(), last, "with a display: {display}");
+        assert!(!calls.iter().any(|call| call.contains("webkit")), "{calls:?}");
+    }
 }
 
 #[test]
