@@ -256,7 +256,7 @@ pub async fn fill(
         }
         // From then on the live clients ask.
         let before = made.requests.into_iter().filter(|row| row.at_ms < now_ms);
-        let before: Vec<_> = before.take(MAX_REQUESTS - requests).collect();
+        let before: Vec<_> = before.take(MAX_REQUESTS - requests).map(Arc::new).collect();
         requests += before.len();
         if !before.is_empty() {
             record.requests(before);

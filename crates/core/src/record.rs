@@ -13,7 +13,7 @@ pub trait Record: Send + Sync + 'static {
     fn alert(&self, alert: AlertRow);
     fn log(&self, entries: Vec<LogEntry>);
     /// Requests that ended, for the request log.
-    fn requests(&self, rows: Vec<RequestRow>);
+    fn requests(&self, rows: Vec<Arc<RequestRow>>);
 
     /// Entries that wait to be written.
     fn queue_len(&self) -> usize;
@@ -43,7 +43,7 @@ pub trait Layer: Send + Sync + 'static {
         self.below().log(entries);
     }
 
-    fn on_requests(&self, rows: Vec<RequestRow>) {
+    fn on_requests(&self, rows: Vec<Arc<RequestRow>>) {
         self.below().requests(rows);
     }
 }
@@ -71,7 +71,7 @@ impl<L: Layer> Record for L {
         self.on_log(entries);
     }
 
-    fn requests(&self, rows: Vec<RequestRow>) {
+    fn requests(&self, rows: Vec<Arc<RequestRow>>) {
         self.on_requests(rows);
     }
 
@@ -89,7 +89,7 @@ impl Record for Nowhere {
     fn mark(&self, _: Mark) {}
     fn alert(&self, _: AlertRow) {}
     fn log(&self, _: Vec<LogEntry>) {}
-    fn requests(&self, _: Vec<RequestRow>) {}
+    fn requests(&self, _: Vec<Arc<RequestRow>>) {}
 
     fn queue_len(&self) -> usize {
         0

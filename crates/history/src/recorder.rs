@@ -48,7 +48,7 @@ pub(crate) struct Waiting {
     pub marks: VecDeque<Mark>,
     pub alerts: VecDeque<AlertRow>,
     pub log: VecDeque<LogEntry>,
-    pub requests: VecDeque<RequestRow>,
+    pub requests: VecDeque<Arc<RequestRow>>,
     /// Recording is switched off: nothing is taken.
     pub off: bool,
     /// The database takes nothing for now: only the newest ten minutes are kept.
@@ -147,7 +147,7 @@ impl Record for Recorder {
         }
     }
 
-    fn requests(&self, rows: Vec<RequestRow>) {
+    fn requests(&self, rows: Vec<Arc<RequestRow>>) {
         let mut waiting = self.queue.lock();
         if waiting.off {
             return;

@@ -2,7 +2,7 @@
 //! task does for the record.
 
 use std::sync::{
-    Mutex,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -17,7 +17,7 @@ pub const MAX_ENDED: usize = 16_384;
 const EARLY: usize = 2048;
 
 pub(super) struct Ended {
-    pub row: RequestRow,
+    pub row: Arc<RequestRow>,
     pub basis: ClientBasis,
     /// While a backend worked for it.
     pub backend_us: u64,
@@ -55,8 +55,10 @@ impl EndedQueue {
         }
     }
 
-    pub(super) fn take(&self) -> Vec<Ended> {
-        std::mem::take(&mut *lock(&self.waiting))
+    /// All of them. What `into` has room for serves those that come next.
+    pub(super) fn take(&self, into: &mut Vec<Ended>) {
+        into.clear();
+        std::mem::swap(into, &mut *lock(&self.waiting));
     }
 
     pub(super) fn dropped(&self) -> u64 {

@@ -32,6 +32,8 @@ pub(super) struct Reckoner {
     record: Arc<dyn Record>,
     /// Wait for the energy of their last second, in the order of their ends.
     held: VecDeque<Ended>,
+    /// Empty, and with room for as many as ended at once before.
+    taken: Vec<Ended>,
 }
 
 // === impl Pump ===
@@ -56,7 +58,7 @@ impl Pump {
 
 impl Reckoner {
     pub(super) fn new(inner: Arc<Inner>, record: Arc<dyn Record>) -> Self {
-        Self { inner, record, held: VecDeque::new() }
+        Self { inner, record, held: VecDeque::new(), taken: Vec::new() }
     }
 
     async fn run(mut self, stop: CancellationToken) {
@@ -81,8 +83,9 @@ impl Reckoner {
 
     /// One batch. The last one waits for nothing.
     pub(super) fn round(&mut self, now: Instant, last: bool) {
-        self.held.extend(self.inner.ended.take());
-        let mut rows = Vec::new();
+        self.inner.ended.take(&mut self.taken);
+        self.held.extend(self.taken.drain(..));
+        let mut rows = Vec::with_capacity(self.held.len());
         let now_s = self.inner.second(now);
         let mut figures = lock(&self.inner.figures);
         // The bound counts those that wait here too.
@@ -90,14 +93,15 @@ impl Reckoner {
             let patient = !last
                 && self.held.len() < MAX_ENDED
                 && now.saturating_duration_since(ended.at) < PATIENCE;
-            ended.row.joules = match self.inner.energy.joules(&ended.ran) {
-                Joules::Known(joules) => Some(joules),
+            match self.inner.energy.joules(&ended.ran) {
+                // Nobody else has it yet, so that nothing is copied.
+                Joules::Known(joules) => Arc::make_mut(&mut ended.row).joules = Some(joules),
                 Joules::Later if patient => {
                     self.held.push_front(ended);
                     break;
                 }
-                _ => None,
-            };
+                Joules::Later | Joules::Unknown => {}
+            }
             figures.take(&ended.row, ended.basis, ended.backend_us, now_s);
             rows.push(ended.row);
         }

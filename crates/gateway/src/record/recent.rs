@@ -19,13 +19,13 @@ pub(super) struct Recent {
 // === impl Recent ===
 
 impl Recent {
-    pub(super) fn put(&mut self, rows: &[RequestRow], now: Instant) {
+    pub(super) fn put(&mut self, rows: &[Arc<RequestRow>], now: Instant) {
         let newest = rows.iter().skip(rows.len().saturating_sub(MAX_RECENT));
         for row in newest {
             if self.rows.len() >= MAX_RECENT {
                 self.rows.pop_front();
             }
-            self.rows.push_back((now, Arc::new(row.clone())));
+            self.rows.push_back((now, row.clone()));
         }
     }
 

@@ -387,7 +387,8 @@ impl Drop for Trace {
             joules: None,
         };
         let backend_us = self.backend_us;
-        self.inner.ended.put(Ended { row, basis: words.basis, backend_us, ran, at: self.since });
+        let (row, basis) = (Arc::new(row), words.basis);
+        self.inner.ended.put(Ended { row, basis, backend_us, ran, at: self.since });
     }
 }
 

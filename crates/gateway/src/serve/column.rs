@@ -94,8 +94,8 @@ async fn go(
         let tags = head.method == Method::GET && path == ollama::TAGS;
         return Ok(if tags { Box::pin(ollama::told(state, options, own)).await } else { own });
     }
-    if let Some(running) = Box::pin(ollama::running(state, options, &client, &head)).await {
-        return Ok(running);
+    if ollama::is_running(&head) {
+        return Ok(Box::pin(ollama::running(state, options, &client)).await);
     }
 
     // What is asked for, by its path: administration of a backend is closed.

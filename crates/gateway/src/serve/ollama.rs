@@ -31,16 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest list of one Ollama.
 const LONGEST: usize = 4 << 20;
 
-/// The models that run, of all Ollamas that are up; `None`: it is not asked for that.
-pub async fn running(
-    state: &Arc<State>,
-    options: &Options,
-    client: &Client,
-    head: &request::Parts,
-) -> Option<Response<Answer>> {
-    if head.uri.path() != PS || (head.method != Method::GET && head.method != Method::HEAD) {
-        return None;
-    }
+/// Whether it is asked for the models that run.
+pub fn is_running(head: &request::Parts) -> bool {
+    head.uri.path() == PS && matches!(head.method, Method::GET | Method::HEAD)
+}
+
+/// The models that run, of all Ollamas that are up.
+pub async fn running(state: &Arc<State>, options: &Options, client: &Client) -> Response<Answer> {
     let table = state.table();
     let all = of_all(state, options, &table, PS).await;
     let may = |id: &str, model: &Value| {
@@ -54,7 +51,7 @@ pub async fn running(
     let mut response = Response::new(Answer::whole(json!({ "models": models }).to_string().into()));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
-    Some(response)
+    response
 }
 
 /// The list of models with what their Ollamas say of each; as it was where none says anything.

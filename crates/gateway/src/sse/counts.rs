@@ -1,7 +1,11 @@
 //! Tokens, as the backend counted them.
 
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 
 /// What a backend said it read and wrote. Never guessed from chunks: what it did not say
 /// is `None`.
@@ -87,10 +91,56 @@ impl Tally {
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(from)?;
+        from.deserialize_any(Self(None))
+    }
+}
+
+/// Any value; what is none is left out.
+impl<'de> Visitor<'de> for Count {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self, E> {
+        Ok(Self(Some(u32::try_from(number).unwrap_or(u32::MAX))))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self, E> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         let count = |number: f64| (number >= 0.0 && number.is_finite()).then_some(number as u32);
-        Ok(Self(raw.get().parse().ok().or_else(|| raw.get().parse().ok().and_then(count))))
+        Ok(Self(count(number)))
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bytes<E: Error>(self, _: &[u8]) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self, A::Error> {
+        IgnoredAny.visit_seq(seq)?;
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self, A::Error> {
+        IgnoredAny.visit_map(map)?;
+        Ok(self)
     }
 }
 

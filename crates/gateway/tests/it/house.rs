@@ -59,14 +59,14 @@ pub struct House {
 
 /// The rows that came to the log, in their order.
 #[derive(Default)]
-pub struct Log(pub Mutex<Vec<RequestRow>>);
+pub struct Log(pub Mutex<Vec<Arc<RequestRow>>>);
 
 impl Record for Log {
     fn tick(&self, _: Arc<Tick>) {}
     fn mark(&self, _: Mark) {}
     fn alert(&self, _: AlertRow) {}
     fn log(&self, _: Vec<LogEntry>) {}
-    fn requests(&self, rows: Vec<RequestRow>) {
+    fn requests(&self, rows: Vec<Arc<RequestRow>>) {
         self.0.lock().unwrap().extend(rows);
     }
     fn queue_len(&self) -> usize {

@@ -1,5 +1,7 @@
 //! The request log: pages, filters, bounds, and what a damaged database gives back.
 
+use std::sync::Arc;
+
 use plimsoll_core::{
     record::Record as _,
     request::{Endpoint, Finish, Priority, RequestRow, Shared},
@@ -38,6 +40,10 @@ fn row(n: i64, at_ms: i64) -> RequestRow {
     }
 }
 
+fn shared(rows: Vec<RequestRow>) -> Vec<Arc<RequestRow>> {
+    rows.into_iter().map(Arc::new).collect()
+}
+
 fn ids(rows: &[RequestRow]) -> Vec<i64> {
     rows.iter().map(|row| row.id).collect()
 }
@@ -47,7 +53,7 @@ async fn a_request_comes_back_as_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::open(folder.path()).await;
     let rows: Vec<_> = (0..30).map(|n| row(n, START + n)).collect();
-    world.recorder.requests(rows.clone());
+    world.recorder.requests(shared(rows.clone()));
     world.settle().await;
     let found = world.reader.requests(&RequestFilter::default(), 100).await.unwrap();
     assert!(found.rows.iter().eq(rows.iter().rev()), "{:?}", found.rows.first());
@@ -62,7 +68,7 @@ async fn pages_go_back_through_all_of_it_and_filters_hold_on_each() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::open(folder.path()).await;
     let rows: Vec<_> = (1..=1234).map(|n| row(n, START + n)).collect();
-    world.recorder.requests(rows.clone());
+    world.recorder.requests(shared(rows.clone()));
     world.settle().await;
     let filters = [
         RequestFilter::default(),
@@ -106,7 +112,7 @@ async fn requests_go_when_they_are_too_old_or_take_too_much() {
         options.keep.requests_bytes = keep_bytes;
         options
     };
-    world.recorder.requests((0..2000).map(|n| row(n, START + n * 1000)).collect());
+    world.recorder.requests((0..2000).map(|n| row(n, START + n * 1000).into()).collect());
     world.clock.advance_ms(DAY + 1_000_000);
     world.tick(Vec::new());
     world.settle().await;
@@ -128,7 +134,7 @@ async fn requests_go_when_they_are_too_old_or_take_too_much() {
     world.options.send(kept(DAY, limit)).unwrap();
     for batch in 0..20 {
         let at = START + DAY + batch * 1000;
-        world.recorder.requests((0..200).map(|n| row(n, at + n)).collect());
+        world.recorder.requests((0..200).map(|n| row(n, at + n).into()).collect());
         world.settle().await;
         assert!(bytes(&world.reader.storage().await.unwrap()).bytes <= limit);
     }
@@ -141,7 +147,7 @@ async fn requests_go_when_they_are_too_old_or_take_too_much() {
 async fn what_a_person_deletes_takes_its_requests_along() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::open(folder.path()).await;
-    world.recorder.requests((0..100).map(|n| row(n, START + n * 1000)).collect());
+    world.recorder.requests((0..100).map(|n| row(n, START + n * 1000).into()).collect());
     world.settle().await;
     world.history.delete_before(Some(START + 50_000)).await.unwrap();
     let found = world.reader.requests(&RequestFilter::default(), 500).await.unwrap();
@@ -157,7 +163,7 @@ async fn requests_of_a_damaged_database_come_back() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let world = World::open(folder.path()).await;
     let rows: Vec<_> = (0..300).map(|n| row(n, START + n)).collect();
-    world.recorder.requests(rows.clone());
+    world.recorder.requests(shared(rows.clone()));
     world.settle().await;
     world.history.stop().await;
     World::open(other.path()).await.history.stop().await;
@@ -178,7 +184,7 @@ async fn more_requests_than_the_queue_holds_are_counted_and_displace_nothing() {
     let world = World::open(folder.path()).await;
     let before = world.recorder.dropped();
     // In one piece, so that the writer cannot take some away.
-    world.recorder.requests((0..20_100).map(|n| row(n, START + n)).collect());
+    world.recorder.requests((0..20_100).map(|n| row(n, START + n).into()).collect());
     assert_eq!(world.recorder.dropped() - before, 100);
     world.tick(Vec::new());
     world.settle().await;
@@ -204,7 +210,7 @@ async fn a_history_of_before_the_gateway_gets_its_table() {
     }
     sqlx::Connection::close(connection).await.unwrap();
     let world = World::open(folder.path()).await;
-    world.recorder.requests(vec![row(1, START + HOUR)]);
+    world.recorder.requests(vec![row(1, START + HOUR).into()]);
     world.settle().await;
     let found = world.reader.requests(&RequestFilter::default(), 10).await.unwrap();
     assert_eq!(found.rows.len(), 1);

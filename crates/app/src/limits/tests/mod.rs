@@ -83,7 +83,7 @@ pub async fn history(folder: &Path, rows: Vec<RequestRow>) -> (History, watch::S
     let clock = Arc::new(ManualClock::at(START));
     let (sender, options) = watch::channel(Options::default());
     let history = History::open(folder, options, clock).await.unwrap();
-    history.recorder().requests(rows);
+    history.recorder().requests(rows.into_iter().map(Arc::new).collect());
     assert!(history.settle().await);
     (history, sender)
 }

@@ -21,7 +21,7 @@ const MS: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 struct Kept {
-    rows: Mutex<Vec<RequestRow>>,
+    rows: Mutex<Vec<Arc<RequestRow>>>,
     batches: Mutex<usize>,
 }
 
@@ -30,7 +30,7 @@ impl Record for Kept {
     fn mark(&self, _: Mark) {}
     fn alert(&self, _: AlertRow) {}
     fn log(&self, _: Vec<LogEntry>) {}
-    fn requests(&self, rows: Vec<RequestRow>) {
+    fn requests(&self, rows: Vec<Arc<RequestRow>>) {
         *lock(&self.batches) += 1;
         lock(&self.rows).extend(rows);
     }
