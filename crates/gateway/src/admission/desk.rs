@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    Admission, Ask, BackendId, Grant, Id, Limit, Limits, Move, Ms, Offered, Outcome, Place,
+    Admission, Ask, AtWork, BackendId, Grant, Id, Limit, Limits, Move, Ms, Offered, Outcome, Place,
     Pressure, Refusal, Snapshot, rest::Rests,
 };
 
@@ -176,6 +176,11 @@ impl Desk {
         self.0.lock().machine.in_flight_at(backend)
     }
 
+    /// What of that is there by now, or on its way there, and whose clients are there.
+    pub fn at_work(&self, backend: &BackendId) -> AtWork {
+        self.0.lock().machine.at_work(backend)
+    }
+
     /// Admits nobody any more and refuses those who wait; tells how many are in flight.
     pub fn stop(&self) -> u32 {
         self.with(|state, now| {
@@ -318,6 +323,16 @@ impl Permit {
     pub fn end(mut self, outcome: Outcome, tokens: Option<u32>) {
         self.held = false;
         self.desk.end(self.grant.id, outcome, tokens);
+    }
+
+    /// It is sent to its backend.
+    pub fn sent(&self) {
+        self.desk.0.lock().machine.sent(self.grant.id);
+    }
+
+    /// Its client has left, and its backend should not work on it any more.
+    pub fn left(&self) {
+        self.desk.0.lock().machine.left(self.grant.id);
     }
 
     /// Its answer began: that ends the wait for a backend that is asked again.

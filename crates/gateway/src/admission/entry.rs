@@ -40,6 +40,8 @@ pub(super) struct Entry {
     pub(super) class: Class,
     pub(super) policy: Balance,
     pub(super) probe: bool,
+    /// While held: it was sent, and its client is there.
+    pub(super) sent: bool,
     /// While held: its answer began.
     pub(super) answered: bool,
     /// While held: its first token came.
@@ -88,6 +90,7 @@ impl Entry {
             class,
             policy: Balance::LeastInFlight,
             probe: false,
+            sent: false,
             answered: false,
             sampled: false,
             paid: false,

@@ -132,7 +132,7 @@ impl Admission {
         entry.state = State::Held;
         entry.backend = taken.backend;
         entry.probe = taken.probe;
-        (entry.answered, entry.sampled) = (false, false);
+        (entry.sent, entry.answered, entry.sampled) = (false, false, false);
         entry.granted = now;
         let paid = std::mem::replace(&mut entry.paid, true);
         let entry = *entry;
@@ -172,6 +172,7 @@ impl Admission {
         outcome: Outcome,
         tokens_used: Option<u32>,
     ) -> bool {
+        self.works_no_more(key);
         let entry = self.entries[key as usize];
         self.in_flight -= 1;
         self.models[entry.model as usize].in_flight -= 1;

@@ -288,6 +288,7 @@ impl Admission {
         }
         let at = entry.backend;
         let backend = &mut self.backends[at as usize];
+        backend.at_work.answering += u32::from(entry.sent);
         if !backend.recovers() {
             return;
         }

@@ -9,6 +9,7 @@
 //! same calls give the same decisions. [`Desk`] is the door that requests come through.
 
 mod affinity;
+mod at_work;
 mod balance;
 mod breaker;
 mod chance;
@@ -37,6 +38,7 @@ mod window;
 use std::sync::Arc;
 
 pub use self::{
+    at_work::AtWork,
     breaker::Tripped,
     desk::{Admit, Desk, Permit},
     gate::{GateKind, GateView, Pressure},

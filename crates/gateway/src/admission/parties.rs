@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    BackendId, BackendView, Id, Limits, Moved, Ms, Outcome,
+    AtWork, BackendId, BackendView, Id, Limits, Moved, Ms, Outcome,
     balance::Standing,
     breaker::Breaker,
     entry::{Entry, Order},
@@ -26,6 +26,7 @@ pub(super) struct Backend {
     pub(super) resting: u32,
     pub(super) outside: u32,
     pub(super) in_flight: u32,
+    pub(super) at_work: AtWork,
     pub(super) kv_used: u64,
     /// Place in line of one that waits until enough tokens are free here.
     pub(super) reserved: Option<Order>,
@@ -88,6 +89,7 @@ impl Backend {
             resting: 0,
             outside: 0,
             in_flight: 0,
+            at_work: AtWork::default(),
             kv_used: 0,
             reserved: None,
             breaker: Breaker::new(now),

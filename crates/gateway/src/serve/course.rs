@@ -79,6 +79,9 @@ impl Course {
     /// From here on a backend may be at work on it.
     pub fn sent(&mut self) {
         self.sent = Some(Instant::now());
+        if let Some(permit) = &self.permit {
+            permit.sent();
+        }
         self.trace.sent();
     }
 

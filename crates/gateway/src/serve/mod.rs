@@ -29,6 +29,7 @@ mod refuse;
 mod retry;
 mod send;
 mod shared;
+mod slot;
 mod state;
 mod wishes;
 mod world;
