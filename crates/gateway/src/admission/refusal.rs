@@ -272,33 +272,44 @@ impl Admission {
         if let Some(room) = self.limits.in_flight
             && self.in_flight >= room
         {
-            return format!("{} of {room} requests are in flight in all", self.in_flight);
+            return match Over::of(self.in_flight, room) {
+                Some(over) => over.said(" in all"),
+                None => format!("{} of {room} requests are in flight in all", self.in_flight),
+            };
         }
         let client = &self.clients[entry.client as usize];
         if let Some(room) = client.in_flight_room
             && client.in_flight >= room
         {
-            return format!("{} of {room} of {} are in flight", client.in_flight, client.name);
+            return match Over::of(client.in_flight, room) {
+                Some(over) => over.said(&format!(" for {}", client.name)),
+                None => format!("{} of {room} of {} are in flight", client.in_flight, client.name),
+            };
         }
         let model = &self.models[entry.model as usize];
         if let Some(room) = model.room
             && model.in_flight >= room
         {
-            return format!("{} of {room} for {} are in flight", model.in_flight, model.name);
+            return match Over::of(model.in_flight, room) {
+                Some(over) => over.said(&format!(" on {}", model.name)),
+                None => format!("{} of {room} for {} are in flight", model.in_flight, model.name),
+            };
         }
         let mut text = String::new();
         for (n, backend) in self.members(entry).take(3).enumerate() {
             text.push_str(if n == 0 { "" } else { ", " });
-            let room = backend.room();
-            let _ = match (backend.in_flight < room, backend.outside) {
-                (true, _) => write!(text, "{} has no room for {} tokens", backend.id, entry.tokens),
-                (false, 0) => write!(text, "{} of {room} on {}", backend.in_flight, backend.id),
-                (false, outside) => write!(
-                    text,
-                    "{} of {room} on {}, and {outside} that did not come through Plimsoll",
-                    backend.in_flight, backend.id
-                ),
-            };
+            let (id, room, outside) = (&backend.id, backend.room(), backend.outside);
+            if backend.in_flight < room {
+                let _ = write!(text, "{id} has no room for {} tokens", entry.tokens);
+                continue;
+            }
+            text.push_str(&match Over::of(backend.in_flight, room) {
+                Some(over) => over.said(&format!(" on {id}")),
+                None => format!("{} of {room} on {id}", backend.in_flight),
+            });
+            if outside > 0 {
+                let _ = write!(text, ", and {outside} that did not come through Plimsoll");
+            }
         }
         text
     }
@@ -330,6 +341,27 @@ impl Client {
             }
         };
         Refusal { limit: Limit::Rate, reason, retry_after: left.map(|left| left.max(SOON)) }
+    }
+}
+
+/// More runs than is allowed: a limit was lowered below what ran.
+struct Over {
+    runs: u32,
+    room: u32,
+}
+
+// === impl Over ===
+
+impl Over {
+    fn of(runs: u32, room: u32) -> Option<Self> {
+        (runs > room).then_some(Self { runs, room })
+    }
+
+    /// E.g. `4 run on chat where 3 are allowed`.
+    fn said(&self, at: &str) -> String {
+        let run = if self.runs == 1 { "runs" } else { "run" };
+        let are = if self.room == 1 { "is" } else { "are" };
+        format!("{} {run}{at} where {} {are} allowed", self.runs, self.room)
     }
 }
 

@@ -160,6 +160,30 @@ fn without_time_to_wait_there_is_room_now_or_a_refusal() {
 }
 
 #[test]
+fn where_a_limit_was_lowered_below_what_runs_a_refusal_says_both_numbers() {
+    let why = |lower: fn(&mut Limits)| {
+        let mut floor = Floor::new(room(4));
+        floor.come_many("x", 4);
+        floor.set(lower);
+        let mut ask = floor.ask("x", "m", "a");
+        ask.deadline = floor.now;
+        floor.offer(ask);
+        let reason = floor.refused[0].1.reason.clone();
+        reason.strip_prefix("There is no room now, and it may not wait: ").unwrap().to_owned()
+    };
+    assert_eq!(why(|limits| limits.backend.room = Some(3)), "4 run on a where 3 are allowed.");
+    assert_eq!(why(|limits| limits.backend.room = Some(1)), "4 run on a where 1 is allowed.");
+    assert_eq!(why(|limits| limits.in_flight = Some(3)), "4 run in all where 3 are allowed.");
+    assert_eq!(why(|limits| limits.client.in_flight = Some(2)), "4 run for x where 2 are allowed.");
+    assert_eq!(
+        why(|limits| {
+            limits.models.insert("m".into(), 2);
+        }),
+        "4 run on m where 2 are allowed."
+    );
+}
+
+#[test]
 fn whoever_leaves_gives_back_what_he_has_wherever_he_is() {
     let mut floor = Floor::new(room(1));
     let ids = floor.come_many("x", 4);
