@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::house::{CHAT, House, PATIENCE, backend, chat, double, options, room, row};
+use crate::house::{CHAT, House, backend, chat, double, options, patiently, room, row};
 
 async fn small() -> (House, plimsoll_sim::server::Handle) {
     let double = double(4, 3, 0.0).await;
@@ -31,7 +31,7 @@ async fn say(house: &House, text: &str) -> String {
 async fn rest(stream: &mut TcpStream) -> String {
     let mut taken = Vec::new();
     // A reset is an end, too.
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut taken)).await.expect("it was never closed");
+    let _ = patiently(stream.read_to_end(&mut taken)).await;
     String::from_utf8_lossy(&taken).into_owned()
 }
 

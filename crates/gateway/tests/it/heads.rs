@@ -9,12 +9,11 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinSet,
-    time::timeout,
 };
 
 use crate::{
     corpus::{Chance, changed, files, long_run, rounds},
-    house::{CHAT, House, PATIENCE, backend, chat, double, options, room, until},
+    house::{CHAT, House, backend, chat, double, options, patiently, room, until},
 };
 
 /// So many connections at once.
@@ -39,8 +38,7 @@ async fn said_to(address: SocketAddr, bytes: Vec<u8>, leaves: bool) -> Vec<u8> {
         let _ = stream.shutdown().await;
     }
     let mut answer = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    let _ = read.unwrap_or_else(|_| panic!("never closed: {}", bytes.escape_ascii()));
+    let _ = patiently(stream.read_to_end(&mut answer)).await;
     answer
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
@@ -29,7 +30,7 @@ use plimsoll_gateway::{
     clients::{Clients, Keys, Rules},
     record::{Pump, Records},
     route::{Backend, Table},
-    serve::{Options, Orphan, OwnFigures, Sought, World},
+    serve::{Budgets, Options, Orphan, OwnFigures, Patience, Sought, World},
 };
 use plimsoll_services::{client::Secret, kind::ServiceKind};
 use plimsoll_sim::server::{Double, Handle, Spec};
@@ -39,8 +40,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Longest time that a test waits for anything.
+/// Longest time that a request may wait in line.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// So many looks a test takes at what has to come. They are counted, and not the time: a machine
+/// that stands still for a while takes none, and everything else goes on between two of them.
+const LOOKS: u32 = 15_000;
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 pub struct House {
     pub gateway: Gateway,
@@ -82,11 +87,14 @@ impl Record for Log {
 pub struct Watching {
     pub doubles: Mutex<Vec<(BackendId, Arc<Handle>)>>,
     pub orphans: Mutex<Vec<Orphan>>,
-    /// What looks for a client's program come to, one after the other; `None`: no end. After
+    /// The house's own clients. Others come, too: whatever looks on this machine for model
+    /// servers asks all that listens.
+    guests: Mutex<Vec<SocketAddr>>,
+    /// What looks for a guest's program come to, one after the other; `None`: no end. After
     /// these it is the same program each time, or `nobody`.
     pub sought: Mutex<VecDeque<Option<Sought>>>,
     pub nobody: AtomicBool,
-    /// Looks for a client's program so far.
+    /// Looks for a guest's program so far.
     pub seeks: AtomicU32,
     /// So many looks at a backend fail from here on.
     pub fails: AtomicU32,
@@ -95,9 +103,11 @@ pub struct Watching {
 }
 
 impl World for Watching {
-    fn program(&self, _: SocketAddr, _: SocketAddr) -> BoxFuture<'static, Sought> {
-        self.seeks.fetch_add(1, Relaxed);
-        match self.sought.lock().unwrap().pop_front() {
+    fn program(&self, peer: SocketAddr, _: SocketAddr) -> BoxFuture<'static, Sought> {
+        let is_guest = self.guests.lock().unwrap().contains(&peer);
+        self.seeks.fetch_add(u32::from(is_guest), Relaxed);
+        let sought = is_guest.then(|| self.sought.lock().unwrap().pop_front()).flatten();
+        match sought {
             Some(Some(sought)) => Box::pin(std::future::ready(sought)),
             Some(None) => Box::pin(std::future::pending()),
             None if self.nobody.load(Relaxed) => Box::pin(std::future::ready(Sought::Nobody)),
@@ -157,8 +167,13 @@ pub fn with_key(backend: Backend, key: &str) -> Backend {
     Backend { key: Some(Secret::new(key)), ..backend }
 }
 
+/// Everybody may take an hour for what a test does not want to be slow.
 pub fn options() -> Options {
-    Options { listen: vec![([127, 0, 0, 1], 0).into()], ..Options::default() }
+    let hour = Duration::from_secs(3600);
+    let patience = Patience { head: hour, body: hour, idle: hour, write: hour };
+    let budgets = Budgets { connect: hour, ..Budgets::default() };
+    let listen = vec![([127, 0, 0, 1], 0).into()];
+    Options { listen, patience, budgets, ..Options::default() }
 }
 
 /// So much room at each backend.
@@ -213,7 +228,9 @@ impl House {
     }
 
     pub async fn client(&self) -> Client {
-        Client::to(self.address).await
+        let client = Client::to(self.address).await;
+        self.world.guests.lock().unwrap().push(client.from);
+        client
     }
 
     /// Until so many are in flight and wait.
@@ -227,27 +244,40 @@ impl House {
 
     /// As Plimsoll does: what is not in the log after it never comes there.
     pub async fn stop(self) -> Drained {
-        let stopped = timeout(PATIENCE, self.gateway.stop()).await;
+        let stopped = patiently(self.gateway.stop()).await;
         self.pump.close().await;
-        stopped.expect("the gateway did not stop")
+        stopped
     }
 }
 
 /// Looks every few milliseconds until it is so.
 pub async fn until(mut what: impl FnMut() -> bool) {
-    timeout(PATIENCE, async {
-        while !what() {
-            sleep(Duration::from_millis(2)).await;
+    for _ in 0..LOOKS {
+        if what() {
+            return;
         }
-    })
-    .await
-    .expect("it never came to be so");
+        sleep(LOOK_EVERY).await;
+    }
+    panic!("it never came to be so");
+}
+
+/// Waits for it as patiently.
+pub async fn patiently<T>(what: impl Future<Output = T>) -> T {
+    let mut what = pin!(what);
+    for _ in 0..LOOKS / 10 {
+        // It is looked at once more after each wait, however long that was.
+        if let Ok(done) = timeout(LOOK_EVERY * 10, what.as_mut()).await {
+            return done;
+        }
+    }
+    panic!("it never came");
 }
 
 /// One connection to the gateway.
 pub struct Client {
     sender: SendRequest<Full<Bytes>>,
     address: SocketAddr,
+    from: SocketAddr,
 }
 
 pub struct Reply {
@@ -260,11 +290,12 @@ impl Client {
     pub async fn to(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        let from = stream.local_addr().unwrap();
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(async move {
             let _ = connection.await;
         });
-        Self { sender, address }
+        Self { sender, address, from }
     }
 
     pub async fn begin(
@@ -272,7 +303,7 @@ impl Client {
         request: Request<Full<Bytes>>,
     ) -> hyper::Result<Response<Incoming>> {
         self.sender.ready().await?;
-        timeout(PATIENCE, self.sender.send_request(request)).await.expect("no answer began")
+        patiently(self.sender.send_request(request)).await
     }
 
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
@@ -304,7 +335,7 @@ impl Client {
 impl Reply {
     pub async fn of(response: Response<Incoming>) -> hyper::Result<Self> {
         let (head, body) = response.into_parts();
-        let body = timeout(PATIENCE, body.collect()).await.expect("an answer had no end")?;
+        let body = patiently(body.collect()).await?;
         Ok(Self { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
     }
 

@@ -14,11 +14,10 @@ use plimsoll_sim::server::{Double, Fault, Planned, Spec};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::timeout,
 };
 
 use crate::house::{
-    CHAT, Client, House, PATIENCE, Reply, backend, chat, double, options, room, row, spec,
+    CHAT, Client, House, Reply, backend, chat, double, options, patiently, room, row, spec,
     tokens_of, until,
 };
 
@@ -164,7 +163,7 @@ async fn a_client_that_sent_more_than_its_request_is_seen_leaving_all_the_same()
         let last = request.replacen("\r\n", "\r\nconnection: close\r\n", 1);
         stream.write_all(last.as_bytes()).await.unwrap();
         let mut said = String::new();
-        timeout(PATIENCE, stream.read_to_string(&mut said)).await.unwrap().unwrap();
+        patiently(stream.read_to_string(&mut said)).await.unwrap();
         assert_eq!(said.matches("HTTP/1.1 200").count(), 3, "{said}");
     }
 }
