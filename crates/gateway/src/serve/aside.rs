@@ -2,7 +2,7 @@
 //! with a key's scope `admin`, to load, unload, pull and delete. It takes no room and waits in
 //! no line: to unload is how room is made.
 
-use std::sync::Arc;
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use hyper::{
@@ -17,6 +17,7 @@ use plimsoll_core::{
 };
 use plimsoll_services::kind::ServiceKind;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{
     answer::Answer,
@@ -142,9 +143,11 @@ pub async fn ask(
     received: Received<'_>,
     understood: &Understood,
 ) -> Result<Response<Answer>, Refused> {
-    let Received { head, client, body, share, mut trace, .. } = received;
+    let Received { head, client, mut body, share, mut trace, .. } = received;
     let table = state.table();
-    let model = understood.model.clone().or_else(|| name_of(&body)).unwrap_or_default();
+    let named = understood.model.is_none().then(|| Named::of(&body)).flatten();
+    let model = understood.model.as_deref().or(named.as_ref().map(|named| &*named.name));
+    let model = model.unwrap_or_default().to_owned();
     let way = match aside.way(&table, head.uri.path(), &model) {
         Ok(way) => way,
         Err(refused) => return Err(column::refuse(trace, refused)),
@@ -158,12 +161,17 @@ pub async fn ask(
     let Some(to) = candidates().find(|id| is_up(id)).or_else(|| candidates().next()) else {
         return Err(column::refuse(trace, Refused::gone()));
     };
+    let mut understood = Cow::Borrowed(understood);
+    if let (Some(named), Some(real)) = (named, way.send_as(to, 0)) {
+        understood.to_mut().model = Some(real.to_string());
+        body = named.replaced(&body, real);
+    }
     let mut course = Course::new(state.clone(), trace, model.as_str().into(), 0, share);
     course.asks(to.clone());
     // What changes a server is not done twice, and nothing is added to it.
     let retry = Retry { most: 0, ..options.retry };
     let options = Options { retry, ask_usage: false, ..options.clone() };
-    let question = Question { head, body, understood, way: &way };
+    let question = Question { head, body, understood: &understood, way: &way };
     let (begun, from) = send(state, &options, &table, &mut course, question).await?;
     Ok(give_back(&options, course, Endpoint::Other, begun, from).await)
 }
@@ -173,16 +181,36 @@ fn service_of(headers: &HeaderMap) -> Option<String> {
     Some(told.trim().chars().take(100).collect())
 }
 
-/// Older clients of Ollama name the model so.
-fn name_of(body: &Bytes) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
+/// The model as older clients of Ollama name it, in the member `name`.
+struct Named {
+    name: String,
+    /// Where in the body that stands.
+    at: Range<usize>,
+}
+
+// === impl Named ===
+
+impl Named {
+    fn of(body: &Bytes) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Raw<'a> {
+            #[serde(borrow)]
+            name: &'a RawValue,
+        }
+        if body.len() > LONGEST {
+            return None;
+        }
+        let said = serde_json::from_slice::<Raw<'_>>(body).ok()?.name.get();
+        let begin = (said.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
+        Some(Self { name: serde_json::from_str(said).ok()?, at: begin..begin + said.len() })
     }
-    if body.len() > LONGEST {
-        return None;
+
+    /// The body with another name in its place.
+    fn replaced(&self, body: &Bytes, name: &str) -> Bytes {
+        let name = serde_json::Value::from(name).to_string();
+        let (before, after) = (&body[..self.at.start], &body[self.at.end..]);
+        [before, name.as_bytes(), after].concat().into()
     }
-    serde_json::from_slice::<Named>(body).ok().map(|named| named.name)
 }
 
 fn has(backend: &Backend, model: &str) -> bool {

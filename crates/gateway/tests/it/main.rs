@@ -20,6 +20,7 @@ mod faults;
 mod flood;
 mod heads;
 mod house;
+mod raw;
 mod rest;
 mod shared;
 mod stop;
