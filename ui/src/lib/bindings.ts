@@ -637,7 +637,11 @@ conservative: SettingValue | null, balanced: SettingValue | null, aggressive: Se
 /**
  * `None` where it is a word out of several.
  */
-slider: LimitSlider | null, chart: LimitChart | null, takes_hold: LimitTakesHold, };
+slider: LimitSlider | null, 
+/**
+ * Where a slider ends before its range does, whatever stands there by then.
+ */
+stop: LimitStop | null, chart: LimitChart | null, takes_hold: LimitTakesHold, };
 
 export type LimitLock = { "by": "environment", variable: string, reason: string, } | { "by": "file", reason: string, } | { "by": "command", flag: string, reason: string, };
 
@@ -659,12 +663,20 @@ export type LimitSlider = { min: number, max: number, step: number,
 /**
  * Equal distances are equal factors; `min` is then above 0.
  */
+export type LimitSide = "at_most" | "at_least";
+
 log: boolean, };
 
 export type LimitTakesHold = { "when": "live" } | { "when": "service_restarts", service: string, name: string, 
 /**
  * How long it was away at its latest starts, the middle one; `None` where none is
  * recorded.
+export type LimitStop = { side: LimitSide, 
+/**
+ * Key of the other one.
+ */
+key: string, };
+
  */
 about_ms: number | null, 
 /**

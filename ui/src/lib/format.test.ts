@@ -131,6 +131,7 @@ describe('moments', () => {
     expect(between(now - 6 * 3_600_000, now, now)).toBe('08:32 – 14:32');
     expect(between(now - 300_000, now, now)).toBe('14:27:08 – 14:32:08');
     expect(between(now - 86_400_000, now, now)).toBe('16 Nov 14:32 – 17 Nov 14:32');
+    expect(between(now - 90_000_000, now - 86_400_000, now)).toBe('16 Nov 13:32 – 14:32');
   });
 
   it('reads clock and day', () => {

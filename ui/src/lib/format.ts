@@ -165,13 +165,14 @@ export function when(ms: number, now: number): string {
   return `${day(ms, now)} ${clockMinute(ms)}`;
 }
 
-/** From and to of a range: `08:32 – 14:32`, `16 Nov 21:00 – 17 Nov 09:00`. */
+/** From and to of a range: `08:32 – 14:32`, `16 Nov 08:32 – 14:32`, `16 Nov 21:00 – 17 Nov 09:00`. */
 export function between(from: number, to: number, now: number): string {
   const seconds = to - from < 10 * MINUTE;
   const time = seconds ? clock : clockMinute;
-  const today = new Date(now).toDateString();
-  if (new Date(from).toDateString() === today && new Date(to).toDateString() === today) {
-    return `${time(from)} – ${time(to)}`;
+  const date = new Date(from).toDateString();
+  if (date === new Date(to).toDateString()) {
+    const on = date === new Date(now).toDateString() ? '' : `${day(from, now)} `;
+    return `${on}${time(from)} – ${time(to)}`;
   }
   return `${day(from, now)} ${time(from)} – ${day(to, now)} ${time(to)}`;
 }

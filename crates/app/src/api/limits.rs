@@ -93,6 +93,21 @@ pub struct LimitSlider {
     pub log: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitSide {
+    AtMost,
+    AtLeast,
+}
+
+/// The value of another limit, which this one cannot pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct LimitStop {
+    pub side: LimitSide,
+    /// Key of the other one.
+    pub key: String,
+}
+
 /// One limit as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 pub struct LimitInfo {
@@ -121,6 +136,8 @@ pub struct LimitInfo {
     pub aggressive: Option<SettingValue>,
     /// `None` where it is a word out of several.
     pub slider: Option<LimitSlider>,
+    /// Where a slider ends before its range does, whatever stands there by then.
+    pub stop: Option<LimitStop>,
     pub chart: Option<LimitChart>,
     pub takes_hold: LimitTakesHold,
 }

@@ -23,7 +23,7 @@ use plimsoll_services::{
 
 pub(super) use super::slider::number;
 use super::{
-    slider::slider,
+    slider::{slider, stop},
     table::{Drawn, GROUPS, Line, PLACES, Place},
 };
 use crate::{
@@ -66,7 +66,9 @@ pub fn view(facts: &Facts<'_>) -> LimitsView {
         (Preset::Aggressive, "Aggressive", "Takes more at once and keeps more, and costs more."),
     ]
     .map(|(id, title, meaning)| preset(&limits, id, title, meaning));
-    let preset = presets.iter().find(|one| one.changes.is_empty()).map(|one| one.id);
+    // What is locked at another value keeps a preset from being in force.
+    let holds = |one: &&LimitPreset| one.changes.is_empty() && one.locked.is_empty();
+    let preset = presets.iter().find(holds).map(|one| one.id);
     LimitsView {
         revision: facts.view.revision,
         digest: facts.view.digest.clone(),
@@ -177,6 +179,7 @@ impl Facts<'_> {
         let marks = marks.chain([&state.value, &state.default]).filter_map(number).chain(in_force);
         Some(LimitInfo {
             slider: slider(setting, marks),
+            stop: stop(&state.key),
             group: place.group,
             title: match of {
                 Some(id) => {

@@ -1,11 +1,12 @@
 //! The part of a limit's range that a hand goes over.
 
 use plimsoll_core::config::{
+    ONE_OF_ALL,
     setting::{Accepts, Setting},
     wire::SettingValue,
 };
 
-use crate::api::LimitSlider;
+use crate::api::{LimitSide, LimitSlider, LimitStop};
 
 /// What a range is gone over in one piece up to; beyond it a slider shows the useful part.
 const WHOLE_RANGE: f64 = 200.0;
@@ -44,4 +45,16 @@ pub fn slider(setting: &Setting, marks: impl Iterator<Item = f64>) -> Option<Lim
     let max = most.min(max).max(min + 1.0);
     let log = max - min > LOG_FROM;
     Some(LimitSlider { min: if log { min.max(1.0) } else { min }, max, step, log })
+}
+
+/// The other limit that the configuration holds this one against.
+pub fn stop(key: &str) -> Option<LimitStop> {
+    ONE_OF_ALL.iter().find_map(|(one, all)| {
+        let (side, other) = match key {
+            _ if key == *one => (LimitSide::AtMost, all),
+            _ if key == *all => (LimitSide::AtLeast, one),
+            _ => return None,
+        };
+        Some(LimitStop { side, key: (*other).into() })
+    })
 }

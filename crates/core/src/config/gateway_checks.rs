@@ -13,6 +13,13 @@ use super::{
 /// Most routes, and most clients, of the configuration.
 const MOST: usize = 200;
 
+/// Keys of what one request may take, each with the key of what all of them may: the first is at
+/// most the second.
+pub const ONE_OF_ALL: [(&str, &str); 2] = [
+    ("gateway.retry.payload_mib", "gateway.retry.held_mib"),
+    ("gateway.max_body_mib", "gateway.held_mib"),
+];
+
 /// All problems of the gateway; `entries` says where each value stands in the file.
 pub(super) fn judge_gateway(values: &Values, entries: &[Entry]) -> Vec<Problem> {
     let mut judge = Judge { values, entries, problems: Vec::new() };
@@ -60,10 +67,7 @@ impl<'a> Judge<'a> {
             Some(SettingValue::Integer(n)) => n,
             _ => 0,
         };
-        for (one, all) in [
-            ("gateway.retry.payload_mib", "gateway.retry.held_mib"),
-            ("gateway.max_body_mib", "gateway.held_mib"),
-        ] {
+        for (one, all) in ONE_OF_ALL {
             let (found, most) = (whole(one), whole(all));
             if found > most {
                 let key = if self.at(one).is_some() { one } else { all };

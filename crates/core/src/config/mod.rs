@@ -36,6 +36,7 @@ pub mod wire;
 pub use environment::Environment;
 pub use file::{WriteError, digest};
 pub use gateway::{Gateway, MaxInFlight};
+pub use gateway_checks::ONE_OF_ALL;
 pub use load::{Loaded, load};
 pub use preview::{changed_between, needs_restart};
 pub use rules::{BUILT_IN, BuiltIn, built_in};

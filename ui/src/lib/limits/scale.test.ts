@@ -31,16 +31,17 @@ const limit = (more: Partial<LimitInfo> = {}): LimitInfo => ({
   balanced: 4,
   aggressive: 8,
   slider: { min: 1, max: 16, step: 1, log: false },
+  stop: null,
   chart: null,
   takes_hold: { when: 'live' },
   ...more,
 });
-const LOG: Track = { min: 1, max: 2000, step: 1, log: true, zero: false };
-const ZERO: Track = { ...LOG, zero: true };
+const LOG: Track = { min: 1, max: 2000, step: 1, log: true, zero: false, low: 1, high: 2000 };
+const ZERO: Track = { ...LOG, zero: true, low: 0 };
 
 describe('a slider', () => {
   it('finds back to the value that stands at a place', () => {
-    for (const track of [LOG, ZERO, { min: 0, max: 16, step: 1, log: false, zero: false }])
+    for (const track of [LOG, ZERO, { min: 0, max: 16, low: 0, high: 16, step: 1, log: false, zero: false }])
       for (const value of [1, 2, 7, 16]) expect(valueAt(track, placeOf(track, value))).toBe(value);
   });
 
@@ -51,6 +52,27 @@ describe('a slider', () => {
     expect(stepped(LOG, 1000, true)).toBe(1100);
     expect(stepped(LOG, 1000, false)).toBe(990);
     expect(stepped(LOG, 100, true, true)).toBe(200);
+  });
+
+  it('ends where another limit would refuse more, or less', () => {
+    const slider = { min: 16, max: 8192, step: 1, log: true };
+    const least = trackOf(limit({ slider }), { side: 'at_least', value: 64 });
+    const most = trackOf(limit({ slider }), { side: 'at_most', value: 500 });
+    if (!least || !most) throw new Error('each has a track');
+    expect([valueAt(least, 0), valueAt(least, 1)]).toEqual([64, 8192]);
+    expect([valueAt(most, 0), valueAt(most, 1)]).toEqual([16, 500]);
+    expect([stepped(least, 64, false), stepped(least, 70, false, true)]).toEqual([64, 64]);
+    expect([stepped(most, 500, true), round(most, 2000)]).toEqual([500, 500]);
+    // Its places stay where they are, so that nothing moves with the other one.
+    expect(placeOf(least, 64)).toBe(placeOf(most, 64));
+    const from0 = limit({ slider: { ...slider, min: 1 }, accepts: { type: 'integer', min: 0, max: 9000 } });
+    const held = trackOf(from0, { side: 'at_least', value: 50 });
+    expect(held?.zero).toBe(true);
+    expect(held && [valueAt(held, 0), stepped(held, 50, false), nextPreset(from0, 60, false, held)]).toEqual([
+      50,
+      50,
+      null,
+    ]);
   });
 
   it('has a place for 0 where no factor reaches it', () => {
@@ -69,7 +91,7 @@ describe('a slider', () => {
   });
 
   it('has no binary tails on its steps', () => {
-    const tenth: Track = { min: 0, max: 1, step: 0.01, log: false, zero: false };
+    const tenth: Track = { min: 0, max: 1, low: 0, high: 1, step: 0.01, log: false, zero: false };
     expect(stepped(tenth, 0.29, true)).toBe(0.3);
   });
 });

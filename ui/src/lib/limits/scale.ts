@@ -1,21 +1,37 @@
 // A limit on its slider: where a value stands, what value stands at a place, one step
 // further, and labels that never lie over each other. Pure.
 
-import type { LimitInfo, LimitSlider, SettingValue } from '../bindings';
+import type { LimitInfo, LimitSide, LimitSlider, SettingValue } from '../bindings';
 import { same, write } from '../settings/values';
 
 /** Share of a slider by factors that stands for 0, which no factor reaches. */
 const ZERO_ROOM = 0.06;
 
-/** The slider with whether 0 lies before its beginning. */
+/** The slider with whether 0 lies before its beginning, and the part of it that can be reached. */
 export interface Track extends LimitSlider {
   zero: boolean;
+  low: number;
+  high: number;
 }
 
-export function trackOf({ slider, accepts }: LimitInfo): Track | null {
+/** Where another limit would refuse a value. */
+export interface Stop {
+  side: LimitSide;
+  value: number;
+}
+
+export function trackOf({ slider, accepts }: LimitInfo, stop: Stop | null = null): Track | null {
   if (slider === null) return null;
-  const least = 'min' in accepts ? accepts.min : slider.min;
-  return { ...slider, zero: slider.log && least <= 0 && slider.min > 0 };
+  const { min, max, log } = slider;
+  const least = 'min' in accepts ? accepts.min : min;
+  const zero = log && least <= 0 && min > 0;
+  const first = zero ? 0 : min;
+  return {
+    ...slider,
+    zero,
+    low: stop?.side === 'at_least' ? clamp(stop.value, first, max) : first,
+    high: stop?.side === 'at_most' ? clamp(stop.value, first, max) : max,
+  };
 }
 
 /** Where a value stands, from 0 to 1; what lies beyond an end stands on it. */
@@ -33,31 +49,30 @@ export function placeOf(track: Track, value: number): number {
 export function valueAt(track: Track, place: number): number {
   const { min, max, log, zero } = track;
   const room = zero ? ZERO_ROOM : 0;
-  if (zero && place < room / 2) return 0;
+  if (zero && place < room / 2) return track.low;
   const share = clamp((place - room) / (1 - room), 0, 1);
   return round(track, log ? min * (max / min) ** share : min + share * (max - min));
 }
 
 /** One step up or down; `far` is ten of them. */
 export function stepped(track: Track, value: number, up: boolean, far = false): number {
-  const { min, max, zero } = track;
+  const { min, zero, low, high } = track;
   const step = stepAt(track, up ? value : value * (1 - 1e-6)) * (far ? 10 : 1);
   const next = tidy(value + (up ? step : -step));
-  if (zero && next < min) return up ? min : 0;
-  if (zero && value <= 0 && up) return min;
-  return clamp(round(track, next), zero ? 0 : min, max);
+  if (zero && (next < min || (value <= 0 && up))) return clamp(up ? min : 0, low, high);
+  return round(track, next);
 }
 
-/** The nearest value that stands on a step, within the ends. */
-export function round(track: Track, value: number): number {
-  const { min, max } = track;
-  const step = stepAt(track, value);
-  const origin = track.log ? 0 : min;
-  return clamp(tidy(origin + Math.round((value - origin) / step) * step), min, max);
+/** The nearest value that stands on a step, within what can be reached. */
+export function round({ min, max, low, high, log, step }: Track, value: number): number {
+  const wide = stepAt({ step, log }, value);
+  const origin = log ? 0 : min;
+  const next = clamp(tidy(origin + Math.round((value - origin) / wide) * wide), min, max);
+  return clamp(next, low, high);
 }
 
 /** By factors, a step is one of the second digit: 1 below 100, 10 below 1000. */
-function stepAt({ step, log }: Track, value: number): number {
+function stepAt({ step, log }: Pick<Track, 'step' | 'log'>, value: number): number {
   if (!log || value <= 0) return step;
   return Math.max(step, 10 ** (Math.floor(Math.log10(value) + 1e-9) - 1));
 }
@@ -106,13 +121,24 @@ export function numberOf(limit: LimitInfo, value: SettingValue): number | null {
   return same(value, limit.value) ? limit.in_force : null;
 }
 
+/** Whether a value lies on the part of the slider that can be reached; a word always does. */
+export function reaches(track: Track, number: number | null): boolean {
+  return number === null || (number >= track.low && number <= track.high);
+}
+
 /** The next preset above or below, for PageUp and PageDown. */
-export function nextPreset(limit: LimitInfo, value: SettingValue, up: boolean): SettingValue | null {
-  const track = trackOf(limit);
+export function nextPreset(
+  limit: LimitInfo,
+  value: SettingValue,
+  up: boolean,
+  track = trackOf(limit),
+): SettingValue | null {
   const number = numberOf(limit, value);
   if (track === null || number === null) return null;
   const at = placeOf(track, number);
-  const marks = presetMarks(limit).filter((mark) => mark.place !== null);
+  const marks = presetMarks(limit).filter(
+    (mark) => mark.place !== null && reaches(track, numberOf(limit, mark.value)),
+  );
   const beyond = marks.filter((m) => (up ? (m.place ?? 0) > at + 1e-9 : (m.place ?? 0) < at - 1e-9));
   return (up ? beyond[0] : beyond.at(-1))?.value ?? null;
 }

@@ -1,6 +1,6 @@
 // What is said of a limit, in words. Pure.
 
-import type { LimitInfo, LimitTakesHold, SettingType, SettingValue } from '../bindings';
+import type { LimitInfo, LimitSide, LimitTakesHold, SettingType, SettingValue } from '../bindings';
 import { digits3, plural, span } from '../format';
 import { write } from '../settings/values';
 
@@ -26,6 +26,10 @@ export function inWords(value: SettingValue, unit: string | null): string | null
   return null;
 }
 
+/** A value as it reads easiest, for where it stands beside another of its kind. */
+export const easy = (limit: LimitInfo, value: SettingValue): string =>
+  inWords(value, limit.unit)?.replace(/\.0+ /, ' ') ?? short(limit, value);
+
 /** What 0 stands for where it is no number: `any number`, `no limit of its own`. */
 export function zeroWords({ meaning }: Pick<LimitInfo, 'meaning'>): string | null {
   return /\b0: ((?:no|not|any|what|the|as)\b[^.,;]*)/.exec(meaning)?.[1] ?? null;
@@ -48,9 +52,15 @@ export function accepted(accepts: SettingType): string {
 
 /** The same where there is little room. */
 export function rangeText(accepts: SettingType): string {
-  const number = (n: number) => n.toLocaleString('en-US');
+  const number = (n: number) => {
+    const one = [1e9, 1e6].find((size) => n >= size && n % size === 0);
+    return one ? `${n / one} ${one === 1e9 ? 'G' : 'M'}` : n.toLocaleString('en-US');
+  };
   return 'min' in accepts ? `${number(accepts.min)}–${number(accepts.max)}` : accepted(accepts);
 }
+
+/** Why a slider goes no further, before the name of the other limit. */
+export const stopWords = (side: LimitSide): string => `No ${side === 'at_least' ? 'lower' : 'higher'} than`;
 
 /** When a change of it is in force; `null` for at once. */
 export function restartText(holds: LimitTakesHold): string | null {

@@ -4,7 +4,7 @@ import type { Compared, LimitInfo, MetricSpec, SeriesInfo } from '../../lib/bind
 import { apart } from '../../lib/chart/load';
 import { drawnOf, heightOf, loadOf, roomOf, valueOf } from './chart';
 import { nextLookMs, pairOf } from './compare';
-import { firstSentence, unsaid } from './view';
+import { brief, firstSentence, unsaid } from './view';
 
 const limit = (more: Partial<LimitInfo> = {}): LimitInfo => ({
   key: 'gateway.queue.wait_s',
@@ -31,6 +31,7 @@ const limit = (more: Partial<LimitInfo> = {}): LimitInfo => ({
     floor: false,
     filled: false,
   },
+  stop: null,
   takes_hold: { when: 'live' },
   ...more,
 });
@@ -144,4 +145,13 @@ it('of how an effect is known the first sentence stands there, figures and all',
     'It took 1.6 s, as recorded.',
   );
   expect(firstSentence('')).toBe('');
+});
+
+it('a meaning is told in as many whole sentences as fit, and in one at least', () => {
+  expect(brief('One. Two words. Three.', 14)).toBe('One.');
+  expect(brief('One. Two words. Three.', 15)).toBe('One. Two words.');
+  expect(brief('A sentence that is longer than all the room. Two.', 10)).toBe(
+    'A sentence that is longer than all the room.',
+  );
+  expect(brief('')).toBe('');
 });

@@ -36,7 +36,9 @@ export function drawnOf(
     const info =
       of.find((s) => s.key.subject === wanted.subject) ?? (wanted.subject === '' ? (of[0] ?? null) : null);
     const spec = metrics.get(wanted.metric);
-    const subject = info ? subjectOf(info) : wanted.subject;
+    // What it is of stands in its title.
+    const own = limit.of !== null && (info?.key.subject ?? wanted.subject) === limit.of;
+    const subject = own ? '' : info ? subjectOf(info) : wanted.subject;
     const title = info ? nameOf(info) : spec ? ungated(spec.label) : wanted.metric;
     const color = WAITS.test(wanted.metric) ? '--s-mute' : `--s${++used}`;
     return {

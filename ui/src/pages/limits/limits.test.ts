@@ -220,3 +220,27 @@ it('one that is asked for by its name is shown in its group, and a search gives 
   expect(seen).toEqual([KEY]);
   expect(screen.getByRole('link', { current: 'page' }).textContent).toContain('Concurrency');
 });
+
+it('a slider ends where another limit would refuse it, says which, and goes on once that one moved', async () => {
+  await open('#/limits/retries');
+  const all = 'Held for tries in all';
+  await fireEvent.keyDown(await slider(all), { key: 'Home' });
+  expect((await slider(all)).getAttribute('aria-valuetext')).toBe('50 MiB');
+  expect((await panel(all)).textContent).toMatch(/No lower than\s+Largest body tried again, 50 MiB\./);
+  expect((await slider(all)).getAttribute('aria-valuemin')).toBe('50');
+  // Its conservative value lies beyond.
+  const beyond = within(await panel(all)).getByRole('button', { name: 'Conservative: 32 MiB' });
+  expect((beyond as HTMLButtonElement).disabled).toBe(true);
+
+  await fireEvent.keyDown(await slider('Largest body tried again'), { key: 'PageDown' });
+  await waitFor(async () => expect((await slider(all)).getAttribute('aria-valuemin')).toBe('8'));
+  expect((await panel(all)).textContent).not.toContain('No lower than');
+  expect((beyond as HTMLButtonElement).disabled).toBe(false);
+});
+
+it('what is staged says of which group it is, for its name alone may not', async () => {
+  await open('#/limits/staged', '?fake=drafted');
+  expect((await panel('Waiting requests')).textContent).toContain('Queue and waiting');
+  await go('queue');
+  expect((await panel('Waiting requests')).textContent).not.toContain('Queue and waiting');
+});

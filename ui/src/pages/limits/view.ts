@@ -51,6 +51,17 @@ export function unsaid(text: string, said: string): string {
     .join(' ');
 }
 
+/** As many whole sentences as there is room for, and at least one. */
+export function brief(text: string, letters = 110): string {
+  const [first = '', ...rest] = text.split(/(?<=\.)\s+/);
+  let said = first;
+  for (const sentence of rest) {
+    if (said.length + 1 + sentence.length > letters) break;
+    said += ` ${sentence}`;
+  }
+  return said;
+}
+
 export const firstSentence = (text: string): string => text.split(/(?<=\.)\s+/)[0] ?? '';
 
 /** Number of the revision in an address: 38 of `r-38`. */

@@ -26,7 +26,7 @@ it('each request in flight has its slot: who, which phase, how far; the queue sa
   render(Traffic);
   const now = await region('In flight and queued now');
   const slot = await within(now).findByText('continue');
-  expect(slot.parentElement?.textContent).toContain('48 of 256 tok');
+  expect(slot.closest('[role=listitem]')?.textContent).toContain('48 of 256 tok');
   expect(now.textContent).toMatch(/1 of 4 slots/);
   expect(within(now).getByRole('img', { name: '1 of 64 places of the queue are taken' })).toBeTruthy();
   expect(now.textContent).toMatch(/1\.1 s longest/);

@@ -54,7 +54,7 @@ it('a note says why, and nothing where nothing is to be said', () => {
   expect(noteOf(row(0, { reason: 'client limit: 1 at once' }))).toBe('client limit: 1 at once');
   expect(noteOf(row(0, { shared: 'hit' }))).toBe('from the cache');
   expect(noteOf(row(0, { retries: 1 }))).toBe('asked 2 times');
-  expect(noteOf(flying(0, { phase: 'queued', expected_wait_ms: 1400 }))).toBe('about 1.4 s yet');
+  expect(noteOf(flying(0, { phase: 'queued', expected_wait_ms: 1400 }))).toBe('about 1.4 s to go');
 });
 
 it('off, a taken port and one address of two are said, with what to do', () => {

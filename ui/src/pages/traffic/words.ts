@@ -79,7 +79,7 @@ export function noteOf(r: LiveRequest | RequestRow): string {
   const retried = r.retries > 0 ? `asked ${r.retries + 1} times` : '';
   if ('phase' in r) {
     if (r.phase !== 'queued') return retried;
-    return r.expected_wait_ms === null ? '' : `about ${waits(r.expected_wait_ms)} yet`;
+    return r.expected_wait_ms === null ? '' : `about ${waits(r.expected_wait_ms)} to go`;
   }
   if (r.reason !== '') return r.reason;
   if (r.finish === 'left') return 'client left';

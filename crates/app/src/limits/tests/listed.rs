@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_core::config::{Environment, Loaded, wire::Change};
+use plimsoll_core::config::{Environment, Loaded, ONE_OF_ALL, wire::Change};
 use plimsoll_core::traffic::RoomBasis;
 use plimsoll_services::{
     kind::ServiceKind,
@@ -13,7 +13,7 @@ use super::{
     super::list::{Facts, view},
     read, rooms, view_of,
 };
-use crate::api::{LimitInfo, LimitLock, LimitTakesHold, LimitsView, Preset};
+use crate::api::{LimitInfo, LimitLock, LimitSide, LimitStop, LimitTakesHold, LimitsView, Preset};
 
 const MANAGED: &str = "[services.local]\nurl = \"http://127.0.0.1:1\"\nkind = \"llama-cpp\"\n\
                        command = [\"llama-server\", \"-np\", \"4\"]\n";
@@ -100,6 +100,17 @@ fn launch_settings_are_those_its_server_knows_and_say_how_long_it_is_away() {
     assert!(words["options"].as_array().unwrap().iter().all(|word| word != "fp8"), "{words}");
 }
 
+#[test]
+fn a_limit_stops_at_the_one_that_would_refuse_it() {
+    let view = listed(&read(""), None);
+    for (one, all) in ONE_OF_ALL {
+        let at = |side, key: &str| Some(LimitStop { side, key: key.into() });
+        assert_eq!(limit(&view, one).stop, at(LimitSide::AtMost, all));
+        assert_eq!(limit(&view, all).stop, at(LimitSide::AtLeast, one));
+    }
+    assert_eq!(limit(&view, "gateway.queue.max").stop, None);
+}
+
 // AR9
 #[test]
 fn what_a_variable_or_the_file_locks_says_so_and_no_preset_touches_it() {
@@ -118,6 +129,8 @@ fn what_a_variable_or_the_file_locks_says_so_and_no_preset_touches_it() {
     let view = listed(&read(""), Some("It is read-only."));
     let file = LimitLock::File { reason: "It is read-only.".into() };
     assert!(view.limits.iter().all(|limit| limit.lock.as_ref() == Some(&file)));
+    // Nothing can be changed, which does not put any of them in force but the one that is.
+    assert_eq!(view.preset, Some(Preset::Balanced));
 }
 
 // AA3

@@ -10,6 +10,7 @@ import type {
   LimitGroupInfo,
   LimitInfo,
   LimitPreset,
+  LimitStop,
   LimitsCompared,
   LimitsView,
   LimitTakesHold,
@@ -46,6 +47,7 @@ interface Place {
   filled?: boolean;
   floor?: boolean;
   restarts?: boolean;
+  stop?: LimitStop;
 }
 
 /** The first metric carries the line. */
@@ -75,6 +77,18 @@ const PLACES: Place[] = [
   { group: 'time', key: 'gateway.timeout.first_byte_s', series: ['gateway.in_flight'] },
   { group: 'time', key: 'gateway.timeout.total_s', series: ['gateway.in_flight'] },
   { group: 'retries', key: 'gateway.retry.tries', series: ['gateway.requests'] },
+  {
+    group: 'retries',
+    key: 'gateway.retry.held_mib',
+    series: ['self.rss'],
+    stop: { side: 'at_least', key: 'gateway.retry.payload_mib' },
+  },
+  {
+    group: 'retries',
+    key: 'gateway.retry.payload_mib',
+    series: ['self.rss'],
+    stop: { side: 'at_most', key: 'gateway.retry.held_mib' },
+  },
   { group: 'cache', key: 'gateway.cache.max_mib', series: ['self.rss'] },
   { group: 'cache', key: 'gateway.cache.ttl_s', series: ['gateway.requests'] },
   {
@@ -156,6 +170,7 @@ function limitOf(place: Place, says: Says, shut: boolean): LimitInfo | null {
     conservative: conservative ?? null,
     balanced: balanced ?? null,
     aggressive: aggressive ?? null,
+    stop: place.stop ?? null,
     slider: ends ? { min: log ? Math.max(1, ends.min) : ends.min, max, step: 1, log } : null,
     chart: place.series
       ? {
@@ -329,7 +344,7 @@ export function furnishLimits(fake: FakeHost, search = location.search): FakeHos
         groups: GROUPS.filter(({ id }) => limits.some((limit) => limit.group === id)),
         limits,
         presets,
-        preset: presets.find((preset) => preset.changes.length === 0)?.id ?? null,
+        preset: presets.find((preset) => preset.changes.length + preset.locked.length === 0)?.id ?? null,
         draft: shown(read),
       };
     },
