@@ -659,24 +659,24 @@ changes: Array<Changed>,
  */
 locked: Array<string>, };
 
+export type LimitSide = "at_most" | "at_least";
+
 export type LimitSlider = { min: number, max: number, step: number, 
 /**
  * Equal distances are equal factors; `min` is then above 0.
  */
-export type LimitSide = "at_most" | "at_least";
-
 log: boolean, };
 
-export type LimitTakesHold = { "when": "live" } | { "when": "service_restarts", service: string, name: string, 
-/**
- * How long it was away at its latest starts, the middle one; `None` where none is
- * recorded.
 export type LimitStop = { side: LimitSide, 
 /**
  * Key of the other one.
  */
 key: string, };
 
+export type LimitTakesHold = { "when": "live" } | { "when": "service_restarts", service: string, name: string, 
+/**
+ * How long it was away at its latest starts, the middle one; `None` where none is
+ * recorded.
  */
 about_ms: number | null, 
 /**
