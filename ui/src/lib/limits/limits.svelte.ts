@@ -6,7 +6,6 @@ import type {
   Change,
   ConfigEdit,
   Fault,
-  JobProgress,
   LimitEffect,
   LimitInfo,
   LimitPreset,
@@ -14,18 +13,17 @@ import type {
   LimitsView,
   MetricSpec,
   Revision,
-  Service,
   SettingValue,
 } from '../bindings';
 import { call, toFault } from '../host';
 import { draft } from '../settings/draft.svelte';
 import { same, stage, write, type Item, type Staged } from '../settings/values';
 import { live } from '../state/live.svelte';
-import { services } from '../state/services.svelte';
 import { session } from '../state/session.svelte';
 import { toasts } from '../state/toasts.svelte';
 import { changedBy, changesTo, merged, type Elsewhere } from './merge';
-import { restartsOf, restartWords, type Restart } from './words';
+import { restartedBy, Restarts } from './restarts';
+import { restartWords } from './words';
 
 /** After the last change, before it is kept, and before its effect is asked for. */
 const KEEP_AFTER_MS = 100;
@@ -57,7 +55,7 @@ class Limits {
   absent = $derived(
     this.view ? [...draft.staged.keys()].filter((key) => this.#known.has(key) && !this.byKey.has(key)) : [],
   );
-  restarts = $derived(this.#restarted(this.staged));
+  restarts = $derived(restartedBy(this.staged));
   /** What is proposed is another than what the effects were asked for. */
   pending = $derived(
     (this.view?.limits ?? []).some((limit) => this.isMoved(limit) && !this.isAsked(limit)) ||
@@ -69,8 +67,7 @@ class Limits {
   /** What is staged of the limits, and what somebody else changed of it since. */
   kept = $state.raw<LimitsDraft | null>(null);
 
-  /** Services that are being started again, by their jobs. */
-  #starting = new Map<number, string>();
+  #restarts = new Restarts();
   #run = 0;
   /** Readings of the view: the newest that was asked for, and the newest that stands here. */
   #loads = 0;
@@ -103,13 +100,11 @@ class Limits {
 
   /** For a button: which services are started anew when these settings change. */
   restartsBy(changed: readonly { key: string }[]): string {
-    return restartWords(this.#restarted(changed.flatMap(({ key }) => this.byKey.get(key) ?? [])));
+    return restartWords(restartedBy(this.#limitsOf(changed)));
   }
 
-  /** One that a person stopped stays so. */
-  #restarted(of: readonly LimitInfo[]): Restart[] {
-    const stopped = stoppedOf(services.view?.services ?? []);
-    return restartsOf(of).filter(({ service }) => !stopped.has(service));
+  #limitsOf(changed: readonly { key: string }[]): LimitInfo[] {
+    return changed.flatMap(({ key }) => this.byKey.get(key) ?? []);
   }
 
   /** Stages a value; that of today takes the stage away. */
@@ -150,9 +145,9 @@ class Limits {
       live.on((event) => {
         if (event.event === 'config' || event.event === 'missed') void this.load();
         else if (event.event === 'staged' && event.serial > this.#serial) void this.load();
-        else if (event.event === 'job') this.#heard(event.job);
+        else if (event.event === 'job' && this.#restarts.ends(event.job)) void this.load();
       }),
-      draft.onMade((made) => void this.#restart(made)),
+      draft.onMade(({ changed }) => void this.#restarts.begin(this.#limitsOf(changed))),
       $effect.root(() => {
         $effect(() => this.#keep());
       }),
@@ -343,51 +338,6 @@ class Limits {
       if (run === this.#run) this.effectFault = toFault(thrown);
     }
   }
-
-  /** A service that was started again serves, or does not. */
-  #heard({ job, state, message }: JobProgress) {
-    const name = this.#starting.get(job);
-    if (name === undefined || state === 'running') return;
-    this.#starting.delete(job);
-    toasts.show(
-      message.replace(/\.$/, '') ||
-        (state === 'done' ? `${name} serves again` : `${name} was not started again`),
-    );
-    void this.load();
-  }
-
-  async #stopped(): Promise<ReadonlySet<string>> {
-    try {
-      return stoppedOf(await call('services', {}));
-    } catch {
-      return stoppedOf(services.view?.services ?? []);
-    }
-  }
-
-  /** Launch settings take hold with a start of their service: the button said so before. */
-  async #restart({ changed }: Revision) {
-    const list = restartsOf(changed.flatMap(({ key }) => this.byKey.get(key) ?? []));
-    if (list.length === 0) return;
-    const stopped = await this.#stopped();
-    for (const { service, name } of list) {
-      if (stopped.has(service)) {
-        toasts.show(`${name} stays stopped; it takes hold when ${name} is started`);
-        continue;
-      }
-      try {
-        const { job } = await call('services.restart', { id: service });
-        this.#starting.set(job, name);
-        toasts.show(`${name} is being started again`);
-      } catch (thrown) {
-        toasts.show(`${name} goes on as it is: ${toFault(thrown).message}`);
-      }
-    }
-  }
-}
-
-function stoppedOf(list: readonly Service[]): ReadonlySet<string> {
-  const stopped = list.filter(({ run }) => run?.state === 'stopped' || run?.state === 'stopping');
-  return new Set(stopped.map(({ id }) => id));
 }
 
 /** As the draft knows settings; a service that was found has none of its own in the file yet. */
