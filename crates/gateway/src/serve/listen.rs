@@ -24,8 +24,8 @@ use super::{
 /// Why the gateway cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    #[error("{address} is taken by {by}. Stop it, or set another `gateway.address`.")]
-    Taken { address: SocketAddr, by: String },
+    #[error("{address} is taken by {by}. Stop it, or set another `{key}`.")]
+    Taken { address: SocketAddr, by: String, key: &'static str },
     #[error("Plimsoll may not listen at {address}: {source}")]
     Denied { address: SocketAddr, source: io::Error },
 }
@@ -62,7 +62,8 @@ impl Door {
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 let by = state.world.holder(asked).unwrap_or_else(|| "another program".into());
-                Err(ListenError::Taken { address: asked, by })
+                let key = state.options().key_of(asked);
+                Err(ListenError::Taken { address: asked, by, key })
             }
             Err(source) => Err(denied(source)),
         }

@@ -11,6 +11,8 @@ use crate::settings::Sharing;
 pub struct Options {
     /// Port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// So many of these, the first ones, are `gateway.address`; the others are `gateway.also`.
+    pub of_address: usize,
     /// Names that the header `Host` may say, beside `localhost` and addresses in digits.
     pub hosts: Vec<String>,
     /// Web pages that may ask, as the header `Origin` has them (`http://localhost:3000`);
@@ -113,6 +115,14 @@ pub const PORT: u16 = 1876;
 
 // === impl Options ===
 
+impl Options {
+    /// The setting that an address to listen at is from.
+    pub fn key_of(&self, asked: SocketAddr) -> &'static str {
+        let further = self.listen.iter().skip(self.of_address).any(|at| *at == asked);
+        if further { "gateway.also" } else { "gateway.address" }
+    }
+}
+
 /// What the configuration says where nothing is set.
 impl Default for Options {
     fn default() -> Self {
@@ -121,6 +131,7 @@ impl Default for Options {
                 SocketAddr::from(([127, 0, 0, 1], PORT)),
                 SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], PORT)),
             ],
+            of_address: 2,
             hosts: vec!["host.docker.internal".into(), "host.containers.internal".into()],
             origins: Vec::new(),
             ask_usage: true,

@@ -26,8 +26,10 @@ fn options_on(config: &Config, here: client::Limits) -> Options {
     let gateway = &config.gateway;
     let usual = Options::default();
     let client = s(gateway.timeout.client_s);
+    let (listen, of_address) = listen(gateway);
     Options {
-        listen: listen(gateway),
+        listen,
+        of_address,
         hosts: gateway.hosts.clone(),
         origins: gateway.origins.clone(),
         ask_usage: usual.ask_usage,
@@ -75,25 +77,29 @@ fn options_on(config: &Config, here: client::Limits) -> Options {
     }
 }
 
-/// Every address once. Programs that look `localhost` up come to either of its two.
-fn listen(gateway: &Gateway) -> Vec<SocketAddr> {
+/// Every address once, and how many of them the first setting means. Programs that look
+/// `localhost` up come to either of its two.
+fn listen(gateway: &Gateway) -> (Vec<SocketAddr>, usize) {
     let mut all: Vec<SocketAddr> = Vec::new();
     if !gateway.enabled {
-        return all;
+        return (all, 0);
     }
-    let mut add = |address: SocketAddr| {
-        if !all.contains(&address) {
-            all.push(address);
+    let mut add = |address: &str| {
+        let Ok(address) = address.parse::<SocketAddr>() else { return all.len() };
+        let local = address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let other = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), address.port());
+        for address in [Some(address), local.then_some(other)].into_iter().flatten() {
+            if !all.contains(&address) {
+                all.push(address);
+            }
         }
+        all.len()
     };
-    for address in std::iter::once(&gateway.address).chain(&gateway.also) {
-        let Ok(address) = address.parse::<SocketAddr>() else { continue };
+    let of_address = add(&gateway.address);
+    for address in &gateway.also {
         add(address);
-        if address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
-            add(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), address.port()));
-        }
     }
-    all
+    (all, of_address)
 }
 
 fn s(seconds: u32) -> Duration {
@@ -131,6 +137,10 @@ mod tests {
         let more = "gateway.also = [\"172.17.0.1:1876\", \"[::1]:1876\"]";
         assert_eq!(listens(more), ["127.0.0.1:1876", "[::1]:1876", "172.17.0.1:1876"]);
         assert_eq!(listens("gateway.enabled = false"), [""; 0]);
+        // Each is still known by the setting that it is from.
+        let options = of(more);
+        let keys: Vec<_> = options.listen.iter().map(|at| options.key_of(*at)).collect();
+        assert_eq!(keys, ["gateway.address", "gateway.address", "gateway.also"]);
     }
 
     // AR3: connections that fit the machine, fewer in a container, and another number by word
