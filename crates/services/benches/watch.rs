@@ -61,19 +61,8 @@ fn main() {
 
 /// CPU in percent of one core, and looks that found a service well.
 async fn measure(urls: &[String]) -> (f64, u64) {
-    let watched = urls.iter().enumerate().map(|(i, url)| Watched {
-        id: format!("s{i}"),
-        name: format!("Service {i}"),
-        kind: Some(ServiceKind::Vllm),
-        url: url.clone(),
-        origin: Origin::Configured,
-        container: None,
-        key: None,
-        trust: None,
-        cadence: None,
-        pace: Duration::from_secs(1),
-        bounds: Bounds::default(),
-        enabled: true,
+    let watched = urls.iter().enumerate().map(|(i, url)| {
+        Watched::new(&format!("s{i}"), Some(ServiceKind::Vllm), url, Origin::Configured)
     });
     let wanted = Wanted { watched: watched.collect(), proposed: Vec::new() };
     let (_wanted, wanted) = watch::channel(Arc::new(wanted));

@@ -102,7 +102,7 @@ mod tests {
             fn mark(&self, _: plimsoll_core::mark::Mark) {}
             fn alert(&self, _: plimsoll_core::alert::AlertRow) {}
             fn log(&self, _: Vec<plimsoll_core::log::LogEntry>) {}
-            fn requests(&self, _: Vec<plimsoll_core::request::RequestRow>) {}
+            fn requests(&self, _: Vec<Arc<plimsoll_core::request::RequestRow>>) {}
             fn queue_len(&self) -> usize {
                 11
             }

@@ -7,13 +7,10 @@ use std::{
 };
 
 use plimsoll_core::{
-    alert::AlertRow,
     clock::{Instant3, SystemClock},
-    log::LogEntry,
-    mark::Mark,
     metric::Metric,
     reading::{Reading, Tick},
-    record::Record,
+    record::{Layer, Nowhere, Record},
     source::{Source, SourceError, SourceState},
 };
 use plimsoll_sense::{Options, Pulse, Sampler, real_sources};
@@ -24,19 +21,12 @@ struct Kept {
     ticks: Mutex<Vec<Arc<Tick>>>,
 }
 
-impl Record for Kept {
-    fn tick(&self, tick: Arc<Tick>) {
+impl Layer for Kept {
+    fn below(&self) -> &dyn Record {
+        &Nowhere
+    }
+    fn on_tick(&self, tick: Arc<Tick>) {
         self.ticks.lock().unwrap().push(tick);
-    }
-    fn mark(&self, _: Mark) {}
-    fn alert(&self, _: AlertRow) {}
-    fn log(&self, _: Vec<LogEntry>) {}
-    fn requests(&self, _: Vec<plimsoll_core::request::RequestRow>) {}
-    fn queue_len(&self) -> usize {
-        0
-    }
-    fn dropped(&self) -> u64 {
-        0
     }
 }
 

@@ -173,6 +173,24 @@ struct Handle {
 // === impl Watched ===
 
 impl Watched {
+    /// A service that has its id for its name, wants no key, and is looked at as most are.
+    pub fn new(id: &str, kind: Option<ServiceKind>, url: &str, origin: Origin) -> Self {
+        Self {
+            id: id.into(),
+            name: id.into(),
+            kind,
+            url: url.into(),
+            origin,
+            container: None,
+            key: None,
+            trust: None,
+            cadence: None,
+            pace: Pace::default().tick,
+            bounds: Bounds::default(),
+            enabled: true,
+        }
+    }
+
     /// How often it is looked at, being of this kind.
     pub fn cadence_of(&self, kind: Option<ServiceKind>) -> Duration {
         let calm = kind.is_some_and(|kind| !kind.is_lively());

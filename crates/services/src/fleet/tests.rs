@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use plimsoll_core::{
-    alert::AlertRow,
     clock::Instant3,
-    log::LogEntry,
     mark::{Mark, MarkKind},
     metric::Metric,
-    reading::{Reading, Tick},
+    reading::Reading,
+    record::{Layer, Nowhere},
     source::Source,
 };
 
@@ -34,19 +33,12 @@ impl Clock for TokioClock {
 #[derive(Default)]
 struct Marks(Mutex<Vec<Mark>>);
 
-impl Record for Marks {
-    fn tick(&self, _: Arc<Tick>) {}
-    fn mark(&self, mark: Mark) {
+impl Layer for Marks {
+    fn below(&self) -> &dyn Record {
+        &Nowhere
+    }
+    fn on_mark(&self, mark: Mark) {
         self.0.lock().unwrap().push(mark);
-    }
-    fn alert(&self, _: AlertRow) {}
-    fn log(&self, _: Vec<LogEntry>) {}
-    fn requests(&self, _: Vec<plimsoll_core::request::RequestRow>) {}
-    fn queue_len(&self) -> usize {
-        0
-    }
-    fn dropped(&self) -> u64 {
-        0
     }
 }
 
@@ -131,20 +123,7 @@ fn well(_: u32) -> Act {
 }
 
 fn watched(id: &str, kind: ServiceKind) -> Watched {
-    Watched {
-        id: id.into(),
-        name: id.into(),
-        kind: Some(kind),
-        url: "http://127.0.0.1:8080".into(),
-        origin: Origin::Configured,
-        container: None,
-        key: None,
-        trust: None,
-        cadence: None,
-        pace: Duration::from_secs(1),
-        bounds: Bounds::default(),
-        enabled: true,
-    }
+    Watched::new(id, Some(kind), "http://127.0.0.1:8080", Origin::Configured)
 }
 
 struct Bench {

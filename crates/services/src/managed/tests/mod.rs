@@ -17,7 +17,10 @@ use std::{
 
 use async_trait::async_trait;
 use plimsoll_core::{
-    alert::AlertRow, clock::SystemClock, config::Restart, log::LogEntry, mark::Mark, reading::Tick,
+    clock::SystemClock,
+    config::Restart,
+    mark::Mark,
+    record::{Layer, Nowhere},
 };
 use tempfile::TempDir;
 
@@ -51,20 +54,13 @@ impl Ready for ByFile {
 #[derive(Default)]
 struct Marks(Mutex<Vec<String>>);
 
-impl Record for Marks {
-    fn tick(&self, _: Arc<Tick>) {}
-    fn mark(&self, mark: Mark) {
+impl Layer for Marks {
+    fn below(&self) -> &dyn Record {
+        &Nowhere
+    }
+    fn on_mark(&self, mark: Mark) {
         assert!(mark.reference.is_some_and(|to| to.starts_with("service:")));
         self.0.lock().unwrap().push(mark.title);
-    }
-    fn alert(&self, _: AlertRow) {}
-    fn log(&self, _: Vec<LogEntry>) {}
-    fn requests(&self, _: Vec<plimsoll_core::request::RequestRow>) {}
-    fn queue_len(&self) -> usize {
-        0
-    }
-    fn dropped(&self) -> u64 {
-        0
     }
 }
 
