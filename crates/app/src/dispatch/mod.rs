@@ -97,8 +97,16 @@ impl Host for App {
                 answer(revision)
             }
             C::ConfigRevisions(_) => answer(self.config.revisions().await?),
-            C::ConfigRollback(request) => answer(self.config.rollback(&request).await?),
-            C::ConfigUndo(request) => answer(self.config.undo(&request).await?),
+            C::ConfigRollback(request) => {
+                let revision = self.config.rollback(&request).await?;
+                self.traffic.settled().await;
+                answer(revision)
+            }
+            C::ConfigUndo(request) => {
+                let revision = self.config.undo(&request).await?;
+                self.traffic.settled().await;
+                answer(revision)
+            }
 
             C::Limits(_) => answer(self.limits().await?),
             C::LimitsStage(stage) => answer(self.limits_stage(stage).await?),

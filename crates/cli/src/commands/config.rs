@@ -330,7 +330,9 @@ async fn rollback(global: &Global, revision: i64) -> Outcome {
         Some(session) => session.call(Command::ConfigRollback(request)).await?,
         None => Offline::open(&options(global)).await?.config.rollback(&request).await?,
     };
-    tell(global, &revision)
+    tell(global, &revision)?;
+    let keys: Vec<String> = revision.changed.into_iter().map(|changed| changed.key).collect();
+    tell_what_is_not(global, &keys).await
 }
 
 pub(super) fn unknown(key: &str) -> Failure {
