@@ -103,6 +103,24 @@ impl Fresh {
         }
         Ok(Self { begins: key[..BEGINS].to_string(), digest: hex(&hash(&key)), key })
     }
+
+    /// What is kept of it, with its name for its id: any model, no scope and no limit.
+    pub fn kept(&self, name: &str, made_ms: i64) -> Kept {
+        Kept {
+            id: name.into(),
+            begins: self.begins.clone(),
+            digest: self.digest.clone(),
+            name: name.into(),
+            priority: Priority::Interactive,
+            models: Vec::new(),
+            scopes: Vec::new(),
+            max_in_flight: 0,
+            requests_per_min: 0,
+            tokens_per_min: 0,
+            made_ms,
+            used_ms: None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Fresh {
@@ -196,23 +214,6 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
 
-    fn kept(fresh: &Fresh, name: &str) -> Kept {
-        Kept {
-            id: name.into(),
-            begins: fresh.begins.clone(),
-            digest: fresh.digest.clone(),
-            name: name.into(),
-            priority: Priority::Interactive,
-            models: Vec::new(),
-            scopes: Vec::new(),
-            max_in_flight: 0,
-            requests_per_min: 0,
-            tokens_per_min: 0,
-            made_ms: 1,
-            used_ms: None,
-        }
-    }
-
     #[test]
     fn a_key_looks_as_people_know_it_and_no_two_are_alike() {
         let keys: Vec<String> = (0..100).map(|_| Fresh::make().unwrap().key).collect();
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn a_key_is_found_whole_and_only_whole() {
         let (one, two) = (Fresh::make().unwrap(), Fresh::make().unwrap());
-        let keys = Keys::new([kept(&one, "one"), kept(&two, "two")]);
+        let keys = Keys::new([one.kept("one", 1), two.kept("two", 1)]);
         assert_eq!(keys.find(&one.key).unwrap().kept.name, "one");
         assert_eq!(keys.find(&two.key).unwrap().kept.name, "two");
         for wrong in [&one.key[..one.key.len() - 1], &one.begins, "plm-", "", "plm-ü"] {
@@ -241,15 +242,15 @@ mod tests {
     #[test]
     fn two_keys_that_begin_alike_are_told_apart() {
         let (one, two) = (Fresh::make().unwrap(), Fresh::make().unwrap());
-        let alike = Kept { begins: one.begins.clone(), ..kept(&two, "two") };
-        let keys = Keys::new([kept(&one, "one"), alike]);
+        let alike = Kept { begins: one.begins.clone(), ..two.kept("two", 1) };
+        let keys = Keys::new([one.kept("one", 1), alike]);
         assert_eq!(keys.find(&one.key).unwrap().kept.name, "one");
     }
 
     #[test]
     fn what_is_kept_holds_no_key_and_a_broken_hash_opens_nothing() {
         let fresh = Fresh::make().unwrap();
-        let whole = kept(&fresh, "one");
+        let whole = fresh.kept("one", 1);
         let text = serde_json::to_string(&whole).unwrap();
         assert!(!text.contains(&fresh.key[BEGINS..]), "{text}");
         assert!(!format!("{fresh:?}").contains(&fresh.key), "{fresh:?}");
@@ -263,7 +264,7 @@ mod tests {
     fn a_key_for_some_models_asks_for_no_other() {
         let fresh = Fresh::make().unwrap();
         let models = vec!["qwen*".into(), "embed".into()];
-        let keys = Keys::new([Kept { models, ..kept(&fresh, "one") }]);
+        let keys = Keys::new([Kept { models, ..fresh.kept("one", 1) }]);
         let key = keys.find(&fresh.key).unwrap();
         assert!(key.may_ask(["qwen3:8b"].into_iter()));
         assert!(key.may_ask(["nomic-embed-text", "embed"].into_iter()));

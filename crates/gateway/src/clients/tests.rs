@@ -35,21 +35,9 @@ fn place(keys: Vec<Kept>, demand: Demand, entries: Vec<(&str, ClientEntry)>) -> 
     Place { clients: Clients::new(keys, rules), keys: send_keys, _rules: send_rules }
 }
 
+/// It ranks as batch: its own priority is told from the usual one.
 fn kept(fresh: &Fresh, name: &str) -> Kept {
-    Kept {
-        id: name.into(),
-        begins: fresh.begins.clone(),
-        digest: fresh.digest.clone(),
-        name: name.into(),
-        priority: Priority::Batch,
-        models: Vec::new(),
-        scopes: Vec::new(),
-        max_in_flight: 0,
-        requests_per_min: 0,
-        tokens_per_min: 0,
-        made_ms: 1,
-        used_ms: None,
-    }
+    Kept { priority: Priority::Batch, ..fresh.kept(name, 1) }
 }
 
 fn near() -> Peer {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use plimsoll_core::config::{Config, Environment, Loaded as Read};
 use plimsoll_services::{
-    client::{Bounds, Secret},
+    client::Secret,
     fleet::{FleetView, Wanted, Watched},
     kind::ServiceKind,
     service::{Loaded, Model, Origin, Service, ServiceState},
@@ -32,18 +32,8 @@ fn service(id: &str, kind: ServiceKind, models: &[&str]) -> Service {
 
 fn wanted(services: &[Service]) -> Wanted {
     let watched = services.iter().map(|service| Watched {
-        id: service.id.clone(),
-        name: service.name.clone(),
-        kind: service.kind,
-        url: service.url.clone(),
-        origin: service.origin,
-        container: None,
         key: Some(Secret::new(&format!("key of {}", service.id))),
-        trust: None,
-        cadence: None,
-        pace: std::time::Duration::from_secs(1),
-        bounds: Bounds::default(),
-        enabled: true,
+        ..Watched::new(&service.id, service.kind, &service.url, service.origin)
     });
     Wanted { watched: watched.collect(), proposed: Vec::new() }
 }

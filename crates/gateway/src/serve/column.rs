@@ -365,20 +365,8 @@ mod tests {
 
     fn client(models: &[&str]) -> Client {
         let fresh = Fresh::make().unwrap();
-        let kept = Kept {
-            id: "one".into(),
-            begins: fresh.begins.clone(),
-            digest: fresh.digest.clone(),
-            name: "one".into(),
-            priority: Priority::Interactive,
-            models: models.iter().map(ToString::to_string).collect(),
-            scopes: Vec::new(),
-            max_in_flight: 0,
-            requests_per_min: 0,
-            tokens_per_min: 0,
-            made_ms: 1,
-            used_ms: None,
-        };
+        let models = models.iter().map(ToString::to_string).collect();
+        let kept = Kept { models, ..fresh.kept("one", 1) };
         let key = Keys::new([kept]).find(&fresh.key).cloned();
         Client { name: "one".into(), basis: ClientBasis::Key, priority: None, key, named: false }
     }

@@ -74,21 +74,11 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
     use futures::future::BoxFuture;
-    use plimsoll_core::{clock::SystemClock, request::Endpoint};
-    use tokio::{
-        sync::watch,
-        time::{advance, sleep},
-    };
+    use plimsoll_core::request::Endpoint;
+    use tokio::time::{advance, sleep};
 
-    use super::*;
-    use crate::{
-        Parts,
-        admission::{Desk, Limits},
-        clients::{Clients, Keys, Rules},
-        record::Records,
-        route::Backend,
-        serve::World,
-    };
+    use super::{super::state::tests::state, *};
+    use crate::{route::Backend, serve::World};
 
     #[derive(Default)]
     struct Counting(AtomicU32);
@@ -116,18 +106,7 @@ mod tests {
         let table = Table::of([backend("down", false), backend("up", true)]);
         let way = table.way(Endpoint::Chat, "m").unwrap();
         let world = Arc::new(Counting::default());
-        let state = Arc::new(State::new(Parts {
-            options: watch::channel(Arc::default()).1,
-            table: watch::channel(Arc::new(Table::of([]))).1,
-            desk: Desk::new(Limits::default()),
-            records: Records::new(Arc::new(SystemClock)),
-            clients: Clients::new(
-                watch::channel(Arc::new(Keys::default())).1,
-                watch::channel(Arc::new(Rules::default())).1,
-            ),
-            world: world.clone(),
-            runtime: tokio::runtime::Handle::current(),
-        }));
+        let state = state(world.clone());
         let refusal = |limit| Refusal { limit, reason: String::new(), retry_after: None };
         let mut looks = Vec::new();
         for limit in [Limit::Queue, Limit::Backends, Limit::Backends] {

@@ -145,10 +145,12 @@ fn gates(gates: &Written) -> Gates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clients::Kept, route::Room};
+    use crate::{
+        clients::{Fresh, Kept},
+        route::Room,
+    };
     use plimsoll_core::{
         config::{Environment, Loaded, gateway::GateMode},
-        request::Priority,
         traffic::RoomBasis,
     };
 
@@ -162,20 +164,8 @@ mod tests {
     }
 
     fn key(name: &str, max_in_flight: u32) -> Kept {
-        Kept {
-            id: "1".into(),
-            begins: "plm-aaaa".into(),
-            digest: "00".repeat(32),
-            name: name.into(),
-            priority: Priority::Interactive,
-            models: Vec::new(),
-            scopes: Vec::new(),
-            max_in_flight,
-            requests_per_min: 30,
-            tokens_per_min: 0,
-            made_ms: 0,
-            used_ms: None,
-        }
+        let kept = Fresh::make().unwrap().kept(name, 0);
+        Kept { max_in_flight, requests_per_min: 30, ..kept }
     }
 
     #[test]

@@ -6,48 +6,28 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use plimsoll_core::{request::Priority, traffic::BreakerState};
+use plimsoll_core::traffic::BreakerState;
 use plimsoll_gateway::{
     admission::{BreakerLimits, Limits},
     clients::{Fresh, Kept, Keys},
     route::{Backend, Table},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
+
+use crate::{
+    canned::Canned,
+    house::{CHAT, House, Reply, backend, chat, double, options, room, until},
 };
 
-use crate::house::{CHAT, House, Reply, backend, chat, double, options, room, until};
-
-/// A server that says this to whatever it is asked, and keeps the first lines of that.
-async fn says(head: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let (kept, own) = (asked.clone(), url.clone());
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut text = Vec::new();
-            // The question of these tests ends with its last brace.
-            while !text.ends_with(b"}]}") {
-                let Ok(1..) = stream.read_buf(&mut text).await else { break };
-            }
-            let first = String::from_utf8_lossy(&text).lines().next().unwrap_or("").to_owned();
-            kept.lock().unwrap().push(first);
-            let head = head.replace("OWN", &own);
-            let answer =
-                format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    (url, asked)
+/// An answer without a body.
+fn bare(head: &str) -> String {
+    format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
 }
 
 async fn answered(head: &'static str) -> (Reply, House) {
-    let (url, _) = says(head).await;
+    let server = Canned::answers(move |_| bare(head)).await;
     let breaker = BreakerLimits { failures: 1, ..BreakerLimits::default() };
     let limits = Limits { breaker, ..room(2) };
-    let house = House::open(vec![backend("one", &url)], limits, options()).await;
+    let house = House::open(vec![backend("one", &server.url)], limits, options()).await;
     let reply = house.client().await.post(CHAT, chat(false, 1)).await;
     (reply, house)
 }
@@ -82,8 +62,14 @@ async fn a_redirect_stays_within_the_gateway_or_is_no_answer() {
 
 #[tokio::test]
 async fn a_slash_behind_a_known_path_does_not_reach_the_backend() {
-    let (url, asked) = says("200 OK").await;
-    let house = House::open(vec![backend("one", &url)], room(2), options()).await;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let lines = asked.clone();
+    let server = Canned::answers(move |line| {
+        lines.lock().unwrap().push(line.to_owned());
+        bare("200 OK")
+    })
+    .await;
+    let house = House::open(vec![backend("one", &server.url)], room(2), options()).await;
     for path in ["/v1/chat/completions/", "/v1/chat/completions/?a=b", "/v1/chat/completions"] {
         assert_eq!(house.client().await.post(path, chat(false, 1)).await.status, 200, "{path}");
     }
@@ -100,20 +86,8 @@ async fn a_key_for_some_models_is_told_of_these_alone() {
     let one = Backend { models, ..backend("one", &double.url()) };
     house.table.send(Arc::new(Table::of([one]))).unwrap();
     let fresh = Fresh::make().unwrap();
-    let kept = Kept {
-        id: "one".into(),
-        begins: fresh.begins.clone(),
-        digest: fresh.digest.clone(),
-        name: "one".into(),
-        priority: Priority::Interactive,
-        models: vec!["qwen*".into(), "Qwen/*".into()],
-        scopes: Vec::new(),
-        max_in_flight: 0,
-        requests_per_min: 0,
-        tokens_per_min: 0,
-        made_ms: 1,
-        used_ms: None,
-    };
+    let models = vec!["qwen*".into(), "Qwen/*".into()];
+    let kept = Kept { models, ..fresh.kept("one", 1) };
     house.keys.send_replace(Arc::new(Keys::new([kept])));
     let mut client = house.client().await;
     let ask = async |client: &mut crate::house::Client, path: &str, key: Option<&str>| {

@@ -8,7 +8,6 @@ use plimsoll_core::{
 };
 use plimsoll_gateway::{route::Table, serve::Retry};
 use plimsoll_services::{
-    client::Bounds,
     fleet::{FleetView, Wanted, Watched},
     kind::ServiceKind,
     service::{Loaded, Model, Origin, Service, ServiceState},
@@ -44,20 +43,7 @@ fn table(text: &str, doubles: &[(&str, &Handle, &[&str])]) -> Table {
         service.state = ServiceState::Healthy;
         service.checked_ms = Some(1);
         service.models = models.iter().map(|name| Model::named(*name, Loaded::Unknown)).collect();
-        watched.push(Watched {
-            id: (*id).into(),
-            name: (*id).into(),
-            kind,
-            url,
-            origin: service.origin,
-            container: None,
-            key: None,
-            trust: None,
-            cadence: None,
-            pace: Duration::from_secs(1),
-            bounds: Bounds::default(),
-            enabled: true,
-        });
+        watched.push(Watched::new(id, kind, &url, service.origin));
         services.push(Arc::new(service));
     }
     let wanted = Wanted { watched, proposed: Vec::new() };

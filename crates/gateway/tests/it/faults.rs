@@ -9,13 +9,11 @@ use plimsoll_gateway::{
     serve::{Options, Retry},
 };
 use plimsoll_sim::server::{Fault, Planned};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-    task::JoinHandle,
-};
 
-use crate::house::{CHAT, House, backend, chat, double, options, room, row, tokens_of};
+use crate::{
+    canned::Canned,
+    house::{CHAT, House, backend, chat, double, options, room, row, tokens_of},
+};
 
 pub fn tries(most: u8) -> Options {
     let retry = Retry { most, pause: Duration::from_millis(5), ..Retry::default() };
@@ -48,26 +46,6 @@ async fn a_resting_connection_that_dies_under_a_request_is_replaced_unseen() {
     assert_eq!(house.records.replays(), 21);
 }
 
-/// Answers each request with these bytes, and hangs up.
-async fn says(answer: String) -> (String, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let (mut asked, mut piece) = (Vec::new(), [0; 4096]);
-            // A question ends with its messages.
-            while !asked.ends_with(b"]}") {
-                match stream.read(&mut piece).await {
-                    Ok(read) if read > 0 => asked.extend_from_slice(&piece[..read]),
-                    _ => break,
-                }
-            }
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    (url, server)
-}
-
 #[tokio::test]
 async fn a_stream_whose_length_was_promised_tells_how_it_went_as_any_other() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: ";
@@ -77,8 +55,9 @@ async fn a_stream_whose_length_was_promised_tells_how_it_went_as_any_other() {
     // are fewer than what could be said of it.
     for (text, missing, reason) in [(failed, 0, "no memory"), (token, 40, "broke off")] {
         let promised = text.len() + missing;
-        let (url, server) = says(format!("{head}{promised}\r\n\r\n{text}")).await;
-        let house = House::open(vec![backend("one", &url)], no_breaker(2), tries(0)).await;
+        let answer = format!("{head}{promised}\r\n\r\n{text}");
+        let server = Canned::answers(move |_| answer.clone()).await;
+        let house = House::open(vec![backend("one", &server.url)], no_breaker(2), tries(0)).await;
         let mut client = house.client().await;
         let request = client.request(CHAT, chat(true, 2));
         let mut body = client.begin(request).await.unwrap().into_body();
@@ -93,7 +72,6 @@ async fn a_stream_whose_length_was_promised_tells_how_it_went_as_any_other() {
         assert_eq!((String::from_utf8(heard).unwrap().as_str(), whole), (text, missing == 0));
         let row = row(&house.records, |row| row.finish == Finish::Failed).await;
         assert!(row.reason.contains(reason), "{}", row.reason);
-        server.abort();
     }
 }
 

@@ -10,6 +10,7 @@
 mod away;
 mod bodies;
 mod bounds;
+mod canned;
 mod churn;
 mod consult;
 #[path = "../../src/corpus.rs"]

@@ -1,9 +1,6 @@
 //! One answer for several requests: heard together, or kept from before.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -21,7 +18,6 @@ use plimsoll_gateway::{
     settings::Sharing,
 };
 use plimsoll_services::{
-    client::Bounds,
     fleet::{FleetView, Wanted, Watched},
     kind::ServiceKind,
     service::{Loaded, Model, Origin, Service, ServiceState},
@@ -327,20 +323,7 @@ fn kept(double: &Handle, text: &str) -> Table {
     service.state = ServiceState::Healthy;
     service.checked_ms = Some(1);
     service.models = vec![Model::named("instant", Loaded::Unknown)];
-    let watched = Watched {
-        id: service.id.clone(),
-        name: service.name.clone(),
-        kind: service.kind,
-        url: service.url.clone(),
-        origin: service.origin,
-        container: None,
-        key: None,
-        trust: None,
-        cadence: None,
-        pace: Duration::from_secs(1),
-        bounds: Bounds::default(),
-        enabled: true,
-    };
+    let watched = Watched::new("one", service.kind, &url, service.origin);
     let wanted = Wanted { watched: vec![watched], proposed: Vec::new() };
     let view = FleetView { at_ms: 1, services: vec![Arc::new(service)] };
     Table::make(&read.config, &wanted, &view, None)

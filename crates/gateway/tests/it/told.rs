@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http_body_util::BodyExt as _;
 use hyper::{Method, header};
-use plimsoll_core::{
-    request::{Finish, Priority},
-    traffic::Scope,
-};
+use plimsoll_core::{request::Finish, traffic::Scope};
 use plimsoll_gateway::{
     clients::{Fresh, Kept, Keys},
     route::Backend,
@@ -16,75 +13,52 @@ use plimsoll_gateway::{
 use plimsoll_services::kind::ServiceKind;
 use plimsoll_sim::server::{Double, Spec};
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-    task::JoinHandle,
-};
+use tokio::net::TcpListener;
 
 use crate::{
+    canned::Canned,
     faults::no_breaker,
     house::{CHAT, Client, House, Reply, backend, chat, double, options, room, row},
 };
 
-/// Answers each request with this, in chunks, and hangs up before the end of them, or stays.
-async fn begins(answer: String, stays: bool) -> (String, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(async move {
-        let mut kept = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let (mut asked, mut piece) = (Vec::new(), [0; 4096]);
-            // A question ends with its messages.
-            while !asked.ends_with(b"]}") {
-                match stream.read(&mut piece).await {
-                    Ok(read) if read > 0 => asked.extend_from_slice(&piece[..read]),
-                    _ => break,
-                }
-            }
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
-                        transfer-encoding: chunked\r\n\r\n";
-            let _ = stream.write_all(head.as_bytes()).await;
-            let piece = format!("{:x}\r\n{answer}\r\n", answer.len());
-            let _ = stream.write_all(piece.as_bytes()).await;
-            if stays {
-                kept.push(stream);
-            }
-        }
-    });
-    (url, server)
-}
-
 const TOKEN: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+
+/// A stream in chunks that begins so and has no end.
+fn begun(text: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+         transfer-encoding: chunked\r\n\r\n{:x}\r\n{text}\r\n",
+        text.len()
+    )
+}
 
 #[tokio::test]
 async fn what_came_of_an_answer_that_ended_early_stands_in_its_row() {
     let open_ai = TOKEN.repeat(3);
-    let begun = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":\
+    let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":\
                  {\"usage\":{\"input_tokens\":9,\"output_tokens\":0}}}\n\n";
     let delta = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\
                  \"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n";
-    let anthropic = begun.to_owned() + &delta.repeat(3);
+    let anthropic = start.to_owned() + &delta.repeat(3);
     for (path, answer, read) in [(CHAT, open_ai, None), ("/v1/messages", anthropic, Some(9))] {
-        let (url, server) = begins(answer, false).await;
-        let house = House::open(vec![backend("one", &url)], no_breaker(2), options()).await;
+        let server = Canned::answers(move |_| begun(&answer)).await;
+        let house = House::open(vec![backend("one", &server.url)], no_breaker(2), options()).await;
         let mut client = house.client().await;
         let request = client.request(path, chat(true, 8));
         let body = client.begin(request).await.unwrap().into_body();
         let _ = body.collect().await;
         let row = row(&house.records, |row| row.finish == Finish::Failed).await;
         assert_eq!((row.tokens_in, row.tokens_out), (read, Some(3)), "{path}");
-        server.abort();
     }
 }
 
 #[tokio::test]
 async fn who_leaves_or_is_cut_off_has_what_it_got_counted() {
     for left in [true, false] {
-        let (url, server) = begins(TOKEN.repeat(4), true).await;
+        let server = Canned::stays(begun(&TOKEN.repeat(4))).await;
         let budgets = Budgets { between: Duration::from_millis(50), ..Budgets::default() };
         let options = if left { options() } else { Options { budgets, ..options() } };
-        let house = House::open(vec![backend("one", &url)], no_breaker(2), options).await;
+        let house = House::open(vec![backend("one", &server.url)], no_breaker(2), options).await;
         let mut client = house.client().await;
         let request = client.request(CHAT, chat(true, 8));
         let mut body = client.begin(request).await.unwrap().into_body();
@@ -102,7 +76,6 @@ async fn who_leaves_or_is_cut_off_has_what_it_got_counted() {
         };
         let row = row(&house.records, |row| row.finish == finish).await;
         assert_eq!(row.tokens_out, Some(4), "{finish:?}");
-        server.abort();
     }
 }
 
@@ -168,30 +141,16 @@ async fn a_compressed_body_is_refused_with_what_is_wrong_with_it() {
 }
 
 /// Answers each request with what was asked for, by its method and path.
-async fn echoes() -> (String, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let (mut asked, mut piece) = (Vec::new(), [0; 4096]);
-            while !asked.ends_with(b"}") {
-                match stream.read(&mut piece).await {
-                    Ok(read) if read > 0 => asked.extend_from_slice(&piece[..read]),
-                    _ => break,
-                }
-            }
-            let asked = String::from_utf8(asked).unwrap();
-            let line = asked.lines().next().unwrap().trim_end_matches(" HTTP/1.1");
-            let text = json!({ "did": line }).to_string();
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
-                 content-length: {}\r\n\r\n{text}",
-                text.len()
-            );
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    (url, server)
+async fn echoes() -> Canned {
+    Canned::answers(|line| {
+        let text = json!({ "did": line.trim_end_matches(" HTTP/1.1") }).to_string();
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{text}",
+            text.len()
+        )
+    })
+    .await
 }
 
 fn of_kind(id: &str, kind: ServiceKind, url: &str) -> Backend {
@@ -201,20 +160,7 @@ fn of_kind(id: &str, kind: ServiceKind, url: &str) -> Backend {
 /// Has one key with these scopes taken.
 fn key(house: &House, scopes: Vec<Scope>) -> String {
     let fresh = Fresh::make().unwrap();
-    let kept = Kept {
-        id: "one".into(),
-        begins: fresh.begins.clone(),
-        digest: fresh.digest.clone(),
-        name: "one".into(),
-        priority: Priority::Interactive,
-        models: Vec::new(),
-        scopes,
-        max_in_flight: 0,
-        requests_per_min: 0,
-        tokens_per_min: 0,
-        made_ms: 1,
-        used_ms: None,
-    };
+    let kept = Kept { scopes, ..fresh.kept("one", 1) };
     house.keys.send_replace(Arc::new(Keys::new([kept])));
     fresh.key
 }
@@ -237,11 +183,11 @@ async fn asks(
 
 #[tokio::test]
 async fn the_scope_admin_opens_what_loads_unloads_pulls_and_deletes() {
-    let (url, server) = echoes().await;
+    let server = echoes().await;
     let all = vec![
-        of_kind("o", ServiceKind::Ollama, &url),
-        of_kind("v", ServiceKind::Vllm, &url),
-        of_kind("l", ServiceKind::LlamaCpp, &url),
+        of_kind("o", ServiceKind::Ollama, &server.url),
+        of_kind("v", ServiceKind::Vllm, &server.url),
+        of_kind("l", ServiceKind::LlamaCpp, &server.url),
     ];
     // To unload is how room is made: there is none.
     let house = House::open(all, room(0), options()).await;
@@ -271,15 +217,14 @@ async fn the_scope_admin_opens_what_loads_unloads_pulls_and_deletes() {
         assert_eq!(reply.status, 403, "{path}");
         assert!(reply.text().contains("scope `admin`"), "{}", reply.text());
     }
-    server.abort();
 }
 
 #[tokio::test]
 async fn where_several_services_could_be_meant_one_has_to_be_named() {
-    let (url, server) = echoes().await;
-    let mut second = of_kind("o2", ServiceKind::Ollama, &url);
+    let server = echoes().await;
+    let mut second = of_kind("o2", ServiceKind::Ollama, &server.url);
     second.models = vec!["other:latest".into()];
-    let all = vec![of_kind("o1", ServiceKind::Ollama, &url), second];
+    let all = vec![of_kind("o1", ServiceKind::Ollama, &server.url), second];
     let house = House::open(all, room(1), options()).await;
     let mut client = house.client().await;
     let admin = key(&house, vec![Scope::Admin]);
@@ -299,7 +244,6 @@ async fn where_several_services_could_be_meant_one_has_to_be_named() {
             assert!(reply.text().contains("o1, o2"), "{}", reply.text());
         }
     }
-    server.abort();
 }
 
 #[tokio::test]
@@ -307,10 +251,10 @@ async fn ollamas_own_lists_are_those_of_the_ollamas_behind() {
     let spec = Spec::named("ollama").unwrap();
     let name = spec.models[0].name.clone();
     let ollama = Double::start(spec).await.unwrap();
-    let (url, server) = echoes().await;
+    let server = echoes().await;
     let mut own = of_kind("o", ServiceKind::Ollama, &ollama.url());
     own.models = vec![name.as_str().into()];
-    let mut shows = of_kind("s", ServiceKind::Ollama, &url);
+    let mut shows = of_kind("s", ServiceKind::Ollama, &server.url);
     (shows.models, shows.up) = (vec!["shown".into()], false);
     let house = House::open(vec![own, shows], room(1), options()).await;
     let mut client = house.client().await;
@@ -333,5 +277,4 @@ async fn ollamas_own_lists_are_those_of_the_ollamas_behind() {
     assert_eq!(shown.json()["did"], "POST /api/show");
     let none = client.post("/api/show", r#"{"model":"nobody"}"#).await;
     assert_eq!(none.status, 404);
-    server.abort();
 }
