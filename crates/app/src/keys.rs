@@ -194,21 +194,7 @@ fn checked(mut spec: KeySpec, kept: &[Kept], own: Option<&str>) -> Result<KeySpe
 }
 
 fn kept_of(spec: KeySpec, fresh: &Fresh, now_ms: i64) -> Kept {
-    let bare = Kept {
-        id: String::new(),
-        begins: fresh.begins.clone(),
-        digest: fresh.digest.clone(),
-        name: String::new(),
-        priority: spec.priority,
-        models: Vec::new(),
-        scopes: Vec::new(),
-        max_in_flight: 0,
-        requests_per_min: 0,
-        tokens_per_min: 0,
-        made_ms: now_ms,
-        used_ms: None,
-    };
-    of_spec(spec, &bare)
+    of_spec(spec, &fresh.kept("", now_ms))
 }
 
 fn of_spec(spec: KeySpec, before: &Kept) -> Kept {

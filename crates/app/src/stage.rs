@@ -36,18 +36,14 @@ impl Stage {
     ) -> Result<Self, Fault> {
         let company = cast.start(simulation, now).map_err(|error| cannot(&error))?;
         let watched = cast.services().into_iter().map(|played| Watched {
-            name: played.id.clone(),
-            id: played.id,
-            kind: ServiceKind::named(&played.kind),
-            url: played.url,
-            origin: Origin::Configured,
-            container: None,
-            key: None,
-            trust: None,
-            cadence: None,
             pace: Duration::from_millis(u64::from(config.services.scrape_ms)),
             bounds: bounds(config),
-            enabled: true,
+            ..Watched::new(
+                &played.id,
+                ServiceKind::named(&played.kind),
+                &played.url,
+                Origin::Configured,
+            )
         });
         let wanted = Wanted { watched: watched.collect(), proposed: Vec::new() };
         Ok(Self { wanted: Arc::new(wanted), _company: company, clients: None })

@@ -75,19 +75,13 @@ async fn meant(
         return Ok(Watched { trust, ..wanted::accepted_of(config, entry) });
     }
     if target.contains("://") {
+        let kind = kind_named(ask.kind.trim())?;
         return Ok(Watched {
-            id: "test".into(),
             name: target.into(),
-            kind: kind_named(ask.kind.trim())?,
-            url: target.into(),
-            origin: Origin::Configured,
-            container: None,
             key: key_in(ask.key_file.trim().to_owned()).await?,
             trust: trust_in(named).await?,
-            cadence: None,
-            pace: Pace::default().tick,
             bounds: wanted::bounds(config),
-            enabled: true,
+            ..Watched::new("test", kind, target, Origin::Configured)
         });
     }
     if target.contains([':', '.', '/']) {

@@ -60,41 +60,28 @@ impl Asked {
 /// which are not needed to look at it.
 pub fn accepted_of(config: &Config, entry: &Entry) -> Watched {
     Watched {
-        id: entry.id.clone(),
         name: entry.name.clone(),
-        kind: Some(entry.signature.kind),
-        url: entry.url.clone(),
-        origin: Origin::Accepted,
         container: entry.container().map(Into::into),
-        key: None,
-        trust: None,
-        cadence: None,
         pace: ms(config.services.scrape_ms),
         bounds: bounds(config),
-        enabled: true,
+        ..Watched::new(&entry.id, Some(entry.signature.kind), &entry.url, Origin::Accepted)
     }
 }
 
 /// A service of the configuration, without its key and trust.
 pub fn watched_of(config: &Config, id: &str, entry: &ServiceEntry) -> Watched {
-    let services = &config.services;
+    // `auto` names no kind.
+    let kind = ServiceKind::named(&entry.kind);
     Watched {
-        id: id.to_owned(),
         name: if entry.name.is_empty() { id.to_owned() } else { entry.name.clone() },
-        // `auto` names none.
-        kind: ServiceKind::named(&entry.kind),
-        url: entry.url.clone(),
-        origin: Origin::Configured,
-        container: None,
-        key: None,
-        trust: None,
         cadence: (entry.scrape_ms > 0).then(|| ms(entry.scrape_ms)),
-        pace: ms(services.scrape_ms),
+        pace: ms(config.services.scrape_ms),
         bounds: Bounds {
             connections: (entry.max_connections > 0).then_some(entry.max_connections as usize),
             ..bounds(config)
         },
         enabled: entry.enabled,
+        ..Watched::new(id, kind, &entry.url, Origin::Configured)
     }
 }
 
