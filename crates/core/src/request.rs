@@ -121,3 +121,38 @@ pub struct RequestRow {
     /// Its share of the card's energy while it ran.
     pub joules: Option<f64>,
 }
+
+// === impl RequestRow ===
+
+impl RequestRow {
+    /// One of which no more is known than when it came and how it ended: by nobody, of no model,
+    /// without a status, and with every time at 0.
+    pub fn new(id: i64, at_ms: i64, endpoint: Endpoint, finish: Finish) -> Self {
+        Self {
+            id,
+            at_ms,
+            client: String::new(),
+            endpoint,
+            model: String::new(),
+            sent_model: None,
+            route: None,
+            backend: None,
+            priority: Priority::default(),
+            stream: false,
+            finish,
+            status: 0,
+            reason: String::new(),
+            wait_us: 0,
+            overhead_us: 0,
+            ttft_us: None,
+            itl_p50_us: None,
+            itl_p95_us: None,
+            total_us: 0,
+            tokens_in: None,
+            tokens_out: None,
+            retries: 0,
+            shared: None,
+            joules: None,
+        }
+    }
+}

@@ -84,36 +84,17 @@ fn joined(
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_core::request::{Endpoint, Finish, Priority};
+    use plimsoll_core::request::{Endpoint, Finish};
 
     use super::*;
 
     fn row(id: i64, client: &str) -> RequestRow {
         RequestRow {
-            id,
-            at_ms: id,
             client: client.into(),
-            endpoint: Endpoint::Chat,
             model: "m".into(),
-            sent_model: None,
-            route: None,
-            backend: None,
-            priority: Priority::Interactive,
-            stream: false,
-            finish: Finish::Answered,
             status: 200,
-            reason: String::new(),
-            wait_us: 0,
-            overhead_us: 0,
-            ttft_us: None,
-            itl_p50_us: None,
-            itl_p95_us: None,
             total_us: 1000,
-            tokens_in: None,
-            tokens_out: None,
-            retries: 0,
-            shared: None,
-            joules: None,
+            ..RequestRow::new(id, id, Endpoint::Chat, Finish::Answered)
         }
     }
 

@@ -280,37 +280,18 @@ fn time(us: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_core::request::{Endpoint, Priority};
+    use plimsoll_core::request::Endpoint;
 
     use super::*;
 
     #[test]
     fn a_model_of_any_name_is_one_line_and_moves_no_terminal() {
         let row = RequestRow {
-            id: 1,
-            at_ms: 0,
             client: "curl\u{7}".into(),
-            endpoint: Endpoint::Chat,
             model: "a\u{1b}[2Jb\n".into(),
-            sent_model: None,
-            route: None,
-            backend: None,
-            priority: Priority::Interactive,
-            stream: false,
-            finish: Finish::Refused,
             status: 404,
             reason: "No service has \u{9b}2J.\r".into(),
-            wait_us: 0,
-            overhead_us: 0,
-            ttft_us: None,
-            itl_p50_us: None,
-            itl_p95_us: None,
-            total_us: 0,
-            tokens_in: None,
-            tokens_out: None,
-            retries: 0,
-            shared: None,
-            joules: None,
+            ..RequestRow::new(1, 0, Endpoint::Chat, Finish::Refused)
         };
         let line = printed(&row);
         assert!(!line.contains(char::is_control), "{line:?}");

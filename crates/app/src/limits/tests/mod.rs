@@ -12,7 +12,7 @@ use plimsoll_core::{
         wire::{Change, ConfigView, SettingValue},
     },
     record::Record as _,
-    request::{Endpoint, Finish, Priority, RequestRow},
+    request::{Endpoint, Finish, RequestRow},
     traffic::RoomBasis,
 };
 use plimsoll_gateway::route::Room;
@@ -51,30 +51,18 @@ pub fn rooms(requests: u32, basis: RoomBasis) -> BTreeMap<String, Room> {
 /// The `n`th request, which waited so long and was then at work so long.
 pub fn row(n: i64, at_ms: i64, wait_ms: u64, held_ms: u64) -> RequestRow {
     RequestRow {
-        id: at_ms * 4096 + n % 4096,
-        at_ms,
         client: "ide".into(),
-        endpoint: Endpoint::Chat,
         model: "m".into(),
-        sent_model: None,
-        route: None,
         backend: Some("chat".into()),
-        priority: Priority::Interactive,
         stream: true,
-        finish: Finish::Answered,
         status: 200,
-        reason: String::new(),
         wait_us: wait_ms * 1000,
         overhead_us: 90,
         ttft_us: Some((wait_ms + held_ms / 4) * 1000),
-        itl_p50_us: None,
-        itl_p95_us: None,
         total_us: (wait_ms + held_ms) * 1000,
         tokens_in: Some(100),
         tokens_out: Some(50),
-        retries: 0,
-        shared: None,
-        joules: None,
+        ..RequestRow::new(at_ms * 4096 + n % 4096, at_ms, Endpoint::Chat, Finish::Answered)
     }
 }
 
