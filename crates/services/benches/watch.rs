@@ -22,7 +22,7 @@ use plimsoll_core::{
 };
 use plimsoll_services::{
     adapters,
-    client::{Bounds, Client, Limits},
+    client::{Client, Limits},
     fleet::{Fleet, Pace, Parts, Wanted, Watched},
     kind::ServiceKind,
     service::{Origin, ServiceState},
