@@ -46,6 +46,24 @@ impl Admission {
         self.pump();
     }
 
+    /// The same of one that does not come back by itself: who comes and could go nowhere else is
+    /// refused, as where it is down. It takes as many [`Self::retired`] to end it.
+    pub fn retire(&mut self, backend: &str, now: Ms) {
+        self.rest(backend, now);
+        if let Some(at) = self.backend_of.get(backend).copied() {
+            self.backends[at as usize].retiring += 1;
+        }
+        self.refuse_hopeless();
+    }
+
+    pub fn retired(&mut self, backend: &str, now: Ms) {
+        if let Some(at) = self.backend_of.get(backend).copied() {
+            let one = &mut self.backends[at as usize];
+            one.retiring = one.retiring.saturating_sub(1);
+        }
+        self.rested(backend, now);
+    }
+
     pub fn rested(&mut self, backend: &str, now: Ms) {
         self.pass_time(now);
         let Some(at) = self.backend_of.get(backend).copied() else { return };

@@ -24,6 +24,8 @@ pub(super) struct Backend {
     pub(super) up: bool,
     /// How many keep it from new requests, because it is stopped or started anew.
     pub(super) resting: u32,
+    /// How many of these do not bring it back.
+    pub(super) retiring: u32,
     pub(super) outside: u32,
     pub(super) in_flight: u32,
     pub(super) at_work: AtWork,
@@ -87,6 +89,7 @@ impl Backend {
             limits: BackendLimits::default(),
             up: true,
             resting: 0,
+            retiring: 0,
             outside: 0,
             in_flight: 0,
             at_work: AtWork::default(),

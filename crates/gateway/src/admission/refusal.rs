@@ -212,7 +212,10 @@ impl Admission {
     pub(super) fn may_wait_for_backend(&self, entry: &Entry) -> Result<(), Refusal> {
         let hope = self.members(entry).any(|backend| {
             let until = backend.breaker.until();
-            backend.resting > 0 || (backend.up && until.is_none_or(|until| until < entry.deadline))
+            match (backend.retiring, backend.resting) {
+                (0, 0) => backend.up && until.is_none_or(|until| until < entry.deadline),
+                (retiring, _) => retiring == 0,
+            }
         });
         if hope {
             return Ok(());

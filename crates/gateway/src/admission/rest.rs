@@ -1,5 +1,5 @@
-//! A backend that is stopped or started anew: it is drained first, and whoever asks for it
-//! meanwhile waits in line until it is over.
+//! A backend that is stopped or started anew: it is drained first. Whoever asks for it meanwhile
+//! waits in line where it comes back, and else goes elsewhere or is refused.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -13,6 +13,8 @@ use super::{BackendId, Desk};
 pub struct Rest {
     desk: Desk,
     backend: BackendId,
+    /// It does not come back by itself.
+    retires: bool,
 }
 
 /// Those of one desk, who want to hear of what ended.
@@ -29,7 +31,14 @@ impl Desk {
     pub fn rest(&self, backend: &str) -> Rest {
         self.rests().many.fetch_add(1, Relaxed);
         self.with(|state, now| state.machine.rest(backend, now));
-        Rest { desk: self.clone(), backend: backend.into() }
+        Rest { desk: self.clone(), backend: backend.into(), retires: false }
+    }
+
+    /// The same of a backend that does not come back by itself: nobody comes to wait for it.
+    pub fn retire(&self, backend: &str) -> Rest {
+        self.rests().many.fetch_add(1, Relaxed);
+        self.with(|state, now| state.machine.retire(backend, now));
+        Rest { desk: self.clone(), backend: backend.into(), retires: true }
     }
 }
 
@@ -43,10 +52,15 @@ impl Rest {
 
     /// Resolves when nothing runs there any more.
     pub async fn emptied(&self) {
+        self.down_to(0).await;
+    }
+
+    /// Resolves when no more than so many run there.
+    pub async fn down_to(&self, many: u32) {
         loop {
             // Before the look: what ends between the two is heard.
             let ended = self.desk.rests().ended.notified();
-            if self.in_flight() == 0 {
+            if self.in_flight() <= many {
                 return;
             }
             ended.await;
@@ -61,7 +75,10 @@ impl Rest {
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        self.desk.with(|state, now| state.machine.rested(&self.backend, now));
+        self.desk.with(|state, now| match self.retires {
+            true => state.machine.retired(&self.backend, now),
+            false => state.machine.rested(&self.backend, now),
+        });
         self.desk.rests().many.fetch_sub(1, Relaxed);
     }
 }

@@ -104,6 +104,30 @@ fn one_that_rests_ends_what_it_has_and_who_comes_waits_or_goes_elsewhere() {
 }
 
 #[test]
+fn nobody_comes_to_wait_for_one_that_is_stopped_and_a_word_brings_it_back() {
+    let mut floor = Floor::new(room(1));
+    let first = floor.come("x");
+    assert_eq!(floor.sent(), [(first, "a".into())]);
+    floor.machine.retire("a", floor.now);
+    let late = floor.come("x");
+    let why = "No backend can answer: a is being stopped or started anew.";
+    assert_eq!((floor.refused[0].0, &*floor.refused[0].1.reason), (late, why));
+    let elsewhere = floor.ask("x", "m", "a b");
+    let goes = (elsewhere.id, floor.offer(elsewhere)).0;
+    assert_eq!(floor.sent(), [(goes, "b".into())], "another one that has it is asked");
+    // One that is started anew meanwhile is not waited for either, as long as it is to go.
+    floor.machine.rest("a", floor.now);
+    floor.come("x");
+    assert_eq!(floor.refused.len(), 2);
+    floor.machine.retired("a", floor.now);
+    let last = floor.come("x");
+    assert_eq!(floor.refused.len(), 2);
+    floor.machine.rested("a", floor.now);
+    floor.served(first);
+    assert_eq!(floor.sent(), [(last, "a".into())]);
+}
+
+#[test]
 fn what_was_cut_off_by_a_restart_is_answered_by_it_at_once_afterwards() {
     let mut floor = Floor::new(room(2));
     floor.set(|limits| {

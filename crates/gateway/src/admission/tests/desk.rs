@@ -75,8 +75,12 @@ async fn one_that_rests_is_empty_when_the_last_that_runs_there_has_ended() {
     {
         let mut empty = std::pin::pin!(rest.emptied());
         assert!((&mut empty).now_or_never().is_none());
-        one.end(Outcome::Served, Some(7));
-        settle().await;
+        {
+            let mut fewer = std::pin::pin!(rest.down_to(1));
+            assert!((&mut fewer).now_or_never().is_none());
+            one.end(Outcome::Served, Some(7));
+            fewer.await;
+        }
         assert!((&mut empty).now_or_never().is_none());
         // However it ended.
         drop(other);
