@@ -27,7 +27,7 @@ use crate::{
     keys::KeyRing,
     limits::DraftDesk,
     logging::Logging,
-    services::{Services, actions::Underway, hold::HoldDesk},
+    services::{Services, actions::Underway, ending::Ending, hold::HoldDesk},
 };
 
 /// Cheap to clone; every door has one.
@@ -60,6 +60,8 @@ pub struct Parts {
     pub keys: KeyRing,
     /// Models that something is done with now.
     pub underway: Underway,
+    /// Services that are being stopped or started anew.
+    pub ending: Ending,
     /// What is staged of the limits.
     pub draft: DraftDesk,
     /// The GPU, free for somebody else for a while.

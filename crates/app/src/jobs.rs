@@ -37,6 +37,8 @@ pub struct Jobs {
 struct Entry {
     progress: JobProgress,
     cancel: CancellationToken,
+    /// It takes one of the places of [`RUNNING`].
+    counted: bool,
 }
 
 /// What a job knows of itself.
@@ -76,26 +78,43 @@ impl Jobs {
         F: FnOnce(Job) -> W,
         W: Future<Output = Result<String, Stopped>> + Send + 'static,
     {
+        let is_counted = |e: &&Entry| e.counted && e.progress.state == JobState::Running;
+        if self.list().iter().filter(is_counted).count() >= RUNNING {
+            return Err(Fault::new(
+                FaultCode::Unavailable,
+                format!("{RUNNING} jobs run already, which is as many as may."),
+            )
+            .hint("Wait for one, or cancel it."));
+        }
+        Ok(self.begin(title.into(), true, work))
+    }
+
+    /// Starts what must not wait for others and reads no disk. The caller bounds how many.
+    pub fn start_beside<F, W>(&self, title: impl Into<String>, work: F) -> JobStarted
+    where
+        F: FnOnce(Job) -> W,
+        W: Future<Output = Result<String, Stopped>> + Send + 'static,
+    {
+        self.begin(title.into(), false, work)
+    }
+
+    fn begin<F, W>(&self, title: String, counted: bool, work: F) -> JobStarted
+    where
+        F: FnOnce(Job) -> W,
+        W: Future<Output = Result<String, Stopped>> + Send + 'static,
+    {
         let cancel = self.stop.child_token();
         let id = {
             let mut list = self.list();
-            let running = list.iter().filter(|e| e.progress.state == JobState::Running).count();
-            if running >= RUNNING {
-                return Err(Fault::new(
-                    FaultCode::Unavailable,
-                    format!("{RUNNING} jobs run already, which is as many as may."),
-                )
-                .hint("Wait for one, or cancel it."));
-            }
             let id = self.next.fetch_add(1, Ordering::Relaxed);
             let progress = JobProgress {
                 job: id,
-                title: title.into(),
+                title,
                 state: JobState::Running,
                 share: None,
                 message: String::new(),
             };
-            list.push_back(Entry { progress, cancel: cancel.clone() });
+            list.push_back(Entry { progress, cancel: cancel.clone(), counted });
             if list.len() > REMEMBERED
                 && let Some(oldest) =
                     list.iter().position(|e| e.progress.state != JobState::Running)
@@ -134,7 +153,7 @@ impl Jobs {
                 }
             });
         });
-        Ok(JobStarted { job: id })
+        JobStarted { job: id }
     }
 
     /// The newest first.
@@ -216,6 +235,11 @@ impl Job {
     pub async fn cancelled(&self) {
         self.cancel.cancelled().await;
     }
+
+    /// Resolves when all of Plimsoll ends.
+    pub async fn ending(&self) {
+        self.jobs.stop.cancelled().await;
+    }
 }
 
 // === impl Stopped ===
@@ -290,6 +314,13 @@ mod tests {
             jobs.start("Export", forever).unwrap();
         }
         assert_eq!(jobs.start("Export", forever).unwrap_err().code, FaultCode::Unavailable);
+        // What must not wait for them is none of these, and takes no place from them.
+        jobs.start_beside("Stop a", forever);
+        jobs.cancel(jobs.all()[1].job).unwrap();
+        while jobs.all()[1].state == JobState::Running {
+            tokio::task::yield_now().await;
+        }
+        jobs.start("Export", forever).unwrap();
         jobs.stop().await;
     }
 }

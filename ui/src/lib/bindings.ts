@@ -464,7 +464,11 @@ model: string | null, freed: boolean, restored: boolean,
 /**
  * Why it could not be freed or brought back; empty where nothing is wrong.
  */
-trouble: string, };
+trouble: string, 
+/**
+ * Requests that are to end before it is taken away; 0: it waits for none now.
+ */
+waits_for: number, };
 
 export type Holder = { 
 /**
@@ -1654,6 +1658,11 @@ export type TrafficBackend = {
  */
 id: string, name: string, kind: ServiceKind | null, up: boolean, 
 /**
+ * It takes nothing new, because it is stopped, started anew or unloaded; what runs there
+ * may end.
+ */
+resting: boolean, 
+/**
  * Requests it takes at once; `None`: nothing bounds it.
  */
 room: number | null, room_basis: RoomBasis, in_flight: number, 
@@ -1794,7 +1803,7 @@ export interface Commands {
   "services.load": { args: ServiceModelRequest; answer: JobStarted };
   "services.unload": { args: ServiceModelRequest; answer: JobStarted };
   "services.start": { args: ServiceId; answer: Done };
-  "services.stop": { args: ServiceId; answer: Done };
+  "services.stop": { args: ServiceId; answer: JobStarted };
   "services.restart": { args: ServiceId; answer: JobStarted };
   "services.output": { args: ServiceOutputRequest; answer: ServiceOutput };
   "hold": { args: HoldRequest; answer: Hold };

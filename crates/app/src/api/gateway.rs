@@ -117,6 +117,9 @@ pub struct TrafficBackend {
     pub name: String,
     pub kind: Option<ServiceKind>,
     pub up: bool,
+    /// It takes nothing new, because it is stopped, started anew or unloaded; what runs there
+    /// may end.
+    pub resting: bool,
     /// Requests it takes at once; `None`: nothing bounds it.
     pub room: Option<u32>,
     pub room_basis: RoomBasis,

@@ -116,11 +116,12 @@ commands! {
     /// Starts a job; its last message says what it took, with VRAM before and after.
     "services.load" ServiceLoad(ServiceModelRequest) -> JobStarted;
     "services.unload" ServiceUnload(ServiceModelRequest) -> JobStarted;
-    /// Starts a managed service, or stops it; both answer at once.
+    /// Starts a managed service; answers at once.
     "services.start" ServiceStart(ServiceId) -> Done;
-    "services.stop" ServiceStop(ServiceId) -> Done;
-    /// Starts a job that stops a managed service and starts it again, with its launch settings
-    /// as they are now.
+    /// Starts a job that stops a managed service. What runs there may end first, for
+    /// `gateway.drain_s`; until then the job can be cancelled, and nothing has happened.
+    "services.stop" ServiceStop(ServiceId) -> JobStarted;
+    /// The same, and starts it again, with its launch settings as they are now.
     "services.restart" ServiceRestart(ServiceId) -> JobStarted;
     /// What a managed service wrote last.
     "services.output" ServiceOutput(ServiceOutputRequest) -> ServiceOutput;

@@ -213,6 +213,9 @@ pub struct HoldStep {
     pub restored: bool,
     /// Why it could not be freed or brought back; empty where nothing is wrong.
     pub trouble: String,
+    /// Requests that are to end before it is taken away; 0: it waits for none now.
+    #[serde(default)]
+    pub waits_for: u32,
 }
 
 /// The GPU, free for somebody else for a while.

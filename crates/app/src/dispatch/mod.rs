@@ -57,7 +57,7 @@ impl Host for App {
             C::HoldEnd(_) => answer(self.hold.end().await?),
 
             C::ServiceStart(service) => answer(self.services.start_run(&service.id).await?),
-            C::ServiceStop(service) => answer(self.services.stop_run(&service.id).await?),
+            C::ServiceStop(service) => answer(self.service_stop(&service.id)?),
             C::ServiceRestart(service) => answer(self.service_restart(&service.id)?),
             C::ServiceOutput(ask) => answer(self.services.output(&ask, self.now_ms()).await?),
 

@@ -5,6 +5,7 @@
 
 mod bodies;
 mod connect;
+mod drain;
 mod follow;
 mod log;
 mod marks;
@@ -15,8 +16,11 @@ mod traffic;
 mod trial;
 mod world;
 
-pub use self::log::requests_alone;
 pub(crate) use self::marks::mark_of;
+pub use self::{
+    drain::{Emptied, Return, WaitsFor},
+    log::requests_alone,
+};
 
 use std::{
     collections::BTreeMap,

@@ -8,7 +8,7 @@ use plimsoll_core::{
 };
 use plimsoll_gateway::{
     Listening,
-    admission::{self, Desk, GateKind, GateView, Rest, Snapshot},
+    admission::{self, Desk, GateKind, GateView, Snapshot},
     record::{self, ActiveRequest, Records},
     route::Table,
 };
@@ -32,16 +32,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 // === impl Traffic ===
 
 impl Traffic {
-    /// Lets a service take nothing new until that is over.
-    pub fn rest(&self, id: &str) -> Rest {
-        self.desk.rest(id)
-    }
-
-    /// How long what runs has to end.
-    pub fn drain(&self) -> Duration {
-        self.options.borrow().drain
-    }
-
     pub fn now(&self, services: &[Service], now_ms: i64) -> api::Traffic {
         let (state, reason) = self.state();
         let snapshot = self.desk.snapshot();
@@ -101,6 +91,7 @@ impl Traffic {
                         .map_or_else(|| backend.id.to_string(), |service| service.name.clone()),
                     kind: backend.kind,
                     up: backend.up,
+                    resting: view.is_some_and(|view| view.resting),
                     room: adaptive
                         .or(view.and_then(|view| view.room))
                         .or(room.map(|room| room.requests)),

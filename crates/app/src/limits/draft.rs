@@ -18,7 +18,8 @@ use tokio::sync::Mutex;
 
 use super::table::is_limit;
 use crate::{
-    api::{DraftChange, Fault, FaultCode, LimitsDraft, LimitsStage, Live},
+    api::{ConfigEdit, DraftChange, Fault, FaultCode, LimitsDraft, LimitsStage, Live},
+    config_handle::ConfigHandle,
     hub::Hub,
 };
 
@@ -120,6 +121,23 @@ impl DraftDesk {
             tracing::warn!(error = %fault, "what was applied stays in the draft");
         }
         Ok(revision)
+    }
+
+    /// Puts an edit in force; what of it is staged only as it was looked at.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub async fn apply_edit(
+        &self,
+        config: &ConfigHandle,
+        edit: &ConfigEdit,
+        now_ms: i64,
+    ) -> Result<Revision, Fault> {
+        let apply = config.apply(edit);
+        let Some(keys) = &edit.staged else { return apply.await };
+        let seen = edit.changes.iter().filter(|change| keys.contains(&change.key));
+        let seen: Vec<Change> = seen.cloned().collect();
+        self.apply(&config.view(), &seen, now_ms, apply).await
     }
 
     async fn kept(&self) -> Result<Kept, Fault> {

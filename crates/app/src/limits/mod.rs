@@ -10,7 +10,6 @@ mod effect;
 mod list;
 mod log;
 mod other;
-mod restart;
 mod slider;
 mod starts;
 mod stats;
@@ -23,10 +22,7 @@ mod words;
 
 use std::{collections::BTreeMap, path::Path};
 
-use plimsoll_core::config::{
-    file,
-    wire::{Change, Revision},
-};
+use plimsoll_core::config::{file, wire::Revision};
 use plimsoll_history::StoredKind;
 use rustix::fs::{Access, access};
 
@@ -74,11 +70,7 @@ impl App {
 
     /// Puts an edit in force; what is staged only as it was looked at.
     pub(crate) async fn apply(&self, edit: &ConfigEdit) -> Result<Revision, Fault> {
-        let apply = self.config.apply(edit);
-        let Some(keys) = &edit.staged else { return apply.await };
-        let seen = edit.changes.iter().filter(|change| keys.contains(&change.key));
-        let seen: Vec<Change> = seen.cloned().collect();
-        self.draft.apply(&self.config.view(), &seen, self.now_ms(), apply).await
+        self.draft.apply_edit(&self.config, edit, self.now_ms()).await
     }
 
     pub(crate) async fn limits_effect(&self, ask: &LimitsAsk) -> Result<LimitsEffect, Fault> {

@@ -10,7 +10,10 @@ use plimsoll_services::{
     managed::{self, ByFleet, Line, MAX_LINES, Managed, Refused, Spec, States, Vram},
     service::{Hint, RunState, Service},
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use super::{Services, hold::Held, no_such};
 use crate::{
@@ -25,6 +28,9 @@ pub const FOLDER: &str = "services";
 const START_WITHIN: Duration = Duration::from_secs(900);
 /// Beyond the grace of a service, what its end may take.
 const STOP_BEYOND: Duration = Duration::from_secs(15);
+/// Between two looks whether one that was stopped is gone, and how long it is looked.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const SEEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// What services are started and stopped with.
 pub struct Runs {
@@ -125,7 +131,7 @@ pub(super) fn tell(service: &mut Service, states: &States) {
         service.hints.push(Hint::advice(
             "launch-changed",
             "Its command or its launch settings were changed since it was started.",
-            format!("Stop and start it for them to hold: `plimsoll services stop {0}`, then `… start {0}`.", service.id),
+            format!("Start it anew for them to hold: `plimsoll services restart {0}`.", service.id),
         ));
     }
 }
@@ -184,10 +190,36 @@ impl Services {
     /// Stops it and waits until it has ended. The error is a sentence.
     pub async fn stop_and_wait(&self, id: &str) -> Result<(), String> {
         self.stop_run(id).await.map_err(|fault| fault.message)?;
+        self.ended(id).await
+    }
+
+    /// Waits until one that is being stopped has ended. The error is a sentence.
+    pub async fn ended(&self, id: &str) -> Result<(), String> {
         let grace = self.config.borrow().services.entries.get(id).map_or(0, |entry| entry.stop_s);
         let within = Duration::from_secs(u64::from(grace)) + STOP_BEYOND;
         let over = |state| matches!(state, RunState::Stopped | RunState::Failed);
         self.wait(id, within, over).await.map(|_| ())
+    }
+
+    /// Looks until it is known that one that was stopped serves no more: who asks the gateway
+    /// then is not sent to it.
+    pub async fn seen_gone(&self, id: &str) {
+        let looks = async {
+            while self.fleet.look_now(id).await.is_some_and(|service| service.state.serves()) {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = timeout(SEEN_WITHIN, looks).await;
+    }
+
+    /// How one runs that Plimsoll runs.
+    ///
+    /// # Errors
+    /// Where it does not run that one, in the words of a start or a stop.
+    pub fn run_of(&self, id: &str) -> Result<RunState, Fault> {
+        let states = self.managed(id)?.states();
+        let state = states.borrow().get(id).map(|state| state.run.state);
+        state.ok_or_else(|| self.refused(id, Refused::NoSuchService))
     }
 
     /// Stops all that Plimsoll runs, the last one started first.

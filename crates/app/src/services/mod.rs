@@ -8,6 +8,7 @@
 
 pub mod actions;
 mod alone;
+pub mod ending;
 pub mod found;
 mod here;
 pub mod hold;

@@ -6,11 +6,12 @@ use std::{fs, net::TcpListener, path::Path, pin::Pin, time::Duration};
 use futures::{Stream, StreamExt as _};
 use plimsoll_app::{
     api::{
-        Command, Done, Fault, FaultCode, JobId, JobProgress, JobStarted, JobState, Live, Nothing,
-        ServiceId, Status, Subscription, Traffic,
+        Command, ConfigEdit, Done, Fault, FaultCode, JobId, JobProgress, JobStarted, JobState,
+        Live, Nothing, ServiceId, Status, Subscription, Traffic,
     },
     session::{Options, Session},
 };
+use plimsoll_core::config::wire::{Change, ConfigView, Revision, SettingValue};
 use plimsoll_services::service::{Run, RunState, Service};
 use tempfile::TempDir;
 use tokio::{
@@ -90,6 +91,16 @@ impl Bench {
             self.run().await.filter(|run| run.state == state)?.pid
         })
         .await
+    }
+
+    async fn stop(&self, id: &str) -> Result<JobStarted, Fault> {
+        self.session.call(Command::ServiceStop(ServiceId { id: id.into() })).await
+    }
+
+    /// Whether the page shows that it takes nothing new.
+    async fn rests(&self) -> bool {
+        let now: Traffic = self.session.call(Command::Traffic(Nothing {})).await.unwrap();
+        now.backends.iter().any(|backend| backend.id == "a" && backend.resting)
     }
 
     async fn restart(&self, id: &str) -> Result<JobStarted, Fault> {
@@ -276,5 +287,74 @@ async fn a_stream_that_does_not_end_in_its_time_does_not_hold_a_restart_up() {
     let mut next = bench.ask().await;
     next.says("data: [DONE]").await;
     assert!(!next.text.contains(&format!("of {before}\"")), "{}", next.text);
+    bench.session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_lets_a_stream_end_whole_refuses_who_asks_and_a_word_leaves_it_as_it_is() {
+    let mut bench = Bench::open("openai", SERVER, 3600).await;
+    let process = bench.process(RunState::Running).await;
+    bench.known().await;
+    let mut first = bench.ask().await;
+    first.says(&format!("of {process}")).await;
+
+    let started = bench.stop("a").await.unwrap();
+    bench.job(started.job, |job| job.message.starts_with("Waits for 1 request to end")).await;
+    assert_eq!(bench.stop("a").await.unwrap().job, started.job, "one, whoever asks again");
+    assert_eq!(bench.restart("a").await.unwrap_err().code, FaultCode::Conflict);
+    assert!(bench.rests().await);
+    // It does not come back by itself: nobody is left waiting for it.
+    let text = bench.ask().await.all().await.to_owned();
+    assert!(text.starts_with("HTTP/1.1 503") && text.contains("a is being stopped"), "{text}");
+    let _: Done = bench.session.call(Command::JobCancel(JobId { job: started.job })).await.unwrap();
+    assert_eq!(bench.ended(started.job).await.state, JobState::Cancelled);
+    assert!(!bench.rests().await, "it takes requests again");
+    let mut second = bench.ask().await;
+    second.says(&format!("of {process}")).await;
+
+    let started = bench.stop("a").await.unwrap();
+    bench.job(started.job, |job| job.message.starts_with("Waits for 2 requests to end")).await;
+    assert_eq!(bench.process(RunState::Running).await, process);
+    touch(bench.dir.path(), "end");
+    for answer in [&mut first, &mut second] {
+        let text = answer.all().await;
+        assert!(text.contains("data: [DONE]"), "it ended whole: {text}");
+    }
+    let ended = bench.ended(started.job).await;
+    assert_eq!((ended.state, &*ended.message), (JobState::Done, "a is stopped."));
+    assert_eq!(bench.run().await.unwrap().state, RunState::Stopped);
+    assert!(!bench.rests().await);
+    let started = bench.stop("a").await.unwrap();
+    assert_eq!(bench.ended(started.job).await.message, "a does not run.");
+    assert_eq!(bench.stop("b").await.unwrap_err().code, FaultCode::Invalid);
+    assert_eq!(bench.stop("nobody").await.unwrap_err().code, FaultCode::NotFound);
+    bench.session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_takes_the_place_of_a_restart_and_says_what_had_not_ended() {
+    let mut bench = Bench::open("openai", SERVER, 3600).await;
+    let process = bench.process(RunState::Running).await;
+    bench.known().await;
+    let mut endless = bench.ask().await;
+    endless.says(&format!("of {process}")).await;
+    let restart = bench.restart("a").await.unwrap();
+    bench.job(restart.job, |job| job.message.starts_with("Waits for 1 request to end")).await;
+    let change = Change { key: "gateway.drain_s".into(), value: Some(SettingValue::Integer(0)) };
+    let view: ConfigView = bench.session.call(Command::Config(Nothing {})).await.unwrap();
+    let edit =
+        ConfigEdit { base: Some(view.digest), changes: vec![change], ..ConfigEdit::default() };
+    let _: Revision = bench.session.call(Command::ConfigApply(edit)).await.unwrap();
+    let stop = bench.stop("a").await.unwrap();
+    let ended = bench.ended(stop.job).await;
+    assert_eq!(ended.message, "a is stopped; 1 request had not ended in its time.");
+    until("nothing starts it again", async || {
+        let jobs: Vec<JobProgress> = bench.session.call(Command::Jobs(Nothing {})).await.unwrap();
+        let restart = jobs.into_iter().find(|job| job.job == restart.job)?;
+        (restart.state == JobState::Cancelled).then_some(())
+    })
+    .await;
+    assert_eq!(bench.run().await.unwrap().state, RunState::Stopped);
+    assert!(!endless.all().await.contains("data: [DONE]"));
     bench.session.stop().await;
 }

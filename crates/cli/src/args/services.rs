@@ -14,6 +14,7 @@ Examples:
   plimsoll services load ollama qwen2.5:7b   load a model; `unload` lets it go
   plimsoll services start llama              start one that has a command
   plimsoll services stop llama               and stop it, until it is started again
+  plimsoll services restart llama            started anew, with its launch settings as they are now
   plimsoll services output llama --follow    what it writes, until Ctrl-C
   plimsoll services test redis://127.0.0.1   what answers there; exit code 1 where nothing does
   plimsoll services remove llama             out of the configuration; a rollback brings it back
@@ -85,8 +86,24 @@ It waits for its turn and for room in VRAM as at the start of Plimsoll, and says
 code 0 once it serves, also where it did already; 1 where it does not, or nobody waited.")]
     Start(RunOf),
     /// Stop one, and wait until it has ended; it stays so until it is started again, or Plimsoll is
-    #[command(after_help = "Example:\n  plimsoll services stop llama --no-wait --json")]
+    #[command(after_help = "\
+Examples:
+  plimsoll services stop llama
+  plimsoll services stop llama --no-wait --json
+
+Requests that came through Plimsoll end first, within `gateway.drain_s`; until then Ctrl-C leaves
+it as it is. Exit code 0 once it has ended, also where it did not run; 1 where it was left, or
+nobody waited.")]
     Stop(RunOf),
+    /// Stop one and start it again, and wait until it serves
+    #[command(after_help = "\
+Example:
+  plimsoll config set services.llama.context_tokens=8192 && plimsoll services restart llama
+
+Requests that came through Plimsoll end first, within `gateway.drain_s`, and who asks meanwhile
+waits; until then Ctrl-C leaves it as it is, afterwards it is started all the same. Exit code 0
+once it serves; 1 where it was left, or does not serve.")]
+    Restart(RunOf),
     /// What a service wrote last that Plimsoll runs
     #[command(after_help = "\
 Examples:

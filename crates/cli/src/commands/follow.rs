@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::{
     commands::interrupt::Interrupt,
-    out::{self, Outcome},
+    out::{self, Failure, Outcome},
 };
 
 /// Between two questions how far it is.
@@ -57,9 +57,19 @@ impl Line {
 pub async fn job(
     session: &Session,
     started: JobStarted,
-    mut interrupt: Interrupt,
+    interrupt: Interrupt,
     json: bool,
 ) -> Outcome {
+    let ended = done(session, started, interrupt).await?;
+    if json { out::json(&ended) } else { out::line(&ended.message) }
+}
+
+/// Waits for the job, and fails where it did not do it.
+pub async fn done(
+    session: &Session,
+    started: JobStarted,
+    mut interrupt: Interrupt,
+) -> Result<JobProgress, Failure> {
     let mut line = Line::new();
     let mut cancelled = false;
     let ended = loop {
@@ -84,8 +94,7 @@ pub async fn job(
     };
     line.clear();
     match ended.state {
-        JobState::Done if json => out::json(&ended),
-        JobState::Done => out::line(&ended.message),
+        JobState::Done => Ok(ended),
         _ => Err(Fault::new(FaultCode::Unavailable, ended.message).into()),
     }
 }

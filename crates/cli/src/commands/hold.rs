@@ -128,11 +128,23 @@ fn progress(hold: &Hold) -> String {
     let count = |is: fn(&HoldStep) -> bool| hold.steps.iter().filter(|step| is(step)).count();
     let settled = |step: &HoldStep| step.freed || !step.trouble.is_empty();
     match hold.state {
-        HoldState::Freeing => format!("freeing the GPU: {} of {all}", count(settled)),
+        HoldState::Freeing => {
+            let waits = hold.steps.iter().find(|step| step.waits_for > 0);
+            let waits = waits.map(|step| format!("; {} {}", step.service, waits_for(step)));
+            format!("freeing the GPU: {} of {all}{}", count(settled), waits.unwrap_or_default())
+        }
         _ => {
             let taken = count(|step| step.freed);
             format!("bringing back: {} of {taken}", count(|step| step.restored))
         }
+    }
+}
+
+/// `waits for 2 requests`.
+fn waits_for(step: &HoldStep) -> String {
+    match step.waits_for {
+        1 => "waits for 1 request".into(),
+        many => format!("waits for {many} requests"),
     }
 }
 
@@ -178,6 +190,7 @@ fn row(state: HoldState, step: &HoldStep) -> Vec<String> {
         (_, true) => "brought back",
         (true, false) if state == HoldState::Ended => "not brought back",
         (true, false) => "freed",
+        (false, false) if step.waits_for > 0 => &*waits_for(step),
         (false, false) if state == HoldState::Freeing && step.trouble.is_empty() => "to be freed",
         (false, false) => "left",
     };
@@ -215,9 +228,12 @@ mod tests {
             freed,
             restored,
             trouble: trouble.into(),
+            waits_for: 0,
         };
+        let waits = HoldStep { waits_for: 2, ..step(false, false, "") };
         let said = |state, step: HoldStep| row(state, &step)[2].clone();
         assert_eq!(said(HoldState::Freeing, step(false, false, "")), "to be freed");
+        assert_eq!(said(HoldState::Freeing, waits), "waits for 2 requests");
         assert_eq!(said(HoldState::Held, step(true, false, "")), "freed");
         assert_eq!(said(HoldState::Held, step(false, false, "No.")), "left");
         assert_eq!(said(HoldState::Ended, step(true, true, "")), "brought back");

@@ -23,8 +23,15 @@ const begun = (more: Partial<Hold> = {}): Hold => ({
   from_ms: 1000,
   until_ms: Date.now() + 42 * 60_000,
   steps: [
-    { service: 'chat', model: null, freed: true, restored: false, trouble: '' },
-    { service: 'embed', model: null, freed: false, restored: false, trouble: 'It lets no model go.' },
+    { service: 'chat', model: null, freed: true, restored: false, trouble: '', waits_for: 0 },
+    {
+      service: 'embed',
+      model: null,
+      freed: false,
+      restored: false,
+      trouble: 'It lets no model go.',
+      waits_for: 0,
+    },
   ],
   vram_before_bytes: 20 * GIB,
   vram_after_bytes: 5 * GIB,
@@ -187,7 +194,14 @@ it('an end that brings everything back is a short word, and nothing stays', asyn
 it('what did not come back stays until it is seen, and can be tried again', async () => {
   render(HoldStrip);
   const steps = [
-    { service: 'chat', model: null, freed: true, restored: false, trouble: 'It ended at once.' },
+    {
+      service: 'chat',
+      model: null,
+      freed: true,
+      restored: false,
+      trouble: 'It ended at once.',
+      waits_for: 0,
+    },
   ];
   await news(begun({ state: 'ended', steps }));
   const strip = within(screen.getByRole('region', { name: 'GPU hold' }));

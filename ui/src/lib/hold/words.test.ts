@@ -11,6 +11,7 @@ const step = (more: Partial<HoldStep> = {}): HoldStep => ({
   freed: false,
   restored: false,
   trouble: '',
+  waits_for: 0,
   ...more,
 });
 const hold = (more: Partial<Hold> = {}): Hold => ({
@@ -63,6 +64,7 @@ it('what could not be freed is no loss, and what did not come back is one', () =
     'waits',
     'unloaded',
   ]);
+  expect(stepWord(step({ waits_for: 2 }), 'freeing')).toBe('waits for 2 requests to end');
   expect(whatOf(steps[2]!, new Map([['whisper', 'Speech']]))).toBe('large on Speech');
   expect(spoken(over)).toBe('The GPU hold is over. 1 thing did not come back.');
   expect(spoken(null)).toBe('');

@@ -42,6 +42,7 @@ export function whatOf(step: HoldStep, names: ReadonlyMap<string, string>): stri
 export function stepWord(step: HoldStep, state: Hold['state']): string {
   const taken = step.model === null ? 'stopped' : 'unloaded';
   if (step.restored) return 'back';
+  if (step.waits_for > 0) return `waits for ${plural(step.waits_for, 'request')} to end`;
   if (step.freed) return step.trouble !== '' ? 'not brought back' : taken;
   if (step.trouble !== '') return 'not freed';
   return state === 'freeing' ? 'waits' : 'left';

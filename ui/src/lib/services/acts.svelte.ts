@@ -23,6 +23,15 @@ export interface Move {
   failed: boolean;
 }
 
+/** A service that is being stopped or started anew. What it works on ends first. */
+export interface Ending {
+  job: number;
+  to: 'stop' | 'restart';
+  /** What is waited for or done, or why it was not. */
+  message: string;
+  failed: boolean;
+}
+
 const UNDO_SECONDS = 10;
 const MOST_NEWS = 32;
 /** A toast is no paragraph: its one sentence needs no full stop. */
@@ -33,6 +42,9 @@ class Acts {
   #busy = new SvelteSet<string>();
   #faults = new SvelteMap<string, Fault>();
   #moves = new SvelteMap<string, Move>();
+  #ends = new SvelteMap<string, Ending>();
+  /** What is done when such a job has done it, by its number. */
+  #ended = new Map<number, (message: string) => void>();
   /** News of jobs may come before the answer that says their number. */
   #news = new Map<number, JobProgress>();
   #off: (() => void) | undefined;
@@ -52,6 +64,11 @@ class Acts {
 
   move(id: string, model: string): Move | undefined {
     return this.#moves.get(keyOf(id, model));
+  }
+
+  /** It is being stopped or started anew, or was not. */
+  ending(id: string): Ending | undefined {
+    return this.#ends.get(id);
   }
 
   /** A model of it moves: another one waits. */
@@ -130,19 +147,42 @@ class Acts {
     if (done) toasts.show(bare(done.message));
   }
 
-  async stop(service: Named): Promise<void> {
-    const done = await this.#do(service.id, () => call('services.stop', { id: service.id }));
-    if (done) this.#said(done.message, 'Start again', () => this.start(service));
+  /** `then` is done once it is stopped; else it is said, with the way back. */
+  stop(service: Named, then?: () => void): Promise<void> {
+    return this.#end(service, 'stop', then);
   }
 
-  /** It is started again by itself as soon as it has ended. */
-  async restart(service: Named): Promise<void> {
+  restart(service: Named): Promise<void> {
+    return this.#end(service, 'restart');
+  }
+
+  async #end(service: Named, to: Ending['to'], then?: () => void): Promise<void> {
     const { id } = service;
-    const done = await this.#do(id, async () => {
-      await call('services.stop', { id });
-      return call('services.start', { id });
-    });
-    if (done) toasts.show(`${service.name} is being started again`);
+    this.#ends.delete(id);
+    this.#listen();
+    const began = await this.#do(id, () => call(`services.${to}`, { id }));
+    if (began) {
+      this.#ends.set(id, { job: began.job, to, message: '', failed: false });
+      this.#ended.set(began.job, (message) => {
+        if (to === 'restart') toasts.show(bare(message));
+        else if (then) then();
+        else this.#said(message, 'Start again', () => this.start(service));
+      });
+      const news = this.#news.get(began.job);
+      if (news) this.#hear(news);
+    }
+    this.#rest();
+  }
+
+  /** As long as it waits for what runs there, it goes on as if nothing had been. */
+  async leave(id: string): Promise<void> {
+    const ending = this.ending(id);
+    if (ending) await this.#do(id, () => call('jobs.cancel', { job: ending.job }));
+  }
+
+  /** Why it was not done was read. */
+  forgetEnding(id: string): void {
+    this.#ends.delete(id);
   }
 
   load(service: Named, model: string): Promise<void> {
@@ -156,10 +196,7 @@ class Acts {
   async #move(id: string, model: string, to: Move['to']): Promise<void> {
     const key = keyOf(id, model);
     this.#moves.delete(key);
-    this.#off ??= live.on((event) => {
-      if (event.event === 'job') this.#hear(event.job);
-      else if (event.event === 'missed') void this.#ask();
-    });
+    this.#listen();
     const began = await this.#do(id, () => call(`services.${to}`, { id, model }));
     if (began) {
       this.#moves.set(key, { job: began.job, to, share: null, message: '', failed: false });
@@ -179,10 +216,18 @@ class Acts {
     this.#moves.delete(keyOf(id, model));
   }
 
+  #listen(): void {
+    this.#off ??= live.on((event) => {
+      if (event.event === 'job') this.#hear(event.job);
+      else if (event.event === 'missed') void this.#ask();
+    });
+  }
+
   #hear(job: JobProgress): void {
     this.#news.delete(job.job);
     this.#news.set(job.job, job);
     for (const old of [...this.#news.keys()].slice(0, -MOST_NEWS)) this.#news.delete(old);
+    this.#hearEnding(job);
     const entry = [...this.#moves].find(([, move]) => move.job === job.job);
     if (!entry) return;
     const [key, move] = entry;
@@ -199,6 +244,27 @@ class Acts {
     this.#rest();
   }
 
+  #hearEnding(job: JobProgress): void {
+    const entry = [...this.#ends].find(([, ending]) => ending.job === job.job);
+    if (!entry || entry[1].failed) return;
+    const [id, ending] = entry;
+    const { message } = job;
+    if (job.state === 'running') {
+      this.#ends.set(id, { ...ending, message });
+      return;
+    }
+    if (job.state === 'failed') this.#ends.set(id, { ...ending, message, failed: true });
+    else this.#ends.delete(id);
+    if (job.state === 'cancelled') {
+      toasts.show(message === 'Cancelled.' ? `${job.title}: cancelled` : bare(message) || job.title);
+    }
+    const ended = this.#ended.get(job.job);
+    this.#ended.delete(job.job);
+    if (job.state === 'done') ended?.(message || job.title);
+    void store.refresh();
+    this.#rest();
+  }
+
   /** News were lost: what does not run any more has ended, one way or the other. */
   async #ask(): Promise<void> {
     const list = await call('jobs', {}).catch(() => null);
@@ -208,12 +274,17 @@ class Acts {
       if (job) this.#hear(job);
       else if (!move.failed) this.#moves.delete(key);
     }
+    for (const [id, ending] of [...this.#ends]) {
+      const job = list.find((j) => j.job === ending.job);
+      if (job) this.#hear(job);
+      else if (!ending.failed) this.#ends.delete(id);
+    }
     this.#rest();
   }
 
   /** Nothing moves: nothing is listened to. */
   #rest(): void {
-    if ([...this.#moves.values()].some((move) => !move.failed)) return;
+    if ([...this.#moves.values(), ...this.#ends.values()].some((one) => !one.failed)) return;
     this.#off?.();
     this.#off = undefined;
     this.#news.clear();

@@ -64,6 +64,14 @@ export function cutOff(service: Pick<Service, 'slots' | 'figures'>): string | nu
   return `It cuts off ${parts.join(' and ')}.`;
 }
 
+/** The same where those that came through Plimsoll may end first, for so many seconds at most. */
+export function endsFirst(service: Pick<Service, 'slots' | 'figures'>, drainS: number): string | null {
+  const cut = cutOff(service);
+  if (cut === null || drainS <= 0) return cut;
+  const what = cut.replace(/^It cuts off /, 'Of ').replace(/\.$/, '');
+  return `${what}, those that came through Plimsoll may end first, for ${span(drainS * 1000)} at most; the rest is cut off.`;
+}
+
 /** Program and arguments as a shell would take them, one flag a line. */
 export function commandLines(command: readonly string[]): string[] {
   const quoted = command.map((part) =>

@@ -155,24 +155,49 @@ describe('one that Plimsoll starts', () => {
     const panel = await open('ours');
     await fireEvent.click(button('Stop', panel));
     const ask = within(panel).getByRole('alertdialog', { name: 'Stop ours?' });
-    expect(ask.textContent).toContain('3 requests that it works on');
+    expect(ask.textContent).toContain('3 requests that it works on, those that came through Plimsoll may');
+    expect(ask.textContent).toContain('for 30 s at most');
     expect(asked('services.stop')).toEqual([]);
     await fireEvent.keyDown(ask, { key: 'Escape' });
     expect(within(panel).queryByRole('alertdialog')).toBeNull();
     await fireEvent.click(button('Stop', panel));
     await fireEvent.click(button('Stop it', panel));
     expect(asked('services.stop')).toEqual([{ id: 'ours' }]);
-    expect((await toast('stopping')).action?.label).toBe('Start again');
+    const title = 'Stop ours';
+    job({ job: 7, title, share: null, message: 'Waits for 2 requests to end, at most 30 s.' });
+    expect((await within(panel).findByRole('status')).textContent).toContain('Waits for 2 requests');
+    expect(button('Stop', panel).disabled).toBe(true);
+    job({ job: 7, title, share: 1, state: 'done', message: 'ours is stopped.' });
+    expect((await toast('ours is stopped')).action?.label).toBe('Start again');
+    expect(within(panel).queryByRole('status')).toBeNull();
   });
 
-  it('starts again by being stopped and wanted at once', async () => {
+  it('goes on as it is where the wait for what it works on is cancelled', async () => {
+    const panel = await open('ours');
+    await fireEvent.click(button('Stop', panel));
+    await fireEvent.click(button('Stop it', panel));
+    const title = 'Stop ours';
+    job({ job: 7, title, share: null, message: 'Waits for 2 requests to end, at most 30 s.' });
+    await fireEvent.click(await within(panel).findByRole('button', { name: 'Cancel' }));
+    expect(asked('jobs.cancel')).toEqual([{ job: 7 }]);
+    job({ job: 7, title, share: null, state: 'cancelled', message: 'Cancelled.' });
+    expect((await toast('Stop ours: cancelled')).action).toBeUndefined();
+    await waitFor(() => expect(button('Stop', panel).disabled).toBe(false));
+  });
+
+  it('starts again by one job, which says why where it did not', async () => {
     const panel = await open('ours');
     await fireEvent.click(button('Restart', panel));
     expect(within(panel).getByRole('alertdialog', { name: 'Restart ours?' })).toBeTruthy();
     await fireEvent.click(button('Restart it', panel));
-    await toast('being started again');
-    const order = world.fake.calls.map((c) => c.command).filter((c) => /^services\.(stop|start)$/.test(c));
-    expect(order).toEqual(['services.stop', 'services.start']);
+    const order = world.fake.calls.map((c) => c.command).filter((c) => /^services\.(re)?st/.test(c));
+    expect(order).toEqual(['services.restart']);
+    const message = 'ours did not start: It ended with code 1.';
+    job({ job: 8, title: 'Restart ours', share: null, state: 'failed', message });
+    const alert = await within(panel).findByRole('alert');
+    expect(alert.textContent).toContain('It ended with code 1');
+    await fireEvent.click(button('Close', alert));
+    expect(within(panel).queryByRole('alert')).toBeNull();
   });
 
   it('that waits before it starts again is started now', async () => {
@@ -195,7 +220,10 @@ describe('one that Plimsoll starts', () => {
     await fireEvent.click(button('Remove', panel));
     expect(asked('services.remove')).toEqual([]);
     await fireEvent.click(button('Stop and remove it', panel));
-    expect(asked('services.remove')).toEqual([{ id: 'ours', by: 'window' }]);
+    expect(asked('services.stop')).toEqual([{ id: 'ours' }]);
+    expect(asked('services.remove')).toEqual([]);
+    job({ job: 7, title: 'Stop ours', share: 1, state: 'done', message: 'ours is stopped.' });
+    await waitFor(() => expect(asked('services.remove')).toEqual([{ id: 'ours', by: 'window' }]));
   });
 
   it('is started where it stands still, which is no fault', async () => {

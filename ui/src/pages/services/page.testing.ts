@@ -92,7 +92,8 @@ beforeEach(() => {
       world.list = world.list.filter((s) => s.id !== id);
       return { message: `${id} is gone`, revision: 8 };
     },
-    'services.stop': () => ({ message: 'stopping' }),
+    'services.stop': () => ({ job: 7 }),
+    'services.restart': () => ({ job: 8 }),
     'services.start': () => ({ message: 'starting' }),
     'services.output': () => ({ lines: [{ number: 1, at_ms: 1, text: 'listening' }], file: '/log' }),
     'services.load': () => ({ job: 5 }),
@@ -126,7 +127,10 @@ beforeEach(() => {
   found.view = null;
   session.config = config();
   toasts.list = [];
-  for (const { id } of world.list) acts.dismiss(id);
+  for (const { id } of world.list) {
+    acts.dismiss(id);
+    acts.forgetEnding(id);
+  }
   range.goLive();
   location.hash = '#/services';
   stops = [router.start(), live.start()];

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import { offerOf, modelAside, moveTitle, placeWords } from '../../lib/services/moves';
 import { freshOf, plainText } from './output';
-import { buttonOf, commandLines, cutOff, runAside, runWords } from '../../lib/services/run';
+import { buttonOf, commandLines, cutOff, endsFirst, runAside, runWords } from '../../lib/services/run';
 import { model, NO_FIGURES, run, some } from '../../lib/services/testing';
 
 it('one button: start what does not run, stop what does or will', () => {
@@ -28,6 +28,11 @@ it('what stopping cuts off is counted, and unknown is not told as nothing cut of
   expect(cutOff(slots(1, 2))).toBe('It cuts off 1 request that it works on and 2 that wait in it.');
   expect(cutOff(slots(4, 0))).toBe('It cuts off 4 requests that it works on.');
   expect(cutOff(slots(0, 0))).toBeNull();
+  expect(endsFirst(slots(0, 0), 30)).toBeNull();
+  expect(endsFirst(slots(4, 0), 0)).toBe('It cuts off 4 requests that it works on.');
+  expect(endsFirst(slots(4, 0), 30)).toBe(
+    'Of 4 requests that it works on, those that came through Plimsoll may end first, for 30 s at most; the rest is cut off.',
+  );
 });
 
 it('a command stands flag by flag, quoted as a shell would need it', () => {

@@ -60,6 +60,7 @@ export const backend = (id: string, more: Partial<TrafficBackend> = {}): Traffic
   name: id,
   kind: 'llama-cpp',
   up: true,
+  resting: false,
   room: 4,
   room_basis: 'told',
   in_flight: 0,

@@ -71,6 +71,25 @@ it('a breaker says what it does, and why it does', async () => {
   expect(within(panel).getByRole('button', { name: /^chat: Passing, 0 of 30 failed/ })).toBeTruthy();
 });
 
+it('one that rests says so in words, beside what still runs there, and is no fault', async () => {
+  const rest = { resting: true, up: false };
+  world.view.backends = [backend('chat', { ...rest, in_flight: 2 }), backend('laptop', { ...rest, room: 1 })];
+  render(Traffic);
+  const panel = await region('Backends');
+  const chat = await within(panel).findByRole('button', {
+    name: /^chat: Resting, nothing new, 2 still run,/,
+  });
+  expect(chat.title).toContain('what runs there may end first');
+  expect(within(panel).getByRole('button', { name: /^laptop: Resting, nothing new,/ })).toBeTruthy();
+  expect(panel.textContent).toContain(
+    'chat takes nothing new: it is being stopped, started anew or unloaded',
+  );
+  expect(panel.querySelector('.danger, .warn')).toBeNull();
+  expect(screen.getByRole('img', { name: /^chat: 2 of 4 slots, takes nothing new$/ })).toBeTruthy();
+  expect(screen.queryByText('does not answer')).toBeNull();
+  expect(screen.getAllByText('takes nothing new').length).toBeGreaterThanOrEqual(2);
+});
+
 it('a row opens every figure of its request, and Esc closes them', async () => {
   render(Traffic);
   const grid = await rows();

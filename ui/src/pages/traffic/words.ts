@@ -135,8 +135,16 @@ export interface Story {
   words: string;
 }
 
+/** Plimsoll lets it run empty: no fault, and over in a moment. */
+const restingWords = (b: TrafficBackend): string =>
+  b.in_flight > 0 ? `nothing new, ${b.in_flight} still ${b.in_flight === 1 ? 'runs' : 'run'}` : 'nothing new';
+
+export const RESTING =
+  'It is being stopped, started anew or unloaded: it takes nothing new, and what runs there may end first.';
+
 /** A breaker and what it did in the last half hour. */
 export function storyOf(b: TrafficBackend, now: number): Story {
+  if (b.resting) return { state: 'off', tag: 'Resting', words: restingWords(b) };
   const sum = b.story.reduce(
     (s, m) => ({
       all: s.all + m.answered + m.failed + m.refused,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard},
+    time::Duration,
 };
 
 use plimsoll_core::{
@@ -15,7 +16,10 @@ use plimsoll_services::{
     service::{Loaded, Model, Origin, Run, RunState, Service, ServiceState},
 };
 
+use tokio::sync::watch;
+
 use super::hands::Hands;
+use crate::gateway::{Return, WaitsFor};
 
 pub fn model(name: &str, loaded: Loaded) -> Model {
     Model::named(name, loaded)
@@ -55,6 +59,16 @@ type Change = fn(&mut Service);
 pub struct World {
     pub clock: ManualClock,
     inside: Mutex<Inside>,
+    /// Requests that run on each service.
+    busy: watch::Sender<BTreeMap<String, u32>>,
+    /// Services that take nothing new now, as often as they are kept from it.
+    resting: watch::Sender<Vec<String>>,
+}
+
+/// A service of the world that takes nothing new.
+pub struct Rest {
+    id: String,
+    resting: watch::Sender<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -72,6 +86,20 @@ struct Inside {
     disk_full: bool,
     marks: Vec<Mark>,
     warnings: Vec<String>,
+    /// Which were let run empty, and whether they come back, e.g. `o Soon`.
+    emptied: Vec<String>,
+}
+
+// === impl Rest ===
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        self.resting.send_modify(|resting| {
+            if let Some(at) = resting.iter().position(|id| *id == self.id) {
+                resting.remove(at);
+            }
+        });
+    }
 }
 
 // === impl World ===
@@ -80,7 +108,27 @@ impl World {
     pub fn new(services: impl IntoIterator<Item = Service>) -> Self {
         let services = services.into_iter().map(|service| (service.id.clone(), service));
         let inside = Inside { services: services.collect(), ..Inside::default() };
-        Self { clock: ManualClock::at(1_000_000_000_000), inside: Mutex::new(inside) }
+        Self {
+            clock: ManualClock::at(1_000_000_000_000),
+            inside: Mutex::new(inside),
+            busy: watch::Sender::default(),
+            resting: watch::Sender::default(),
+        }
+    }
+
+    /// So many requests run there from now on.
+    pub fn runs(&self, id: &str, requests: u32) {
+        self.busy.send_modify(|busy| {
+            busy.insert(id.into(), requests);
+        });
+    }
+
+    pub fn resting(&self) -> Vec<String> {
+        self.resting.borrow().clone()
+    }
+
+    pub fn emptied(&self) -> Vec<String> {
+        self.inside().emptied.clone()
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -161,6 +209,8 @@ impl World {
 }
 
 impl Hands for World {
+    type Rest = Rest;
+
     fn now(&self) -> Instant3 {
         self.clock.now()
     }
@@ -176,6 +226,21 @@ impl Hands for World {
             self.set(&id, change);
         }
         seen
+    }
+
+    async fn empty(&self, id: &str, back: Return, mut say: impl FnMut(WaitsFor) + Send) -> Rest {
+        let rest = Rest { id: id.into(), resting: self.resting.clone() };
+        self.resting.send_modify(|resting| resting.push(id.into()));
+        let mut busy = self.busy.subscribe();
+        loop {
+            let requests = busy.borrow_and_update().get(id).copied().unwrap_or(0);
+            if requests == 0 {
+                self.inside().emptied.push(format!("{id} {back:?}"));
+                return rest;
+            }
+            say(WaitsFor { requests, at_most: Duration::from_secs(30) });
+            busy.changed().await.expect("the world goes on");
+        }
     }
 
     async fn unload(&self, id: &str, model: &str) -> Result<(), String> {

@@ -13,16 +13,28 @@ use super::KEY;
 use crate::{
     api::Live,
     app::App,
+    gateway::{Emptied, Return, WaitsFor},
     services::actions::{self, Action, PATIENCE},
     words::sentence,
 };
 
 /// The servers, the disk and those who listen, as a hold sees them. Errors are sentences.
 pub trait Hands: Send + Sync + 'static {
+    /// While it is there, a service takes nothing new.
+    type Rest: Send;
+
     fn now(&self) -> Instant3;
     fn services(&self) -> Vec<Service>;
     /// Looks now; `None` where nobody watches such a service.
     fn look(&self, id: &str) -> impl Future<Output = Option<Service>> + Send;
+    /// Lets what runs on a service end before it is touched, or after a bound; `say` hears what
+    /// is waited for. Dropped before it answers, nothing has happened.
+    fn empty(
+        &self,
+        id: &str,
+        back: Return,
+        say: impl FnMut(WaitsFor) + Send,
+    ) -> impl Future<Output = Self::Rest> + Send;
     fn unload(&self, id: &str, model: &str) -> impl Future<Output = Result<(), String>> + Send;
     fn load(
         &self,
@@ -69,6 +81,8 @@ impl Real {
 }
 
 impl Hands for Real {
+    type Rest = Emptied;
+
     fn now(&self) -> Instant3 {
         self.app.clock.now()
     }
@@ -81,6 +95,10 @@ impl Hands for Real {
         let service = self.app.services.fleet.look_now(id).await?;
         // With what is known beside the watch.
         Some(self.app.services.told(&service))
+    }
+
+    async fn empty(&self, id: &str, back: Return, say: impl FnMut(WaitsFor) + Send) -> Emptied {
+        self.app.traffic.empty(id, back, say).await
     }
 
     async fn unload(&self, id: &str, model: &str) -> Result<(), String> {
@@ -100,7 +118,9 @@ impl Hands for Real {
     }
 
     async fn stop(&self, id: &str) -> Result<(), String> {
-        self.app.services.stop_and_wait(id).await
+        self.app.services.stop_and_wait(id).await?;
+        self.app.services.seen_gone(id).await;
+        Ok(())
     }
 
     async fn start(&self, id: &str) -> Result<(), String> {

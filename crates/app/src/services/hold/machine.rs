@@ -46,6 +46,9 @@ pub struct Step {
     pub can_stop: bool,
     pub phase: Phase,
     pub trouble: String,
+    /// Requests that are to end before it is taken away.
+    #[serde(skip)]
+    pub waits_for: u32,
 }
 
 /// What is to be done now.
@@ -96,6 +99,7 @@ impl Step {
             can_stop: false,
             phase: Phase::Planned,
             trouble: String::new(),
+            waits_for: 0,
         }
     }
 
@@ -128,6 +132,7 @@ impl Step {
             freed: matches!(self.phase, Phase::Freed | Phase::Restored | Phase::Lost),
             restored: self.phase == Phase::Restored,
             trouble: self.trouble.clone(),
+            waits_for: self.waits_for,
         }
     }
 }
@@ -254,6 +259,7 @@ impl Machine {
                 for step in self.steps.iter_mut().filter(|step| step.phase == Phase::Planned) {
                     step.phase = Phase::Spared;
                     step.trouble = "It was left: the hold ended before its turn.".into();
+                    step.waits_for = 0;
                 }
             }
             HoldState::Restoring => return false,
@@ -285,6 +291,18 @@ impl Machine {
             }
             HoldState::Ended => Next::Nothing,
         }
+    }
+
+    /// So many requests are to end before it is asked for.
+    pub fn waits(&mut self, at: usize, requests: u32) {
+        if let Some(step) = self.steps.get_mut(at) {
+            step.waits_for = requests;
+        }
+    }
+
+    /// It is still to be freed: nobody has ended the hold meanwhile.
+    pub fn is_wanted(&self, at: usize) -> bool {
+        self.state == HoldState::Freeing && self.next() == Next::Free(at)
     }
 
     /// It is asked for from now on.
@@ -371,6 +389,7 @@ impl Machine {
         if let Some(step) = self.steps.get_mut(at) {
             step.phase = phase;
             step.trouble = trouble.into();
+            step.waits_for = 0;
         }
     }
 

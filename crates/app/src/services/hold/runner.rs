@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     api::{Fault, FaultCode, Hold, HoldRequest, HoldState, MAX_HOLD_MINUTES},
+    gateway::{Return, WaitsFor},
     services::judge::{find, is_up},
 };
 
@@ -27,11 +28,13 @@ const POLL: Duration = Duration::from_secs(5);
 /// What the look at a service may take before a hold begins without it.
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
 
-pub struct Runner<H> {
+pub struct Runner<H: Hands> {
     hands: Arc<H>,
     machine: Option<Machine>,
     asked: mpsc::Receiver<Ask>,
     show: watch::Sender<Option<Arc<Machine>>>,
+    /// The service that is being freed takes nothing new until all of it is that is to be.
+    rest: Option<(String, Return, H::Rest)>,
 }
 
 // === impl Runner ===
@@ -43,7 +46,7 @@ impl<H: Hands> Runner<H> {
         show: watch::Sender<Option<Arc<Machine>>>,
     ) -> Self {
         let machine = show.borrow().as_deref().cloned();
-        Self { hands, machine, asked, show }
+        Self { hands, machine, asked, show, rest: None }
     }
 
     pub async fn run(mut self, stop: CancellationToken) {
@@ -62,7 +65,11 @@ impl<H: Hands> Runner<H> {
         }
         loop {
             self.pass().await;
-            match self.machine.as_ref().map_or(Next::Nothing, Machine::next) {
+            let next = self.machine.as_ref().map_or(Next::Nothing, Machine::next);
+            if !matches!(next, Next::Free(_)) {
+                self.rest = None;
+            }
+            match next {
                 Next::Free(at) => self.free(at).await,
                 // Somebody may have loaded a model or started a service meanwhile.
                 Next::Measure if self.add_late().await => {}
@@ -90,6 +97,10 @@ impl<H: Hands> Runner<H> {
     }
 
     async fn free(&mut self, at: usize) {
+        // Before anything is asked for: an end of the hold leaves it as it is.
+        if !self.empty(at).await {
+            return;
+        }
         self.change(|machine| machine.asked(at)).await;
         let Some(step) = self.step(at) else { return };
         let hands = self.hands.clone();
@@ -99,6 +110,50 @@ impl<H: Hands> Runner<H> {
             Err(why) => machine.refused(at, &why),
         })
         .await;
+    }
+
+    /// Lets what runs on its service end, and listens meanwhile; false where the hold ended first.
+    async fn empty(&mut self, at: usize) -> bool {
+        let Some(step) = self.step(at) else { return false };
+        // A server that lets a model go takes requests again, one that is stopped does not.
+        let back = if step.model.is_some() { Return::Soon } else { Return::Never };
+        if self.rest.as_ref().is_some_and(|(of, how, _)| *of == step.service && *how == back) {
+            return true;
+        }
+        if self.rest.as_ref().is_some_and(|(of, ..)| *of != step.service) {
+            self.rest = None;
+        }
+        let (say, mut said) = watch::channel(0);
+        let (hands, id) = (self.hands.clone(), step.service.clone());
+        let mut work = Box::pin(async move {
+            let said = |waits: WaitsFor| {
+                say.send_replace(waits.requests);
+            };
+            hands.empty(&id, back, said).await
+        });
+        loop {
+            let asked = tokio::select! {
+                biased;
+                rest = &mut work => {
+                    self.rest = Some((step.service, back, rest));
+                    return true;
+                }
+                Ok(()) = said.changed() => {
+                    let requests = *said.borrow_and_update();
+                    self.change(|machine| machine.waits(at, requests)).await;
+                    continue;
+                }
+                Some(ask) = self.asked.recv() => Some(ask),
+                () = sleep(POLL) => None,
+            };
+            match asked {
+                Some(ask) => self.answer(ask).await,
+                None => self.pass().await,
+            }
+            if !self.machine.as_ref().is_some_and(|machine| machine.is_wanted(at)) {
+                return false;
+            }
+        }
     }
 
     async fn restore(&mut self, at: usize) {

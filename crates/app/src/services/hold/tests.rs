@@ -99,6 +99,49 @@ async fn everything_is_taken_away_and_brought_back_in_the_reverse_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_runs_on_a_service_ends_before_anything_of_it_is_taken() {
+    let bench = Bench::new([managed("l"), ollama()]);
+    bench.world.runs("o", 2);
+    bench.world.runs("l", 1);
+    bench.hold(60, &[]).await.unwrap();
+    let waits = async |at: usize, requests: u32| {
+        let mut shown = bench.desk.shown.clone();
+        let is = |m: &Option<Arc<Machine>>| {
+            m.as_ref().is_some_and(|m| m.told().steps[at].waits_for == requests)
+        };
+        shown.wait_for(is).await.unwrap();
+    };
+    waits(0, 2).await;
+    assert_eq!((bench.world.resting(), bench.world.done()), (vec!["o".into()], Vec::new()));
+    bench.world.runs("o", 1);
+    waits(0, 1).await;
+    bench.world.runs("o", 0);
+    waits(2, 1).await;
+    assert_eq!(bench.world.done(), ["unload o a", "unload o b"]);
+    assert_eq!(bench.world.resting(), ["l"], "it was kept so until both were gone");
+    bench.world.runs("l", 0);
+    let held = bench.until(HoldState::Held).await;
+    assert!(held.steps.iter().all(|step| step.freed && step.waits_for == 0));
+    assert_eq!(bench.world.emptied(), ["o Soon", "l Never"]);
+    assert_eq!(bench.world.resting(), [""; 0]);
+    assert_eq!(bench.world.done()[2..], ["stop l"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_ends_a_hold_that_waits_for_requests_and_they_go_on() {
+    let bench = Bench::new([ollama()]);
+    bench.world.runs("o", 1);
+    bench.hold(60, &[]).await.unwrap();
+    let mut shown = bench.desk.shown.clone();
+    let waits = |m: &Option<Arc<Machine>>| m.as_ref().unwrap().told().steps[0].waits_for == 1;
+    shown.wait_for(waits).await.unwrap();
+    bench.desk.end().await.unwrap();
+    let ended = bench.until(HoldState::Ended).await;
+    assert!(ended.steps.iter().all(|step| !step.freed && step.waits_for == 0), "{ended:?}");
+    assert_eq!((bench.world.done(), bench.world.resting()), (Vec::new(), Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_in_the_middle_goes_on_and_brings_back_at_the_end() {
     let bench = Bench::new([ollama()]);
     bench.hold(60, &[]).await.unwrap();

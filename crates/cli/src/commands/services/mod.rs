@@ -37,6 +37,7 @@ pub async fn run(global: &Global, args: Services) -> Outcome {
         Some(ServiceAction::Unload(of)) => act::act(global, Action::Unload, of).await,
         Some(ServiceAction::Start(of)) => run::start(global, of).await,
         Some(ServiceAction::Stop(of)) => run::stop(global, of).await,
+        Some(ServiceAction::Restart(of)) => run::restart(global, of).await,
         Some(ServiceAction::Output(of)) => run::output(global, of).await,
         Some(ServiceAction::Remove { id }) => choose::remove(global, id).await,
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plimsoll_app::{
     api::{
-        Command, Done, Fault, FaultCode, Nothing, OutputLine, ServiceId, ServiceOutput,
+        Command, Done, Fault, FaultCode, JobStarted, Nothing, OutputLine, ServiceId, ServiceOutput,
         ServiceOutputRequest,
     },
     offline,
@@ -16,7 +16,12 @@ use tokio::time::sleep;
 
 use crate::{
     args::{Global, OutputOf, RunOf},
-    commands::{attach, follow::Line, interrupt::Interrupt, options, running},
+    commands::{
+        attach,
+        follow::{self, Line},
+        interrupt::Interrupt,
+        options, running,
+    },
     out::{self, Outcome},
 };
 
@@ -51,26 +56,34 @@ pub async fn start(global: &Global, of: RunOf) -> Outcome {
 }
 
 pub async fn stop(global: &Global, of: RunOf) -> Outcome {
+    let ask = |id| Command::ServiceStop(ServiceId { id });
+    end(global, of, ask, "is being stopped").await
+}
+
+pub async fn restart(global: &Global, of: RunOf) -> Outcome {
+    let ask = |id| Command::ServiceRestart(ServiceId { id });
+    end(global, of, ask, "is being started again").await
+}
+
+/// Both let what runs there end first, which a job tells of.
+async fn end(global: &Global, of: RunOf, ask: fn(String) -> Command, doing: &str) -> Outcome {
     let session = running(global).await?;
     let interrupt = Interrupt::take()?;
-    let done: Done = session.call(Command::ServiceStop(ServiceId { id: of.id.clone() })).await?;
+    let runs = run_of(&session, &of.id).await?.is_some_and(|run| run.state != RunState::Stopped);
+    let started: JobStarted = session.call(ask(of.id.clone())).await?;
     if of.no_wait {
-        return tell(global, &done.message, &of.id, None);
+        let stops = matches!(ask(String::new()), Command::ServiceStop(_));
+        let doing = if stops && !runs { "does not run" } else { doing };
+        return tell(global, &format!("{} {doing}.", of.id), &of.id, None);
     }
-    let run = wait(&session, &of.id, interrupt, |run| match run.state {
-        RunState::Stopping => Some(format!("{} ends …", of.id)),
-        _ => None,
-    })
-    .await?;
-    match run.state {
-        RunState::Stopped | RunState::Failed => {
-            tell(global, &format!("{} is stopped.", of.id), &of.id, Some(&run))
-        }
-        _ => {
-            let words = format!("{} was started again meanwhile.", of.id);
-            Err(Fault::new(FaultCode::Conflict, words).into())
-        }
-    }
+    let done = follow::done(&session, started, interrupt).await?;
+    let run = run_of(&session, &of.id).await?;
+    tell(global, &done.message, &of.id, run.as_ref())
+}
+
+async fn run_of(session: &Session, id: &str) -> Result<Option<Run>, Fault> {
+    let services: Vec<Service> = session.call(Command::Services(Nothing {})).await?;
+    Ok(services.into_iter().find(|service| service.id == id).and_then(|service| service.run))
 }
 
 /// How it runs once there is nothing more to wait for: `still` says what is waited for.
@@ -82,9 +95,7 @@ async fn wait(
 ) -> Result<Run, Fault> {
     let mut line = Line::new();
     let run = loop {
-        let services: Vec<Service> = session.call(Command::Services(Nothing {})).await?;
-        let service = services.into_iter().find(|service| service.id == id);
-        let Some(run) = service.and_then(|service| service.run) else {
+        let Some(run) = run_of(session, id).await? else {
             let words = format!("{id} is not run by Plimsoll any more.");
             return Err(Fault::new(FaultCode::NotFound, words));
         };

@@ -15,14 +15,16 @@ const plan = (): HoldStep[] => [
     freed: false,
     restored: false,
     trouble: '',
+    waits_for: 0,
   },
-  { service: 'chat', model: null, freed: false, restored: false, trouble: '' },
+  { service: 'chat', model: null, freed: false, restored: false, trouble: '', waits_for: 0 },
   {
     service: 'embed',
     model: null,
     freed: false,
     restored: false,
     trouble: 'llama.cpp lets no model go while it runs, and Plimsoll did not start it.',
+    waits_for: 0,
   },
 ];
 

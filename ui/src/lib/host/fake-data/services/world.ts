@@ -38,8 +38,6 @@ export function serviceAnswers({ variant, emit, ...lately }: WorldOptions): Hand
   /** What a person changed, by service: over what the invented machine says. */
   const over = new Map<string, Partial<Service>>();
   const loads = new Map<string, Service['models'][number]['loaded']>();
-  /** Those that start again once they have ended. */
-  const again = new Set<string>();
   const jobs = new Map<number, () => void>();
   let nextJob = FIRST_JOB;
   let revision = 38;
@@ -106,27 +104,60 @@ export function serviceAnswers({ variant, emit, ...lately }: WorldOptions): Hand
     return told({ job });
   }
 
-  function runs(id: string, to: 'start' | 'stop') {
+  const still: Partial<Service> = { models: [], slots: null, holder: null, vram: null };
+  const ofRun = (id: string) => {
     const service = find(id);
-    if (!service.run) throw refuse('conflict', `${service.name} has no command: somebody else starts it.`);
-    const set = (state: NonNullable<Service['run']>['state'], more: Partial<Service>) => {
-      const run = { ...service.run!, state, since_ms: Date.now(), reason: '', next_ms: null };
-      over.set(id, { run, since_ms: Date.now(), reason: '', ...more });
+    const { run } = service;
+    if (!run) throw refuse('conflict', `${service.name} has no command: somebody else starts it.`);
+    const set = (state: typeof run.state, more: Partial<Service>) => {
+      over.set(id, {
+        run: { ...run, state, since_ms: Date.now(), reason: '', next_ms: null },
+        since_ms: Date.now(),
+        reason: '',
+        ...more,
+      });
       changed();
     };
-    const still: Partial<Service> = { models: [], slots: null, holder: null, vram: null };
-    const begin = () => {
-      set('starting', { ...still, state: 'starting', reason: 'it does not answer yet' });
-      setTimeout(() => set('running', { state: 'healthy' }), 4000);
-    };
-    if (to === 'stop') {
-      set('stopping', {});
-      setTimeout(() => (again.delete(id) ? begin() : set('stopped', { ...still, state: 'down' })), 1500);
-      return told({ message: `${service.name} is being stopped` });
-    }
-    if (service.run.state === 'stopping') again.add(id);
-    else begin();
+    return { service, set };
+  };
+
+  function begin(id: string, then: () => void = () => undefined) {
+    const { service, set } = ofRun(id);
+    set('starting', { ...still, state: 'starting', reason: 'it does not answer yet' });
+    setTimeout(() => (set('running', { state: 'healthy' }), then()), 4000);
     return told({ message: `${service.name} is being started` });
+  }
+
+  /** What it works on ends first, in two seconds; until then it can be left as it is. */
+  function stops(id: string, to: 'stop' | 'restart') {
+    const { service, set } = ofRun(id);
+    const job = nextJob++;
+    const title = `${to === 'stop' ? 'Stop' : 'Restart'} ${id}`;
+    const tell = (state: JobState, message: string) =>
+      emit({ event: 'job', job: { job, title, state, share: state === 'done' ? 1 : null, message } });
+    const busy = service.slots?.busy ?? 0;
+    const ended = setTimeout(
+      () => {
+        jobs.delete(job);
+        set('stopping', {});
+        setTimeout(() => {
+          set('stopped', { ...still, state: 'down' });
+          if (to === 'stop') return tell('done', `${id} is stopped.`);
+          begin(id, () => tell('done', `${id} serves again after 6 s.`));
+        }, 1500);
+      },
+      busy > 0 ? 2000 : 0,
+    );
+    if (busy > 0) {
+      const requests = busy === 1 ? '1 request' : `${busy} requests`;
+      setTimeout(() => tell('running', `Waits for ${requests} to end, at most 30 s.`));
+      jobs.set(job, () => {
+        clearTimeout(ended);
+        jobs.delete(job);
+        tell('cancelled', 'Cancelled.');
+      });
+    }
+    return told({ job });
   }
 
   const late = <T>(answer: T): Promise<T> =>
@@ -207,8 +238,9 @@ export function serviceAnswers({ variant, emit, ...lately }: WorldOptions): Hand
     'services.test': async (ask) => late(await testAnswer(ask, list())),
     'services.load': ({ id, model }) => move(id, model, 'loaded'),
     'services.unload': ({ id, model }) => move(id, model, 'unloaded'),
-    'services.start': ({ id }) => runs(id, 'start'),
-    'services.stop': ({ id }) => runs(id, 'stop'),
+    'services.start': ({ id }) => begin(id),
+    'services.stop': ({ id }) => stops(id, 'stop'),
+    'services.restart': ({ id }) => stops(id, 'restart'),
     'services.output': ({ id, lines }) => outputOf(find(id), lines, lately.start),
     'config.undo': ({ revision: number, by }) => {
       const was = removed.get(number);

@@ -85,6 +85,7 @@ export function trafficAnswers({ start, variant, emit }: TrafficFake): Handlers 
       name: id,
       kind: 'llama-cpp',
       up: true,
+      resting: false,
       room,
       room_basis: 'told',
       in_flight: flying(id),
