@@ -8,7 +8,10 @@ use std::{
 use plimsoll_core::{
     alert::Alert,
     clock::{Clock, Instant3, SystemClock},
-    config::{Environment, Loaded, load, wire::Problem},
+    config::{
+        Environment, Loaded, load,
+        wire::{Problem, Revision},
+    },
     record::Nowhere,
 };
 use plimsoll_history::{OpenError, Reader, RecoverReport, State};
@@ -17,15 +20,18 @@ use plimsoll_services::{managed::Managed, service::Service};
 use crate::{
     alerts,
     api::{
-        DoctorReport, Done, Fault, FaultCode, Hold, IgnoredService, ServiceAdd, ServiceAdded,
-        ServiceModelRequest, ServiceOutput, ServiceOutputRequest, ServiceRemove, ServiceRemoved,
-        ServiceTest, ServiceTested, Status, Written,
+        ConfigEdit, DoctorReport, Done, Fault, FaultCode, Hold, IgnoredService, LimitsDraft,
+        LimitsStage, ServiceAdd, ServiceAdded, ServiceModelRequest, ServiceOutput,
+        ServiceOutputRequest, ServiceRemove, ServiceRemoved, ServiceTest, ServiceTested, Status,
+        Written,
     },
     config_handle::ConfigHandle,
     dispatch::blocking,
     doctor::{self, Patient},
     folder::DataFolder,
+    hub::Hub,
     keys::KeyRing,
+    limits::DraftDesk,
     places::Surroundings,
     services::{
         self,
@@ -42,6 +48,8 @@ pub struct Offline {
     pub keys: KeyRing,
     /// Services that earlier runs found.
     found: Found,
+    /// What is staged of the limits.
+    draft: DraftDesk,
     simulated: bool,
     _folder: DataFolder,
 }
@@ -61,8 +69,19 @@ impl Offline {
             ConfigHandle::load(places.config, environment, state.clone(), clock.clone()).await;
         // A history is written by nobody now.
         let keys = KeyRing::open(state.clone(), Arc::new(Nowhere)).await?;
+        let draft = DraftDesk::new(state.clone(), Hub::default());
         let found = Found::load(state, clock, Arc::new(Nowhere)).await;
-        Ok(Self { config, keys, found, simulated, _folder: folder })
+        Ok(Self { config, keys, found, draft, simulated, _folder: folder })
+    }
+
+    /// Changes what is staged of the limits.
+    pub async fn stage_limits(&self, stage: LimitsStage) -> Result<LimitsDraft, Fault> {
+        self.draft.stage(&self.config.view(), stage, SystemClock.now().wall_ms).await
+    }
+
+    /// Puts an edit in force; what is staged of the limits only as it was looked at.
+    pub async fn apply(&self, edit: &ConfigEdit) -> Result<Revision, Fault> {
+        self.draft.apply_edit(&self.config, edit, SystemClock.now().wall_ms).await
     }
 
     pub async fn accept_service(&self, id: &str) -> Result<Done, Fault> {

@@ -130,10 +130,20 @@ pub(super) async fn apply(
     global: &Global,
     changes: Vec<Change>,
 ) -> Result<Option<Revision>, Failure> {
+    apply_seen(global, changes, None).await
+}
+
+/// The same of what is staged of the limits: `staged` are the keys of all that was seen of it.
+pub(super) async fn apply_seen(
+    global: &Global,
+    changes: Vec<Change>,
+    staged: Option<Vec<String>>,
+) -> Result<Option<Revision>, Failure> {
     let edit = |base: &str| ConfigEdit {
         base: Some(base.to_owned()),
         changes: changes.clone(),
         by: "terminal".into(),
+        staged: staged.clone(),
         ..ConfigEdit::default()
     };
     let (before, made): (i64, Revision) = match attach(global).await? {
@@ -144,7 +154,7 @@ pub(super) async fn apply(
         None => {
             let offline = Offline::open(&options(global)).await?;
             let view = offline.config.view().clone();
-            (view.revision, offline.config.apply(&edit(&view.digest)).await?)
+            (view.revision, offline.apply(&edit(&view.digest)).await?)
         }
     };
     // Where nothing is new, what is answered is the revision in force, and what another changed.

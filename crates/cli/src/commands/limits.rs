@@ -1,9 +1,11 @@
 //! `limits`: what may be at once and for how long, and what moving it would have done.
 
+mod staged;
+
 use plimsoll_app::{
     api::{
-        Command, Fault, FaultCode, LimitEffect, LimitInfo, LimitLock, LimitPreset, LimitTakesHold,
-        LimitsAsk, LimitsEffect, LimitsView, Nothing, Preset,
+        Command, DraftChange, Fault, FaultCode, LimitEffect, LimitInfo, LimitLock, LimitPreset,
+        LimitTakesHold, LimitsAsk, LimitsEffect, LimitsView, Nothing, Preset,
     },
     limits::{effects_alone, view_alone},
 };
@@ -33,6 +35,8 @@ pub async fn run(global: &Global, args: Limits) -> Outcome {
         Some(LimitAction::Preset { preset, dry_run }) => {
             self::preset(global, preset, dry_run).await
         }
+        Some(LimitAction::Apply { anyway }) => staged::apply(global, anyway).await,
+        Some(LimitAction::Discard { name }) => staged::discard(global, name.as_deref()).await,
         Some(LimitAction::Effect { name, value }) => {
             nothing_is_no_value(&name, &value)?;
             effect(global, &name, &value).await
@@ -78,7 +82,10 @@ async fn list(global: &Global, word: Option<&str>) -> Outcome {
     };
     let limits: Vec<&LimitInfo> = view.limits.iter().filter(wanted).collect();
     if global.json {
-        return out::json(&limits);
+        let listed = limits
+            .iter()
+            .map(|limit| Listed { limit, staged: staged::of(&view.draft, &limit.key) });
+        return out::json(&listed.collect::<Vec<_>>());
     }
     if limits.is_empty() {
         return out::line("No limit has that in its name or meaning.");
@@ -89,17 +96,34 @@ async fn list(global: &Global, word: Option<&str>) -> Outcome {
             continue;
         }
         out::line(&group.title)?;
-        out::table(&of.iter().map(|limit| row(limit)).collect::<Vec<_>>())?;
+        let rows = of.iter().map(|limit| row(limit, staged::of(&view.draft, &limit.key)));
+        out::table(&rows.collect::<Vec<_>>())?;
+    }
+    // On standard error: the list is a list.
+    if let Some(words) = staged::words(&view.draft) {
+        out::aside(words);
     }
     Ok(())
 }
 
-/// Name, what holds, what may be set, and why it holds or is locked.
-fn row(limit: &LimitInfo) -> Vec<String> {
+/// What `limits list --json` prints of each.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    limit: &'a LimitInfo,
+    /// `null` where nothing is staged of it.
+    staged: Option<&'a DraftChange>,
+}
+
+/// Name, what holds and what is staged, what may be set, and why it holds or is locked.
+fn row(limit: &LimitInfo, staged: Option<&DraftChange>) -> Vec<String> {
     let unit = limit.unit.as_deref().map(|unit| format!(" {unit}")).unwrap_or_default();
     let mut value = format!("{}{unit}", plain(&limit.value));
     if let Some(number) = limit.in_force {
         value = format!("{} ({number} now)", plain(&limit.value));
+    }
+    if let Some(change) = staged {
+        value = format!("{value} → {} staged", plain(change.to.as_ref().unwrap_or(&limit.default)));
     }
     let range = match &limit.accepts {
         SettingType::Integer { min, max } => format!("{min}–{max}"),
@@ -133,8 +157,7 @@ async fn set(global: &Global, name: &str, value: Option<&str>) -> Outcome {
         (&limit.takes_hold, made.is_some(), global.json)
     {
         out::aside(format!(
-            "It takes hold when {service} starts again: plimsoll services stop {service}, then \
-             plimsoll services start {service}."
+            "It takes hold when {service} starts again: plimsoll services restart {service}."
         ));
     }
     Ok(())

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use plimsoll_app::{api::LimitsStage, offline::Offline, session::Options};
+use plimsoll_core::config::wire::{Change, SettingValue};
 use serde_json::Value;
 
 use crate::program::Place;
@@ -75,6 +77,77 @@ fn a_preset_says_what_it_changes_before_and_does_that_and_no_more() {
     assert!(place.out(&["limits", "preset", "conservative"]).contains("so already"));
     place.out(&["limits", "preset", "balanced"]);
     assert_eq!(limit(&place, "gateway.queue.max")["value"], 1000);
+}
+
+/// Stages as a window does, where no Plimsoll runs.
+fn stage(place: &Place, changes: &[(&str, i64)]) {
+    let set = changes
+        .iter()
+        .map(|&(key, value)| Change { key: key.into(), value: Some(SettingValue::Integer(value)) });
+    let stage = LimitsStage { set: set.collect(), ..LimitsStage::default() };
+    let options = Options { data_dir: Some(place.data()), ..Options::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        Offline::open(&options).await.unwrap().stage_limits(stage).await.unwrap();
+    });
+}
+
+const QUEUE: &str = "gateway.queue.max";
+const WAIT: &str = "gateway.queue.wait_s";
+
+#[test]
+fn what_is_staged_in_the_window_stands_beside_todays_value_and_is_applied_or_dropped_from_here() {
+    let place = Place::new();
+    assert_eq!(place.out(&["limits", "apply"]), "Nothing is staged.\n");
+    assert!(limit(&place, QUEUE)["staged"].is_null());
+    stage(&place, &[(QUEUE, 64), (WAIT, 9)]);
+    let said = |args: &[&str]| {
+        let ran = place.run(args);
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(ran.stdout), text(ran.stderr))
+    };
+    let (list, aside) = said(&["limits"]);
+    let line = list.lines().find(|line| line.contains(QUEUE)).unwrap();
+    assert!(line.contains("1000") && line.contains("→ 64 staged"), "{line}");
+    assert!(
+        aside.contains("2 changes are staged in the window; `plimsoll limits apply|discard`"),
+        "{aside}"
+    );
+    let dropped = place.out(&["limits", "discard", WAIT]);
+    assert!(dropped.starts_with(&format!("{WAIT} stays ")), "{dropped}");
+    let (code, err) = place.fails(&["limits", "discard", WAIT]);
+    assert!(code == 1 && err.contains("Nothing is staged of"), "{err}");
+
+    // The same beside one that runs.
+    let up = place.up(&["--gateway", "127.0.0.1:0"]);
+    let staged = &limit(&place, QUEUE)["staged"];
+    assert_eq!((&staged["now"], &staged["to"]), (&1000.into(), &64.into()));
+    let (_, aside) = said(&["limits", "list", "queue"]);
+    assert!(aside.contains("1 change is staged"), "{aside}");
+    let revision = place.json(&["limits", "apply", "--json"]);
+    assert_eq!((&revision["by"], &revision["changed"][0]["new"]), (&"terminal".into(), &64.into()));
+    assert_eq!(limit(&place, QUEUE)["value"], 64);
+    let (_, aside) = said(&["limits"]);
+    assert!(!aside.contains("staged"), "{aside}");
+    assert!(place.json(&["limits", "discard", "--json"]).is_null(), "nothing is staged");
+    assert_eq!(up.end("-TERM").code(), Some(0));
+
+    // What was changed elsewhere since is not written over without a word.
+    stage(&place, &[(QUEUE, 7), (WAIT, 9)]);
+    place.out(&["limits", "set", QUEUE, "9"]);
+    let (code, err) = place.fails(&["limits", "apply"]);
+    let told = format!("{QUEUE} was 64 then and is 9 now, 7 is staged. Nothing was applied.");
+    assert!(code == 1 && err.contains(&told) && err.contains("--anyway"), "{err}");
+    assert_eq!(limit(&place, QUEUE)["value"], 9);
+    place.out(&["limits", "apply", "--anyway"]);
+    assert_eq!(
+        (&limit(&place, QUEUE)["value"], &limit(&place, WAIT)["value"]),
+        (&7.into(), &9.into())
+    );
+    assert_eq!(place.out(&["limits", "apply"]), "Nothing is staged.\n");
+    stage(&place, &[(QUEUE, 8)]);
+    assert_eq!(place.out(&["limits", "discard"]), format!("{QUEUE} stays 7; 8 was staged.\n"));
 }
 
 #[test]
