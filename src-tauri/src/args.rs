@@ -65,11 +65,16 @@ impl Args {
     }
 }
 
-/// Whether a window can be shown at all.
-pub fn has_display() -> bool {
-    ["DISPLAY", "WAYLAND_DISPLAY"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+/// Opens the display that the window will be on, or says why no window can be shown at all.
+/// Asked here because what builds the window panics where GTK cannot begin.
+pub fn open_display() -> Result<(), String> {
+    let named = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let Some(display) = named("WAYLAND_DISPLAY").or_else(|| named("DISPLAY")) else {
+        return Err("there is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set).".into());
+    };
+    gtk::init().map_err(|_| {
+        format!("the display {display} does not answer: it is not there, or not yours to use.")
+    })
 }
 
 #[cfg(test)]

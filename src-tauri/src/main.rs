@@ -28,11 +28,10 @@ fn main() -> ExitCode {
     // What we write is for its owner alone: databases, logs, exports.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let args = args::Args::parse();
-    if !args::has_display() {
+    if let Err(reason) = args::open_display() {
         eprintln!(
-            "plimsoll-desktop: there is no display here (neither DISPLAY nor WAYLAND_DISPLAY is \
-             set).\nRun `plimsoll up` to record without a window, or `plimsoll up --ui \
-             127.0.0.1:1877` to see it in a browser."
+            "plimsoll-desktop: {reason}\nRun `plimsoll up` to record without a window, or \
+             `plimsoll up --ui 127.0.0.1:1877` to see it in a browser."
         );
         return ExitCode::FAILURE;
     }

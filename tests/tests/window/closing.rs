@@ -100,6 +100,21 @@ async fn a_second_start_shows_the_window_of_the_first() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_display_that_does_not_answer_is_said_in_words() -> Result<()> {
+    let home = Home::new()?;
+    let desk = Desk::new(&home)?;
+    // Far above any that a desk is given.
+    let output = desk.command(&home, &[])?.env("DISPLAY", ":64999").output()?;
+    let words = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    for part in ["the display :64999 does not answer", "plimsoll up --ui"] {
+        assert!(words.contains(part), "{part} is missing in {words}");
+    }
+    assert!(!home.data().join("plimsoll.lock").exists(), "nothing was begun");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_quits_where_the_settings_say_so() -> Result<()> {
     let home = Home::new()?;
