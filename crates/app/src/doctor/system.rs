@@ -12,18 +12,18 @@ use rustix::{
     process::{Resource, getrlimit},
 };
 
+use plimsoll_core::config::gateway::Gateway;
+
 use super::{Patient, check};
 use crate::{
     api::{Check, Verdict},
     words::{quoted, whole_bytes},
 };
 
-/// Where the gateway will listen.
-const GATEWAY_PORT: u16 = 1876;
 const GIB: u64 = 1 << 30;
 
 pub fn checks(patient: &Patient) -> Vec<Check> {
-    vec![pressure(), processes(), open_files(), ports(), disk(patient)]
+    vec![pressure(), processes(), open_files(), ports(patient), disk(patient)]
 }
 
 fn pressure() -> Check {
@@ -90,33 +90,37 @@ fn open_files() -> Check {
     }
 }
 
-fn ports() -> Check {
-    let by_hand = format!("ss -ltnp 'sport = :{GATEWAY_PORT}'");
-    match TcpListener::bind(("127.0.0.1", GATEWAY_PORT)) {
-        Ok(_) => check(
-            "Ports",
-            Verdict::Good,
-            format!(
-                "Port {GATEWAY_PORT} (for the gateway to come) is free; nothing else is needed."
-            ),
-            "",
-            by_hand,
+/// Whether the gateway listens, or could.
+fn ports(patient: &Patient) -> Check {
+    let Gateway { enabled, address, .. } = &patient.config.gateway;
+    let port = address.rsplit(':').next().unwrap_or_default();
+    let by_hand = format!("ss -ltnp 'sport = :{port}'");
+    let good = |finding: String| check("Ports", Verdict::Good, finding, "", by_hand.as_str());
+    let limited = |finding: String, advice: &str| {
+        check("Ports", Verdict::Limited, finding, advice, by_hand.as_str())
+    };
+    if !enabled {
+        return good("The gateway is turned off (gateway.enabled); no port is needed.".into());
+    }
+    if let Some(status) = &patient.status {
+        // It says itself by whom an address is taken, and what to do.
+        if let Some(trouble) = &status.gateway_trouble {
+            return limited(trouble.clone(), "");
+        }
+        if let Some(at) = &status.gateway {
+            return good(format!("The gateway listens at {at}."));
+        }
+    }
+    match TcpListener::bind(address.as_str()) {
+        Ok(_) => good(format!("{address}, where the gateway will listen, is free.")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => limited(
+            format!("{address}, where the gateway will listen, is taken by another program."),
+            "See who has it with the command; end that, or set another gateway.address.",
         ),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => check(
-            "Ports",
-            Verdict::Limited,
-            format!(
-                "Port {GATEWAY_PORT}, where the gateway will listen, is taken by another program."
-            ),
-            "Nothing needs it yet. See who has it with the command.",
-            by_hand,
-        ),
-        Err(error) => check(
-            "Ports",
-            Verdict::Limited,
-            format!("Port {GATEWAY_PORT} cannot be listened on: {error}."),
-            "The loopback interface may be down: ip link set lo up.",
-            by_hand,
+        Err(error) => limited(
+            format!("{address}, where the gateway will listen, cannot be had: {error}."),
+            "Set another gateway.address; where that is this machine's own, the loopback \
+             interface may be down: ip link set lo up.",
         ),
     }
 }
@@ -152,4 +156,24 @@ fn disk(patient: &Patient) -> Check {
 /// The folder itself, or the nearest one above that exists.
 pub fn existing(path: &Path) -> PathBuf {
     path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/")).to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateways_own_address_is_looked_at_and_only_where_it_wants_one() {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut patient = Patient::default();
+        patient.config.gateway.address = held.local_addr().unwrap().to_string();
+        let taken = ports(&patient);
+        assert_eq!(taken.verdict, Verdict::Limited);
+        assert!(taken.finding.starts_with(&patient.config.gateway.address), "{}", taken.finding);
+        patient.config.gateway.enabled = false;
+        assert_eq!(ports(&patient).verdict, Verdict::Good);
+        patient.config.gateway.enabled = true;
+        patient.config.gateway.address = "127.0.0.1:0".into();
+        assert_eq!(ports(&patient).verdict, Verdict::Good);
+    }
 }
