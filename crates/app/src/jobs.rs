@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -79,14 +79,16 @@ impl Jobs {
         W: Future<Output = Result<String, Stopped>> + Send + 'static,
     {
         let is_counted = |e: &&Entry| e.counted && e.progress.state == JobState::Running;
-        if self.list().iter().filter(is_counted).count() >= RUNNING {
+        // Held until this one stands there: two that come at once are counted one after the other.
+        let list = self.list();
+        if list.iter().filter(is_counted).count() >= RUNNING {
             return Err(Fault::new(
                 FaultCode::Unavailable,
                 format!("{RUNNING} jobs run already, which is as many as may."),
             )
             .hint("Wait for one, or cancel it."));
         }
-        Ok(self.begin(title.into(), true, work))
+        Ok(self.begin(list, title.into(), true, work))
     }
 
     /// Starts what must not wait for others and reads no disk. The caller bounds how many.
@@ -95,34 +97,36 @@ impl Jobs {
         F: FnOnce(Job) -> W,
         W: Future<Output = Result<String, Stopped>> + Send + 'static,
     {
-        self.begin(title.into(), false, work)
+        self.begin(self.list(), title.into(), false, work)
     }
 
-    fn begin<F, W>(&self, title: String, counted: bool, work: F) -> JobStarted
+    fn begin<F, W>(
+        &self,
+        mut list: MutexGuard<'_, VecDeque<Entry>>,
+        title: String,
+        counted: bool,
+        work: F,
+    ) -> JobStarted
     where
         F: FnOnce(Job) -> W,
         W: Future<Output = Result<String, Stopped>> + Send + 'static,
     {
         let cancel = self.stop.child_token();
-        let id = {
-            let mut list = self.list();
-            let id = self.next.fetch_add(1, Ordering::Relaxed);
-            let progress = JobProgress {
-                job: id,
-                title,
-                state: JobState::Running,
-                share: None,
-                message: String::new(),
-            };
-            list.push_back(Entry { progress, cancel: cancel.clone(), counted });
-            if list.len() > REMEMBERED
-                && let Some(oldest) =
-                    list.iter().position(|e| e.progress.state != JobState::Running)
-            {
-                list.remove(oldest);
-            }
-            id
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let progress = JobProgress {
+            job: id,
+            title,
+            state: JobState::Running,
+            share: None,
+            message: String::new(),
         };
+        list.push_back(Entry { progress, cancel: cancel.clone(), counted });
+        if list.len() > REMEMBERED
+            && let Some(oldest) = list.iter().position(|e| e.progress.state != JobState::Running)
+        {
+            list.remove(oldest);
+        }
+        drop(list);
         self.tell(id, |_| {});
         let job = Job { id, jobs: self.clone(), cancel };
         let work = work(job);
