@@ -94,6 +94,8 @@ peer_docker_start() {
   say "Starting a Docker daemon of the tests' own"
   # A path of its own, and a short one: the name of a socket has at most 107 characters.
   PEER_DOCKER=$(mktemp -d /tmp/plimsoll-docker.XXXXXX)
+  # As /var/run is: who may not ask the daemon still sees that there is one.
+  chmod 755 "$PEER_DOCKER"
   export PLIMSOLL_DOCKER_SOCKET=$PEER_DOCKER/docker.sock
   dockerd --host "unix://$PLIMSOLL_DOCKER_SOCKET" --data-root "$PEER_DOCKER/data" --exec-root "$PEER_DOCKER/run" \
     --pidfile "$PEER_DOCKER/pid" --storage-driver vfs >"$PEER_DOCKER/log" 2>&1 </dev/null &

@@ -5,7 +5,7 @@ mod broken;
 mod container;
 
 use std::{
-    os::unix::fs::{PermissionsExt as _, chown, symlink},
+    os::unix::fs::{PermissionsExt as _, lchown, symlink},
     path::Path,
     time::{Duration, Instant},
 };
@@ -265,7 +265,8 @@ async fn who_may_not_ask_docker_is_told_once_and_sees_the_services_all_the_same(
 
 /// All that lies there is nobody's from now on.
 fn give(path: &Path) -> Result<()> {
-    chown(path, Some(NOBODY), Some(NOBODY))?;
+    // Not what a link leads to: the socket stays its daemon's.
+    lchown(path, Some(NOBODY), Some(NOBODY))?;
     if path.is_dir() && !path.is_symlink() {
         for entry in std::fs::read_dir(path)? {
             give(&entry?.path())?;
