@@ -24,6 +24,7 @@ mod scan;
 pub mod serve;
 pub mod settings;
 pub mod sse;
+mod turn;
 pub mod upstream;
 
 pub use self::{

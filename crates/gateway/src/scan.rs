@@ -9,24 +9,27 @@ use serde_json::value::RawValue;
 /// For visitors of texts and structures: numbers, truth values and `null` say nothing.
 macro_rules! ignore_scalars {
     () => {
-        fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-            Ok(())
+        ignore_scalars!(());
+    };
+    ($nothing:expr) => {
+        fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+            Ok($nothing)
         }
 
-        fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-            Ok(())
+        fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+            Ok($nothing)
         }
 
-        fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-            Ok(())
+        fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+            Ok($nothing)
         }
 
-        fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-            Ok(())
+        fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+            Ok($nothing)
         }
 
-        fn visit_unit<E: Error>(self) -> Result<(), E> {
-            Ok(())
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok($nothing)
         }
     };
 }
@@ -43,11 +46,17 @@ pub struct Name<F> {
 // === impl Name ===
 
 impl<F> Name<F> {
-    pub fn strict(tell: F) -> Self {
+    pub fn strict<T>(tell: F) -> Self
+    where
+        F: FnOnce(&[u8]) -> T,
+    {
         Self { tell, lenient: false }
     }
 
-    pub fn lenient(tell: F) -> Self {
+    pub fn lenient<T>(tell: F) -> Self
+    where
+        F: FnOnce(&[u8]) -> T,
+    {
         Self { tell, lenient: true }
     }
 }

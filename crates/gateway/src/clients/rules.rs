@@ -93,7 +93,8 @@ pub fn narrows(entry: &ClientEntry, key: &str) -> bool {
 
 /// Whether somebody passed the request on for another.
 pub fn is_forwarded(headers: &HeaderMap) -> bool {
-    OF_ANOTHER.iter().any(|name| headers.contains_key(name))
+    // A request has a handful of headers: to look at each is cheaper than to look for four.
+    headers.keys().any(|name| OF_ANOTHER.contains(name))
 }
 
 // === impl Rule ===

@@ -105,13 +105,13 @@ impl Records {
 
     /// A request came.
     pub fn begin(&self, endpoint: Endpoint) -> Trace {
-        let entry = self.inner.live.begin(self.inner.clock.now().wall_ms, endpoint);
+        let entry = self.inner.live.begin(self.wall_ms(), endpoint);
         Trace::begin(self.inner.clone(), entry)
     }
 
     /// Milliseconds since 1970, by the clock that requests are dated with.
     pub fn wall_ms(&self) -> i64 {
-        self.inner.clock.now().wall_ms
+        self.inner.clock.wall_ms()
     }
 
     /// Ends a request that is under way. `false`: there is none of that number.

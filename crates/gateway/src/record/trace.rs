@@ -116,6 +116,12 @@ impl Trace {
         words.priority = priority;
     }
 
+    /// How urgent it is, where that is known only later.
+    pub fn urgent(&mut self, priority: Priority) {
+        self.priority = priority;
+        self.entry.words().priority = priority;
+    }
+
     /// Tokens of its question as they are estimated, and the most that it wants in answer:
     /// for the list of what is under way; the log takes [`Trace::usage`] alone.
     pub fn expects(&self, tokens_in: Option<u32>, max_tokens: Option<u32>) {
@@ -164,8 +170,8 @@ impl Trace {
         self.entry.words().backend = Some(backend.clone());
     }
 
-    /// From here on the backend works on it, or is being connected to.
-    pub fn sent(&mut self) {
+    /// From here on, the time it answers, the backend works on it, or is being connected to.
+    pub fn sent(&mut self) -> Instant {
         self.enter(Phase::Prefill);
         if std::mem::take(&mut self.again) {
             let so_far = self.entry.retries.load(Relaxed);
@@ -176,6 +182,8 @@ impl Trace {
         if let Some(backend) = &words.backend {
             self.ran = self.inner.energy.join(backend, self.since);
         }
+        drop(words);
+        self.since
     }
 
     /// The first token, or the answer's first byte where none streams. Only the first

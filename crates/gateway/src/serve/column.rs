@@ -195,7 +195,7 @@ pub async fn ask(
 
     // How urgent it is; and its row says what was meant, also if it never gets there.
     let priority = wishes.priority(client, &way);
-    trace.asked(model, understood.stream, priority);
+    trace.urgent(priority);
     trace.expects(Some(understood.prompt_tokens), understood.max_tokens);
     if let Some(route) = &way.route {
         trace.route(route);

@@ -76,13 +76,14 @@ impl Course {
         }
     }
 
-    /// From here on a backend may be at work on it.
-    pub fn sent(&mut self) {
-        self.sent = Some(Instant::now());
+    /// From here on a backend may be at work on it: from when.
+    pub fn sent(&mut self) -> Instant {
         if let Some(permit) = &self.permit {
             permit.sent();
         }
-        self.trace.sent();
+        let now = self.trace.sent();
+        self.sent = Some(now);
+        now
     }
 
     /// The first piece of its answer is there: it cannot be tried again, and its body goes.

@@ -23,6 +23,7 @@ use crate::{
     admission::Outcome,
     request as body,
     sse::{Form, Watch},
+    turn,
     upstream::{self, Begun},
 };
 
@@ -87,6 +88,7 @@ pub async fn give_back(
             course.trace.answer(&whole);
             course.end(Finish::Answered, String::new(), outcome_of(parts.status));
             by.upstream.rest_of(flow).await;
+            turn::comes().await;
             let answer = Answer::whole(whole).sound(is_sound(form, watch.seen()));
             return Response::from_parts(parts, answer);
         }
@@ -123,7 +125,14 @@ fn stay(parts: &mut response::Parts, by: &AnsweredBy) -> Result<(), Refused> {
 fn mark(parts: &mut response::Parts, course: &Course, by: &AnsweredBy) {
     let headers = &mut parts.headers;
     headers.insert(X_REQUEST, course.trace.id().into());
-    headers.insert(X_WAIT, (course.trace.wait_us() / 1000).into());
+    // Most wait for nothing, and a number is written anew each time.
+    headers.insert(
+        X_WAIT,
+        match course.trace.wait_us() / 1000 {
+            0 => HeaderValue::from_static("0"),
+            wait_ms => wait_ms.into(),
+        },
+    );
     if let Some(place) = by.place {
         headers.insert(X_QUEUE, place.position.into());
         if let Some(expected) = place.expected_wait {

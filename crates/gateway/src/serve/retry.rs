@@ -46,17 +46,21 @@ impl Budget {
     /// fails by itself. What was never executed costs no try.
     pub fn hops(&mut self, state: &State, sent: &Result<Begun, Failure>, end: Instant) -> bool {
         let Ok(begun) = sent else { return false };
+        let executed = match begun.head.status {
+            StatusCode::NOT_FOUND => false,
+            StatusCode::INTERNAL_SERVER_ERROR => true,
+            _ => return false,
+        };
         if state.is_stopping() || Instant::now() >= end {
             return false;
         }
-        match begun.head.status {
-            StatusCode::NOT_FOUND => true,
-            StatusCode::INTERNAL_SERVER_ERROR if self.left > 0 && !state.desk.under_pressure() => {
-                self.left -= 1;
-                true
+        if executed {
+            if self.left == 0 || state.desk.under_pressure() {
+                return false;
             }
-            _ => false,
+            self.left -= 1;
         }
+        true
     }
 
     /// How long to wait before it is tried again; `None`: what came is the answer.

@@ -69,16 +69,16 @@ pub async fn send(
             Ok(aim) => aim,
             Err(refused) => return Err(course.refuse(refused, Outcome::Unknown)),
         };
+        let sent = course.sent();
         let sending = Sending {
             method: &question.head.method,
             uri: &question.head.uri,
             headers: &question.head.headers,
             body,
             connect: options.budgets.connect,
-            first_byte: (Instant::now() + options.budgets.first_byte).min(end),
+            first_byte: (sent + options.budgets.first_byte).min(end),
             replays: &|| state.records.replayed(),
         };
-        course.sent();
         let sent = {
             let mut sent = pin!(from.upstream.send(sending));
             poll_fn(|cx| match sent.as_mut().poll(cx) {

@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+
+use crate::scan::{Name, ignore_scalars};
 
 /// What a backend said it read and wrote. Never guessed from chunks: what it did not say
 /// is `None`.
@@ -43,7 +45,7 @@ pub enum Told {
 
 /// A number of tokens, as lenient as JSON is; what is none is `None`.
 #[derive(Clone, Copy, Debug, Default)]
-struct Count(Option<u32>);
+pub struct Count(Option<u32>);
 
 // === impl Counts ===
 
@@ -54,6 +56,11 @@ impl Counts {
         self.tokens_in = later.tokens_in.max(self.tokens_in);
         self.tokens_out = later.tokens_out.max(self.tokens_out);
         self.cached = later.cached.max(self.cached);
+    }
+
+    /// None of them is missing.
+    pub fn are_all(&self) -> bool {
+        self.tokens_in.is_some() && self.tokens_out.is_some() && self.cached.is_some()
     }
 
     /// Where these are silent, the others count.
@@ -145,66 +152,156 @@ impl<'de> Visitor<'de> for Count {
 }
 
 /// `usage` as OpenAI (both its ways) and Anthropic write it.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    prompt_tokens: Count,
-    completion_tokens: Count,
-    input_tokens: Count,
-    output_tokens: Count,
-    total_tokens: Count,
+    prompt: Count,
+    completion: Count,
+    input: Count,
+    output: Count,
+    total: Count,
     /// Anthropic counts these beside `input_tokens`.
-    cache_read_input_tokens: Count,
-    cache_creation_input_tokens: Count,
+    cache_read: Count,
+    cache_creation: Count,
+    /// OpenAI's word for it, in an object of its own.
+    cached: Count,
     /// DeepSeek's word for it.
-    prompt_cache_hit_tokens: Count,
-    prompt_tokens_details: Option<Details>,
-    input_tokens_details: Option<Details>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    cached_tokens: Count,
+    cache_hit: Count,
 }
 
 /// llama.cpp's `timings`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Timings {
-    cache_n: Count,
-    prompt_n: Count,
-    predicted_n: Count,
+    cache: Count,
+    prompt: Count,
+    predicted: Count,
 }
+
+/// What a member of an object with counts holds.
+pub enum Holds<'a> {
+    Count(&'a mut Count),
+    /// More of them.
+    Counts,
+    Other,
+}
+
+/// An object with counts.
+pub trait Counted {
+    fn member(&mut self, name: &[u8]) -> Holds<'_>;
+}
+
+/// Reads one, in the same pass as what it stands in. Whether it was an object: what else it
+/// may be says nothing, and is no error.
+pub struct Reader<'a, T>(pub &'a mut T);
 
 // === impl Usage ===
 
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut usage = Self::default();
+        Reader(&mut usage).deserialize(from).map(|_| usage)
+    }
+}
+
+impl Counted for Usage {
+    fn member(&mut self, name: &[u8]) -> Holds<'_> {
+        Holds::Count(match name {
+            b"prompt_tokens" => &mut self.prompt,
+            b"completion_tokens" => &mut self.completion,
+            b"input_tokens" => &mut self.input,
+            b"output_tokens" => &mut self.output,
+            b"total_tokens" => &mut self.total,
+            b"cache_read_input_tokens" => &mut self.cache_read,
+            b"cache_creation_input_tokens" => &mut self.cache_creation,
+            b"cached_tokens" => &mut self.cached,
+            b"prompt_cache_hit_tokens" => &mut self.cache_hit,
+            b"prompt_tokens_details" | b"input_tokens_details" => return Holds::Counts,
+            _ => return Holds::Other,
+        })
+    }
+}
+
 impl From<Usage> for Counts {
     fn from(usage: Usage) -> Self {
-        let read = usage.cache_read_input_tokens.0;
-        let made = usage.cache_creation_input_tokens.0;
+        let read = usage.cache_read.0;
+        let made = usage.cache_creation.0;
         let beside = read.unwrap_or(0).saturating_add(made.unwrap_or(0));
-        let input = usage.input_tokens.0.map(|input| input.saturating_add(beside));
-        let written = usage.completion_tokens.0.or(usage.output_tokens.0);
-        let details = usage.prompt_tokens_details.or(usage.input_tokens_details);
+        let input = usage.input.0.map(|input| input.saturating_add(beside));
+        let written = usage.completion.0.or(usage.output.0);
         Self {
             // Rerankers tell the sum alone, and write nothing.
-            tokens_in: (usage.prompt_tokens.0.or(input))
-                .or(usage.total_tokens.0.filter(|_| written.is_none())),
+            tokens_in: (usage.prompt.0.or(input)).or(usage.total.0.filter(|_| written.is_none())),
             tokens_out: written,
-            cached: (details.and_then(|details| details.cached_tokens.0))
-                .or(read)
-                .or(usage.prompt_cache_hit_tokens.0),
+            cached: usage.cached.0.or(read).or(usage.cache_hit.0),
         }
     }
 }
 
 // === impl Timings ===
 
+impl Timings {
+    /// What is none says nothing.
+    pub fn read(json: &str) -> Self {
+        let mut timings = Self::default();
+        let read = Reader(&mut timings).deserialize(&mut serde_json::Deserializer::from_str(json));
+        if read.is_ok() { timings } else { Self::default() }
+    }
+}
+
+impl Counted for Timings {
+    fn member(&mut self, name: &[u8]) -> Holds<'_> {
+        Holds::Count(match name {
+            b"cache_n" => &mut self.cache,
+            b"prompt_n" => &mut self.prompt,
+            b"predicted_n" => &mut self.predicted,
+            _ => return Holds::Other,
+        })
+    }
+}
+
 impl From<Timings> for Counts {
     fn from(timings: Timings) -> Self {
-        let cached = timings.cache_n.0;
-        let prompt = timings.prompt_n.0.map(|n| n.saturating_add(cached.unwrap_or(0)));
-        Self { tokens_in: prompt, tokens_out: timings.predicted_n.0, cached }
+        let cached = timings.cache.0;
+        let prompt = timings.prompt.0.map(|n| n.saturating_add(cached.unwrap_or(0)));
+        Self { tokens_in: prompt, tokens_out: timings.predicted.0, cached }
     }
+}
+
+// === impl Reader ===
+
+impl<'de, T: Counted> DeserializeSeed<'de> for Reader<'_, T> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Counted> Visitor<'de> for Reader<'_, T> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let Self(of) = self;
+        while let Some(holds) = map.next_key_seed(Name::lenient(|name: &[u8]| of.member(name)))? {
+            match holds {
+                Holds::Count(count) => *count = map.next_value()?,
+                Holds::Counts => map.next_value_seed(Reader(&mut *of)).map(|_| ())?,
+                Holds::Other => map.next_value::<IgnoredAny>().map(|_| ())?,
+            }
+        }
+        Ok(true)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<bool, A::Error> {
+        IgnoredAny.visit_seq(seq).map(|_| false)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    ignore_scalars!(false);
 }

@@ -13,7 +13,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::counts::{Counts, Timings, Usage};
+use super::counts::{Counts, Reader, Timings, Usage};
 use crate::scan::{Name, ignore_scalars};
 
 /// Longest reason or error that is kept.
@@ -29,8 +29,8 @@ pub struct Frame {
     pub usage: bool,
     /// Length of `choices`, where there are any.
     pub choices: Option<u32>,
-    /// Why it ended: `stop`, `length`, `tool_calls` …
-    pub finish: Option<Box<str>>,
+    /// It says why it ended: `stop`, `length`, `tool_calls` …
+    pub ends: bool,
     pub error: Option<Box<str>>,
     /// The status told with it.
     pub error_status: Option<u16>,
@@ -93,26 +93,25 @@ impl Frame {
 
 /// What was read so far.
 #[derive(Default)]
-struct Reading {
+struct Reading<'de> {
     frame: Frame,
     object: bool,
     /// `object` says `error`.
     is_error: bool,
-    timings: Counts,
-    status: Option<Box<str>>,
+    timings: Option<&'de RawValue>,
 }
 
 // === impl Reading ===
 
-impl Reading {
+impl Reading<'_> {
     fn into_frame(self) -> Frame {
-        let Self { mut frame, timings, status, .. } = self;
-        // `usage` is the better count where both are there.
-        frame.counts = frame.counts.or(timings);
-        if frame.finish.is_none() {
-            frame.finish = status.filter(|status| {
-                matches!(&**status, "completed" | "incomplete" | "failed" | "cancelled")
-            });
+        let Self { mut frame, timings, .. } = self;
+        // `usage` is the better count where both are there: most often there is nothing more
+        // to learn from llama.cpp's longer list.
+        if !frame.counts.are_all()
+            && let Some(timings) = timings
+        {
+            frame.counts = frame.counts.or(Timings::read(timings.get()).into());
         }
         // What has another type than a piece repeats what was there.
         if matches!(frame.kind, Kind::Other | Kind::Last | Kind::Failed) {
@@ -123,14 +122,14 @@ impl Reading {
 }
 
 /// An object that may say something, at any of the places where dialects put them.
-struct Object<'a> {
-    to: &'a mut Reading,
+struct Object<'a, 'de> {
+    to: &'a mut Reading<'de>,
     top: bool,
 }
 
 // === impl Object ===
 
-impl<'de> DeserializeSeed<'de> for Object<'_> {
+impl<'de> DeserializeSeed<'de> for Object<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -138,7 +137,7 @@ impl<'de> DeserializeSeed<'de> for Object<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Object<'_> {
+impl<'de> Visitor<'de> for Object<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,24 +161,15 @@ impl<'de> Visitor<'de> for Object<'_> {
                     to.frame.choices = count;
                 }
                 Member::Usage => {
-                    let raw: &RawValue = map.next_value()?;
-                    if let Ok(Some(usage)) = serde_json::from_str::<Option<Usage>>(raw.get()) {
-                        to.frame.usage |= raw.get().starts_with('{');
-                        to.frame.counts.update(usage.into());
-                    }
+                    let mut usage = Usage::default();
+                    to.frame.usage |= map.next_value_seed(Reader(&mut usage))?;
+                    to.frame.counts.update(usage.into());
                 }
-                Member::Timings => {
-                    let raw: &RawValue = map.next_value()?;
-                    if let Ok(Some(timings)) = serde_json::from_str::<Option<Timings>>(raw.get()) {
-                        to.timings.update(timings.into());
-                    }
-                }
+                Member::Timings => to.timings = Some(map.next_value()?),
                 Member::Finish => {
-                    if let Some(words) = words(map.next_value()?) {
-                        to.frame.finish = Some(words);
-                    }
+                    let raw: &RawValue = map.next_value()?;
+                    to.frame.ends |= raw.get().starts_with('"') && raw.get() != "\"\"";
                 }
-                Member::Status => to.status = words(map.next_value()?).or(to.status.take()),
                 Member::Error => {
                     if let Some((error, status)) = fault(map.next_value()?) {
                         to.frame.error = Some(error);
@@ -229,11 +219,11 @@ impl<'de> Visitor<'de> for Object<'_> {
 }
 
 /// `choices`: how many; what they say goes where the rest goes.
-struct Choices<'a>(&'a mut Reading);
+struct Choices<'a, 'de>(&'a mut Reading<'de>);
 
 // === impl Choices ===
 
-impl<'de> DeserializeSeed<'de> for Choices<'_> {
+impl<'de> DeserializeSeed<'de> for Choices<'_, 'de> {
     type Value = Option<u32>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
@@ -241,7 +231,7 @@ impl<'de> DeserializeSeed<'de> for Choices<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Choices<'_> {
+impl<'de> Visitor<'de> for Choices<'_, 'de> {
     type Value = Option<u32>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -316,7 +306,6 @@ enum Member {
     Usage,
     Timings,
     Finish,
-    Status,
     Error,
     Object,
     Type,
@@ -342,7 +331,6 @@ impl Member {
             b"usage" | b"tokens" => Self::Usage,
             b"timings" => Self::Timings,
             b"finish_reason" | b"stop_reason" | b"done_reason" => Self::Finish,
-            b"status" => Self::Status,
             b"error" => Self::Error,
             b"type" => Self::Type,
             b"done" => Self::Done,

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::{self, Finder};
+use memchr::memmem::{self, Finder, FinderRev};
 
 use super::{
     counts::{Counts, Usage},
@@ -24,6 +24,8 @@ static TEXT: LazyLock<[Finder<'static>; 2]> =
 static MORE: LazyLock<[Finder<'static>; 3]> =
     LazyLock::new(|| ["\"finish_reason\":\"", "\"timings\"", "\"error\""].map(Finder::new));
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+static LAST_USAGE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("\"usage\""));
+static TIMINGS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"timings\""));
 
 /// Whether a chunk of a chat or a completion brings text and says nothing else: five quick
 /// looks instead of a reading. What is written with blanks between is read.
@@ -60,9 +62,24 @@ pub fn glance(head: &[u8], tail: &[u8]) -> Frame {
     frame
 }
 
+/// The counts of a whole answer, where its `usage` stands at its end as most servers write it;
+/// `None`: all of it has to be read. Behind it only the answer itself is still open, so it is
+/// the answer's own and no inner object's.
+pub fn counts_at_end(answer: &[u8]) -> Option<Counts> {
+    let rest = colon(&answer[LAST_USAGE.rfind(answer)? + 7..])?;
+    let mut from = serde_json::Deserializer::from_slice(rest).into_iter::<Usage>();
+    let counts = Counts::from(from.next()?.ok()?);
+    let (last, between) = rest[from.byte_offset()..].trim_ascii_end().split_last()?;
+    let own =
+        *last == b'}' && !between.iter().any(|byte| matches!(byte, b'{' | b'}' | b'[' | b']'));
+    let known = counts.tokens_in.is_some() && counts.tokens_out.is_some();
+    // llama.cpp tells what it kept there, where its `usage` does not.
+    let all = counts.cached.is_some() || TIMINGS.find(answer).is_none();
+    (own && known && all).then_some(counts)
+}
+
 fn last_usage(part: &[u8]) -> Option<Counts> {
-    let at = memmem::rfind(part, b"\"usage\"")?;
-    let rest = colon(&part[at + 7..])?;
+    let rest = colon(&part[LAST_USAGE.rfind(part)? + 7..])?;
     let mut from = serde_json::Deserializer::from_slice(rest).into_iter::<Usage>();
     from.next()?.ok().map(Counts::from)
 }

@@ -13,8 +13,6 @@ pub struct Seen {
     /// [`Watch::feed`](super::Watch::feed) was given.
     pub first_us: Option<u64>,
     pub last_us: Option<u64>,
-    /// Why the model stopped, in the backend's word.
-    pub finish: Option<Box<str>>,
     /// What the backend said went wrong, in the midst of a stream. Of an answer that does
     /// not stream its status tells.
     pub error: Option<Box<str>>,

@@ -18,7 +18,7 @@ use super::{
     counts::{Tally, Told},
     frame::{Frame, Kind, told_of},
     gaps::Gaps,
-    glance::{glance, is_text_alone},
+    glance::{counts_at_end, glance, is_text_alone},
     line::{LINE_MOST, Line},
     seen::Seen,
 };
@@ -326,6 +326,12 @@ impl Watch {
     }
 
     fn whole(&mut self, head: &[u8], tail: Option<&[u8]>) {
+        if tail.is_none()
+            && let Some(counts) = counts_at_end(head)
+        {
+            self.seen.counts = counts;
+            return;
+        }
         if let Some(frame) = frame_of(head, tail) {
             self.keep(frame);
         }
@@ -334,14 +340,11 @@ impl Watch {
     fn keep(&mut self, frame: Frame) {
         let told = match frame.choices {
             Some(0) => Told::After,
-            Some(_) if frame.finish.is_some() => Told::Choice,
+            Some(_) if frame.ends => Told::Choice,
             _ => Told::Elsewhere,
         };
         self.tally.add(frame.counts, told);
         self.seen.counts = self.tally.counts();
-        if frame.finish.is_some() {
-            self.seen.finish = frame.finish;
-        }
         if self.form == Form::Whole {
             return;
         }

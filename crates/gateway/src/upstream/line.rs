@@ -167,6 +167,7 @@ impl Flow {
     pub fn into_line(self, cx: &mut Context<'_>) -> Option<Line> {
         let Self { mut line, body } = self;
         drop(body);
-        line.is_well(cx).then_some(line)
+        // Mostly it went on by itself when the last piece was read.
+        (line.0.sender.is_ready() || line.is_well(cx)).then_some(line)
     }
 }

@@ -26,6 +26,7 @@ pub use self::{
     origin::{BadAddress, Origin, authorization},
     pool::{Upstream, Upstreams},
 };
+use crate::turn;
 
 /// What is sent: the body is held until an answer begins, so that it can be sent again.
 pub struct Sending<'a> {
@@ -70,6 +71,7 @@ pub enum Failure {
 impl Upstream {
     /// Sends a request, and answers when the head of its answer is there.
     pub async fn send(&self, sending: Sending<'_>) -> Result<Begun, Failure> {
+        turn::comes().await;
         if let Some(line) = self.rested().await {
             match self.ask(line, &sending).await? {
                 Ok((head, flow)) => return Ok(Begun { head, flow }),
