@@ -287,7 +287,13 @@ impl<'de, T: Counted> Visitor<'de> for Reader<'_, T> {
         let Self(of) = self;
         while let Some(holds) = map.next_key_seed(Name::lenient(|name: &[u8]| of.member(name)))? {
             match holds {
-                Holds::Count(count) => *count = map.next_value()?,
+                // Said twice, what is none takes nothing back.
+                Holds::Count(count) => {
+                    let told: Count = map.next_value()?;
+                    if told.0.is_some() {
+                        *count = told;
+                    }
+                }
                 Holds::Counts => map.next_value_seed(Reader(&mut *of)).map(|_| ())?,
                 Holds::Other => map.next_value::<IgnoredAny>().map(|_| ())?,
             }

@@ -21,8 +21,8 @@ const BEGIN: usize = 256;
 /// A piece of text in an OpenAI chunk, and what makes it more than that.
 static TEXT: LazyLock<[Finder<'static>; 2]> =
     LazyLock::new(|| [Finder::new("\"content\":\""), Finder::new("\"text\":\"")]);
-static MORE: LazyLock<[Finder<'static>; 3]> =
-    LazyLock::new(|| ["\"finish_reason\":\"", "\"timings\"", "\"error\""].map(Finder::new));
+static MORE: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| ["\"finish_reason\":\"", "\"error\""].map(Finder::new));
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
 static LAST_USAGE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("\"usage\""));
 static TIMINGS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"timings\""));
@@ -37,7 +37,7 @@ pub fn is_text_alone(chunk: &[u8], chat: bool) -> bool {
     let usage = || USAGE.find(chunk).is_none_or(|at| chunk[at + 7..].starts_with(b":null"));
     first.is_some_and(|byte| *byte != b'"')
         && usage()
-        && MORE.iter().all(|more| more.find(chunk).is_none())
+        && MORE.iter().chain([&*TIMINGS]).all(|more| more.find(chunk).is_none())
 }
 
 /// What the beginning and the end of a long object say.

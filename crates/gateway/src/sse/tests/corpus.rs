@@ -114,6 +114,9 @@ fn counts_at_the_end_of_an_answer_are_what_reading_all_of_it_finds() {
         }
     }
     assert!(at_end >= 3, "{at_end}");
+    let twice = r#"{"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":1,"cached_tokens":3,
+        "prompt_tokens_details":{"cached_tokens":null}}}"#;
+    assert_eq!(counts_at_end(twice.as_bytes()).and_then(|counts| counts.cached), Some(3));
     // What somebody else's object says, or what could be misread, is not taken for it.
     for not_its_own in [
         r#"{"tool":{"usage":{"prompt_tokens":1,"completion_tokens":1}}}"#,
